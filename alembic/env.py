@@ -10,7 +10,8 @@ from item2vec.store.tables import metadata
 connection = context.config.attributes.get("connection")
 if connection is None:
     raise SystemExit(
-        "found no connection of item2vec.store, which locks the database: run item2vec db upgrade --store URL"
+        "found no connection of item2vec.store; migrations require one, because item2vec.store locks the "
+        "database: run item2vec db upgrade --store URL"
     )
 
 context.configure(

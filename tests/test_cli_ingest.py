@@ -91,7 +91,7 @@ def test_files_with_and_without_timestamps_are_not_mixed(item2vec, ingest):
     shutil.copy(INPUTS / "future.csv", ".")
     code, out, err = item2vec("ingest", "future.csv")
     assert (code, out) == (2, "")
-    assert "the interactions have timestamps, and those in the store have no timestamps" in err
+    assert "the interactions have timestamps, and the interactions in the store have no timestamps" in err
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

@@ -224,7 +224,7 @@ def test_a_store_refuses_a_mixture_of_both_kinds(store, is_dated):
         first, second = second, first
     store.ingest(first)
     before = store.summary()
-    with pytest.raises(InputError, match=r"the interactions have (no )?timestamps, and those in the store"):
+    with pytest.raises(InputError, match=r"have (no )?timestamps, and the interactions in the store"):
         store.ingest(second)
     assert store.summary() == before
     store.forget_user("u" if is_dated else "v")

@@ -1,6 +1,6 @@
 """Create the tables of users, items, interactions, runs, promotions and recommendations.
 
-A released revision must not change. It does not import item2vec, because the table definitions there change.
+A released revision must not change. It therefore does not import item2vec, whose table definitions change.
 """
 
 import sqlalchemy as sa

@@ -1,8 +1,8 @@
 """Add positions, which order events with equal timestamps, and a flag for events without a timestamp.
 
-Events of older versions have an unknown position, after all known positions. They keep their order by key
-until their file is ingested again. If the store has events without timestamps, the downgrade fails, because
-an older version would date them to 1970.
+The existing events get the unknown position, which follows all known positions. Those with equal timestamps
+stay in the order of their keys until their file is ingested again. If the store has events without
+timestamps, the downgrade fails, because revision 0003 would date these events to 1970.
 """
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ def upgrade() -> None:
         )
         batch.add_column(sa.Column("dated", BOOLEAN, server_default=sa.true(), nullable=False))
         batch.create_check_constraint(op.f("ck_interaction_position"), "position >= 0")
-        if op.get_bind().dialect.name == "sqlite":  # on PostgreSQL, the type boolean implies it
+        if op.get_bind().dialect.name == "sqlite":  # implied by the type boolean on PostgreSQL
             batch.create_check_constraint(op.f("ck_interaction_dated"), "dated IN (0, 1)")
         batch.drop_constraint(op.f("pk_interaction"), type_="primary")
         batch.create_primary_key(op.f("pk_interaction"), [*KEY[:2], "position", *KEY[2:]])

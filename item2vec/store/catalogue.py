@@ -91,12 +91,13 @@ def read_items(connection: sa.Connection) -> Items:
 def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
     """Return all items with their active flags.
 
-    With ``known``, a catalogue of an earlier call, only the items that have changed since are read.
+    With ``known``, a catalogue of an earlier call, only the items that ``upsert`` or ``set_active`` has
+    changed since that call are read. Items that the ingestion of interactions has added since are missing.
     """
     revision = _revision(connection)
     if known is not None and known.revision == revision:
         return known
-    # After a restore from backup, the database may be at an earlier revision than ``known``.
+    # After a restore from backup, the revision may be lower than that of ``known``. All items are then read.
     known = None if known is None or known.revision > revision else known
     columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.active)
     statement = sa.select(*columns).order_by(item.c.external_id)
@@ -121,9 +122,9 @@ def _revision(connection: sa.Connection) -> int:
 def _next_revision(connection: sa.Connection) -> int:
     """Return the revision for the changes of this transaction: the last revision plus 1.
 
-    On PostgreSQL, an advisory lock serialises changes until commit. Without the lock, a reader could read a
-    revision before an earlier revision is committed, and would then never read the earlier revision. SQLite
-    serialises all writers.
+    On PostgreSQL, an advisory lock serialises changes until commit. Without the lock, two transactions could
+    use the same revision, and a reader that reads between their commits would never read the changes of the
+    second. SQLite serialises all writers.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))

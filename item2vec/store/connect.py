@@ -46,7 +46,7 @@ Mode = Literal["read", "write", "migrate"]
 SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 FILE_PATH = re.compile(r"([A-Za-z]:)?[^@=:?;&#]*")  # text that contains no password
 CONNECTION_STRING = re.compile(r"\s*\w+\s*=")  # of libpq, as in host=db password=secret
-# Parameters of URLs that contain no secrets. Messages contain no others.
+# URL parameters whose values contain no secret. Messages show the values of no other parameter.
 SHOWN_OF_SQLITE = {"cache", "check_same_thread", "immutable", "mode", "timeout", "uri", "vfs"}
 NUMBERS = {
     "connect_timeout",
@@ -76,7 +76,7 @@ SHOWN = (
     }
 )
 OLDEST_SQLITE = (3, 38)  # supports STRICT tables, RETURNING, and built-in JSON functions
-# Without the limits of TCP, a query would wait for a quarter of an hour after a loss of the network.
+# Without these limits, a query would wait for a quarter of an hour after a failure of the network.
 OF_CONNECTIONS = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 60}
 ATTEMPTS, GIVE_UP_AFTER = 5, 20  # number of attempts; seconds
 
@@ -112,7 +112,7 @@ CORRUPT = 5  # exit code of the command line for damaged data
 def parse_url(text: str) -> sa.URL:
     """Parse a database URL and add the driver; raise ``ConfigError`` if the URL is invalid or unsupported.
 
-    A text that may contain a password is not part of the message.
+    The message omits a text that may contain a password.
 
     >>> parse_url("item2vec.db")
     Traceback (most recent call last):
@@ -136,7 +136,7 @@ def parse_url(text: str) -> sa.URL:
         # Not chained: the message of the cause contains a part of the text.
         raise unreadable from None
     if "@" in (url.host or "") or "@" in str(url.query.get("host", "")):
-        raise ConfigError("the store has more than one @; write an @ in the password as %40")
+        raise ConfigError("the URL of the store has more than one @; write an @ in the password as %40")
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
         return _parse_sqlite(url)
     if url.drivername in {"postgresql", "postgresql+psycopg"}:
@@ -184,7 +184,7 @@ def _parse_postgresql(url: sa.URL) -> sa.URL:
 
 
 def shown(url: sa.URL) -> str:
-    """Return a URL as text for messages, logs and reports: without secrets.
+    """Return a URL as text without secrets, for messages, logs and reports.
 
     The password is masked. All parameters are removed, except parameters that are known to contain no secret.
 
@@ -209,8 +209,9 @@ def shown(url: sa.URL) -> str:
 def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
     """Return an engine that configures each new connection. No connection is opened before the first use.
 
-    With ``migrating``, connections are not pooled, wait up to ten minutes for locks and, on SQLite, do not
-    enforce foreign keys.
+    With ``migrating``, connections are not pooled and wait up to ten minutes for locks, or as long as the
+    URL of a SQLite database specifies. On SQLite, they do not enforce foreign keys; on PostgreSQL, their
+    statements have no time limit.
     """
     options: dict[str, Any] = {"json_serializer": _json, "hide_parameters": True}
     if migrating:
@@ -249,7 +250,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
     of_writers: dict[str, str | int] = {
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        # On macOS, a flush also flushes the cache of the disk.
+        # On macOS, this setting extends a flush to the cache of the disk.
         "fullfsync": "ON",
     }
     pragmas: dict[str, str | int] = {
@@ -269,7 +270,9 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
         mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
         missing = why_read_only(connection)
         if missing and mode != "DEFERRED":
-            raise StoreError(f"{shown(url)} can only be read: {missing}; run the command as its owner")
+            raise StoreError(
+                f"{shown(url)} can only be read: {missing}; run the command as a user who can write to it"
+            )
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
@@ -314,7 +317,7 @@ def _json(value: Any) -> str:
 
 
 def retried(transaction: Callable[[], T]) -> T:
-    """Run a transaction. After a transient error, repeat the transaction with a random delay.
+    """Run a transaction. After a transient error, repeat the transaction after a random delay.
 
     The transaction is run at most ``ATTEMPTS`` times, and not repeated after ``GIVE_UP_AFTER`` seconds.
     """
@@ -337,7 +340,10 @@ def _is_transient(error: DBAPIError) -> bool:
 
 
 def code_of(error: BaseException | None) -> int | str:
-    """Return SQLite's primary result code or PostgreSQL's SQLSTATE; "08" if there is none."""
+    """Return the primary result code of a SQLite error, or the SQLSTATE of another database error.
+
+    An error without a code has the code 0 (SQLite), or "08", the class of connection errors.
+    """
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF
     return getattr(error, "sqlstate", None) or "08"
@@ -345,7 +351,10 @@ def code_of(error: BaseException | None) -> int | str:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Convert database errors to ``StoreError`` with the URL, the database's message and the next step."""
+    """Convert database errors to ``StoreError``.
+
+    The message contains ``where``, the database's message and, for an error in ``NEXT_STEP``, the next step.
+    """
     try:
         yield
     except PoolTimeoutError as error:
@@ -364,7 +373,7 @@ def translated(where: str) -> Iterator[None]:
 
 @contextmanager
 def undamaged(connection: sa.Connection) -> Iterator[None]:
-    """Convert errors in decoding rows to ``StoreError``, which reports a damaged database."""
+    """Convert errors of decoding rows to a ``StoreError`` that reports a damaged database."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError) as error:

@@ -84,7 +84,7 @@ def _lock_empty(target: sa.Connection) -> None:
 
 
 def _batches(connection: sa.Connection, table: sa.Table) -> Iterator[Rows]:
-    """Yield the rows of a table in batches. Equal rows have equal values on SQLite and PostgreSQL."""
+    """Yield the rows of a table in batches, with values that do not depend on the database system."""
     with translated(shown(connection.engine.url)), undamaged(connection):
         statement = sa.select(table).order_by(*table.primary_key.columns)
         result = connection.execute(statement, execution_options={"yield_per": ROWS_PER_BATCH})

@@ -47,12 +47,13 @@ class Impressions:
     ) -> int:
         """Record that each user was shown a list of items at ``now``; return the number of new rows.
 
-        Unknown users and items are added to the store. ``version`` is the id of the model, if it has one.
+        Unknown users and items are added to the store. ``version`` is the version of the model that
+        recommended the items; ``None`` if the model has no version.
 
         Raises
         ------
         InputError
-            If ``items`` does not have one list per user, or an id is invalid.
+            If ``items`` does not have one list per user, an id is invalid, or ``now`` has no time zone.
         """
         names = as_history(users, "users")
         shown = [as_history(own, "items") for own in as_history(items, "items")]
@@ -67,14 +68,14 @@ class Impressions:
         return recorded
 
     def since(self, users: Iterable[str], start: datetime) -> list[list[str]]:
-        """Return, for each user, the items shown at ``start`` or later, ascending."""
+        """Return, for each user, the ids of the items shown at ``start`` or later, ascending."""
         names = as_history(users, "users")
         check_ids(names)
         found: list[list[str]] = self._transaction("read", partial(_select, users=names, start=utc(start)))
         return found
 
     def delete(self, *, before: datetime) -> int:
-        """Delete the impressions before a time; return their number."""
+        """Delete the impressions of items shown before a time; return the number of deleted rows."""
         deleted: int = self._transaction("write", partial(_delete, before=utc(before)))
         return deleted
 
@@ -90,7 +91,7 @@ def _insert(connection: sa.Connection, pairs: Sequence[tuple[str, str]], row: di
         columns[name] = [number_of[id_] for id_ in ids]
     keys = sorted(set(zip(columns["user_id"], columns["item_id"], strict=True)))
     rows = [{**row, "user_id": user, "item_id": one} for user, one in keys]
-    # The same items, shown to the same user in the same microsecond, are one impression.
+    # An item that is shown to a user twice in the same microsecond is one impression.
     insert = insert_into(connection, impression).on_conflict_do_nothing().returning(impression.c.item_id)
     return len(connection.execute(insert, rows).all())
 

@@ -1,4 +1,7 @@
-"""Ingestion of interactions in batches. Each event is stored once, with its position among equal times."""
+"""Ingestion of interactions in batches. Each event is stored once.
+
+The position of an event is its rank among the events of the user with the same timestamp.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,10 @@ FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Number of rows in a call, of new rows, of rows stored by earlier calls, and of repeats within the call.
+    """Numbers of rows of a call: of all rows, new rows, rows that were already stored, and repeats.
 
-    A repeat has the user, item, event and timestamp of an earlier row of the call. Kept repeats are also new
-    or duplicates; merged repeats are neither: ``n_rows = n_new + n_duplicate + n_repeats``.
+    A repeat has the user, item, event and timestamp of an earlier row of the call. Kept repeats are also
+    counted as new or duplicate. Merged repeats are not: ``n_rows = n_new + n_duplicate + n_repeats``.
 
     >>> Ingested(n_rows=4, n_new=2, n_duplicate=1, n_repeats=1).n_new
     2
@@ -58,7 +61,7 @@ def event_key(user: str, item: str, event: str, timestamp: int, occurrence: int 
     The first 16 digits are ``timestamp`` (microseconds since 1970; 0 without a timestamp) plus 2^63, so that
     events with similar timestamps are adjacent in the index. The last 16 digits are the BLAKE2b-64 hash of
     user, item and event, joined by NUL. For a repeat that is kept, ``occurrence`` is the number of earlier
-    rows with the same event, which is joined as well.
+    rows with the same user, item, event and timestamp; this number is joined as well.
 
     >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
     '80060a24181e4000d33544e5c7b3e3e9'
@@ -74,12 +77,12 @@ def _hashed(user: str, item: str, event: str, occurrence: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Distinct events of one call of ``ingest``, in the order of the call.
+    """Events of one call of ``ingest``, in the order of the rows of the call.
 
     Parameters
     ----------
     rows
-        The events. Without timestamps, ``timestamp`` is 0.
+        The events. The ``timestamp`` of events without timestamps is 0.
     positions
         Rank of each row among the rows of the call with the same user and timestamp (int32).
     occurrence
@@ -89,7 +92,7 @@ class Events:
     n_repeats
         Number of rows of the call that repeat an earlier row.
     keys
-        The key that the caller gave each row, or ``None``.
+        The caller's key of each row; ``None`` if the caller passes no keys.
     """
 
     rows: Interactions
@@ -109,8 +112,8 @@ class Events:
     ) -> Events:
         """Determine the positions of rows, and keep or merge repeats.
 
-        By default, repeats are merged if there are timestamps. Without timestamps, repeats are kept, because
-        the order of the rows is the only order. Repeats with ``keys`` are kept.
+        By default, repeats are merged if the rows have timestamps. Without timestamps, repeats are kept,
+        because they may be events at different times. Repeats with ``keys`` are kept.
         """
         if keys is not None:
             check_ids(keys)
@@ -165,20 +168,21 @@ def _check_kind(connection: sa.Connection, dated: bool) -> None:
     """Raise ``InputError`` if events with timestamps would be added to events without them, or vice versa."""
     stored = has_timestamps(connection)
     if stored is None and connection.dialect.name == "postgresql":
-        # The first writers run one after another. SQLite has one writer at a time.
+        # The lock serialises the first writers. SQLite has one writer at a time.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(FIRST_EVENT_LOCK)))
         stored = has_timestamps(connection)
     if stored is not None and stored is not dated:
         words = {True: "have timestamps", False: "have no timestamps"}
         raise InputError(
-            f"the interactions {words[dated]}, and those in the store {words[stored]}; expected the same, "
-            "because the two kinds cannot be ordered: use another store"
+            f"the interactions {words[dated]}, and the interactions in the store {words[stored]}; expected "
+            "timestamps in both or in neither, because events with and without timestamps cannot be ordered: "
+            "use another store"
         )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Batch of events with distinct keys. ``user`` and ``item`` hold positions in ``users`` and ``items``."""
+    """Batch of events by ascending key. ``user`` and ``item`` hold positions in ``users`` and ``items``."""
 
     users: list[str]
     user: npt.NDArray[np.integer[Any]]
@@ -190,7 +194,7 @@ class Batch:
 
     @classmethod
     def of(cls, rows: Interactions, positions: Codes, keys: list[str], dated: bool) -> Batch:
-        """Create a batch from events, in ascending order of their keys."""
+        """Create a batch from events that are in ascending order of their keys."""
         assert rows.timestamp is not None
         columns = {
             "event_key": keys,
@@ -207,14 +211,14 @@ class Batch:
     def insert(self, connection: sa.Connection, facts: BatchFacts) -> int:
         """Insert new events with their users and items; return the number of new events.
 
-        An event that is already stored keeps its weight and session, and the lower of the two positions, so
-        that the order of ingestion does not matter.
+        An event that is already stored keeps its weight and session. It gets the lower of the two positions,
+        so that positions do not depend on the order of ingestion.
         """
         _check_kind(connection, self.dated)
         user_id = numbers_of(connection, user_account, self.users)[self.user]
         item_id = numbers_of(connection, item, self.items)[self.item]
-        # Rows are ordered by user, then by key, which starts with the timestamp, similar to the primary key.
-        # All writers insert in this order, so that they cannot deadlock.
+        # Rows are sorted by user, then by key, which is similar to the order of the primary key. All writers
+        # insert in this order, so that they cannot deadlock.
         order = np.argsort(user_id, kind="stable")
         rows = order.tolist()
         columns: dict[str, list[Any]] = {
@@ -234,7 +238,7 @@ class Batch:
 
 
 def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
-    """Return the event keys, ascending, and the row of each key. Vectorised ``event_key``."""
+    """Return the keys of ``event_key`` for all rows, ascending, and the row of each key."""
     assert rows.timestamp is not None
     users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
     events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
@@ -251,7 +255,7 @@ def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
 
 
 def _hashed_keys(keys: Sequence[str]) -> tuple[list[str], Offsets]:
-    """Return event keys that depend on the caller's keys only, ascending, and the row of each key."""
+    """Return the hashes of the caller's keys, ascending, and the row of each hash."""
     hashed = [blake2b(key.encode(), digest_size=16).hexdigest() for key in keys]
     order = np.argsort(np.array(hashed), kind="stable")
     return [hashed[row] for row in order.tolist()], order

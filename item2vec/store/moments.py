@@ -16,9 +16,9 @@ __all__ = ["Moments", "Repeats", "merged"]
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Rows grouped by moment: the rows of one user with equal timestamps, in the order of the source.
+    """Rows grouped by moment. A moment contains the rows of one user with equal timestamps.
 
-    Without timestamps, all rows of a user are one moment.
+    The rows of a moment are in the order of the source. Without timestamps, a moment has all rows of a user.
 
     Parameters
     ----------
@@ -60,9 +60,10 @@ class Moments:
         return positions
 
     def tied_share(self, n_repeats: int = 0) -> float:
-        """Return the share of the pairs of neighbouring rows of a user that have equal timestamps.
+        """Return the share of pairs with equal timestamps among all pairs of neighbouring rows of a user.
 
-        ``n_repeats`` rows, which repeat an earlier row, are not counted. Without pairs, the share is 0.
+        ``n_repeats`` is the number of rows that repeat an earlier row; these rows are not counted. Without
+        pairs, the share is 0.
         """
         n_events = len(self.rows) - n_repeats
         n_pairs = n_events - self.n_users
@@ -76,9 +77,9 @@ class Repeats:
     Parameters
     ----------
     occurrence
-        Number of earlier rows with the same event, for each row (int64).
+        Number of earlier rows with the same user, item, event and timestamp, for each row (int64).
     origin
-        Row number of the first row with the same event, for each row (int64).
+        Row number of the first row with the same user, item, event and timestamp, for each row (int64).
 
     Examples
     --------

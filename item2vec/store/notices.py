@@ -20,9 +20,9 @@ log = logging.getLogger("item2vec.store")
 
 ENOUGH_EVENTS = 100
 MOST = 0.5
-"""Share of neighbouring events with equal timestamps, or of events of one user, that causes no warning."""
+"""Largest share of neighbouring events with equal timestamps, or of events of one user, without a warning."""
 MANY = 0.1
-"""The same for a user whose id often stands for a missing value."""
+"""Largest share of events, without a warning, of a user whose id is in ``MISSING``."""
 MISSING = {"", "-", "?", "null", "na", "n/a", "nan", "none", "nil", "unknown", "undefined", "anonymous"}
 
 
@@ -31,9 +31,10 @@ def log_notices(
 ) -> None:
     """Log a warning for each implausible property of interactions that are being ingested.
 
-    The properties are: repeats that are merged ``by_default``; timestamps from ``latest_plausible(now)`` on;
-    equal timestamps of most neighbouring events of a user; and one user with most of the events, or with many
-    events and an id such as ``NULL``.
+    The properties are: repeats that are merged because the caller did not choose a policy (``by_default``);
+    timestamps from ``latest_plausible(now)`` on; equal timestamps of most neighbouring events of a user; and,
+    among at least ``ENOUGH_EVENTS`` events, one user with most of the events, or with more than a tenth of
+    the events and an id such as ``NULL``.
     """
     n_merged = len(interactions) - len(events)
     if n_merged and by_default:
@@ -48,8 +49,8 @@ def log_notices(
         tied_share = moments.tied_share(events.n_repeats)
         if tied_share > MOST:
             log.warning(
-                "%.0f %% of neighbouring events of a user have equal timestamps; only the order of "
-                "the rows orders them: use finer timestamps if the source has them",
+                "%.0f %% of neighbouring events of a user have equal timestamps; such events are in the "
+                "order of their rows: use finer timestamps if the source has finer timestamps",
                 100 * tied_share,
             )
     if len(interactions) >= ENOUGH_EVENTS:
@@ -64,8 +65,8 @@ def _log_future(interactions: Interactions, now: datetime) -> None:
         return
     first = int(ahead[0])
     log.warning(
-        "%s of %s events are dated in the future, from %s on; they are stored, but training and histories "
-        "ignore them; the first: user %r, item %r, %s",
+        "%s of %s events are dated in the future, from %s on; they are stored, but training and "
+        "recommendations ignore them; the first: user %r, item %r, %s",
         f"{len(ahead):,}",
         f"{len(interactions):,}",
         end.isoformat(timespec="seconds"),

@@ -59,7 +59,7 @@ DTYPES = {
 class History:
     """History of a user: items, oldest first, with timestamps (int64 microseconds), weights and events.
 
-    Without timestamps in the store, ``timestamps`` is ``None``, and items are in the order of their file.
+    For items without timestamps, ``timestamps`` is ``None``, and the items are in the order of their file.
 
     >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32), []))
     0
@@ -76,7 +76,7 @@ class History:
 
 @dataclass(frozen=True)
 class Ahead:
-    """Number of interactions at or after a time; user, item and timestamp of the earliest interaction.
+    """Number of interactions at or after a time, and user, item and timestamp of the earliest of them.
 
     >>> Ahead(1, "ann", "x", datetime(2099, 1, 1, tzinfo=UTC)).timestamp.year
     2099
@@ -92,8 +92,8 @@ class Ahead:
 def latest_plausible(now: datetime) -> datetime:
     """Return the time from which on timestamps are implausible: one day after ``now``.
 
-    Clocks and time zones differ by up to a day. A later timestamp is wrong. It must not be the end of the
-    periods that settings such as ``days`` and ``half_life`` count back from the newest event.
+    Clocks and time zones differ by up to a day; a later timestamp is wrong. Settings such as ``days`` and
+    ``half_life`` count back from the newest event, so a wrong timestamp must not be the newest.
 
     >>> latest_plausible(datetime(2024, 1, 1, tzinfo=UTC)).isoformat()
     '2024-01-02T00:00:00+00:00'
@@ -126,7 +126,7 @@ def read_history(
 def read_histories(
     connection: sa.Connection, users: Sequence[str], since: datetime | None = None
 ) -> list[History]:
-    """Return the history of each user from ``since`` on; all of it if interactions have no timestamps."""
+    """Return the history of each user from ``since`` on; without timestamps, the whole history."""
     if since is not None and has_timestamps(connection) is False:
         since = None
     return [read_history(connection, user, None, since) for user in users]
@@ -135,7 +135,7 @@ def read_histories(
 def read_interactions(
     connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return interactions ordered by user, time, position, event key and source, however they were ingested.
+    """Return interactions ordered by user, time, position, event key and source.
 
     Raise ``InputError`` for a ``start`` or ``end`` if the interactions have no timestamps.
 
@@ -146,8 +146,8 @@ def read_interactions(
     dated = has_timestamps(connection) is not False
     if not dated and (start is not None or end is not None):
         raise InputError(
-            "the interactions in the store have no timestamps; a selection by time requires them: omit it, "
-            "or ingest the interactions with timestamps into another store"
+            "the interactions in the store have no timestamps; a selection by time requires "
+            "timestamps: omit the selection, or ingest the interactions with timestamps into another store"
         )
     c = interaction.c
     timestamp_column = _microseconds(connection.dialect.name)
@@ -181,7 +181,7 @@ def read_interactions(
 def read_snapshot(
     connection: sa.Connection, days: float | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return the interactions of the last ``days`` days before the newest interaction before ``end``.
+    """Return the interactions before ``end``, from ``days`` days before the newest of them on.
 
     Without timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
     """
@@ -190,7 +190,7 @@ def read_snapshot(
 
 
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
-    """Return the number of interactions at or after ``start`` and the earliest one, or ``None``."""
+    """Return the number of interactions from ``start`` on, and the earliest; ``None`` if there are none."""
     _disable_timeout(connection)
     c = interaction.c
     is_ahead = (c.occurred_at >= _aware(start)) & (c.dated == sa.true())
@@ -209,7 +209,7 @@ def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
 def days_before_the_last(
     connection: sa.Connection, days: float, end: datetime | None = None
 ) -> datetime | None:
-    """Return the time of the newest interaction before ``end``, minus ``days``; ``None`` without data."""
+    """Return the time of the newest interaction before ``end``, minus ``days``; ``None`` if none."""
     _disable_timeout(connection)
     statement = sa.select(sa.func.max(interaction.c.occurred_at))
     if end is not None:
@@ -322,7 +322,7 @@ def _history_since(dialect: str) -> sa.Select[Any]:
 def _history(dialect: str) -> sa.Select[Any]:
     """Return the SELECT statement for a user's history.
 
-    It is cached, because building it takes longer than executing it.
+    The statement is cached, because building it takes longer than executing it.
     """
     c = interaction.c
     newest_first = [column.desc() for column in (c.occurred_at, c.position, c.event_key, c.source)]

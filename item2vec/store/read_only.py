@@ -68,7 +68,7 @@ def open_read_only_where_necessary(engine: sa.Engine, database: Path) -> None:
 
 
 def why_read_only(connection: Any) -> str | None:
-    """Return the permissions that this user lacks to write, or ``None`` if the connection can write."""
+    """Return the reason why a connection can only read, or ``None`` if it can write."""
     reason: str | None = connection.info.get(REASON)
     return reason
 
@@ -83,7 +83,7 @@ def _readable(database: Path) -> bool:
 
 
 def _missing(database: Path) -> str | None:
-    """Return the permissions that this user lacks to write to a database, or ``None``."""
+    """Return the reason why this user cannot write to a database, or ``None`` if the user can."""
     if hasattr(os, "statvfs") and os.statvfs(database).f_flag & os.ST_RDONLY:
         return f"{database} is on a file system that is mounted read-only"
     closed = [] if os.access(database, os.W_OK) else [database]
@@ -135,7 +135,7 @@ def _must_be_immutable(database: Path, missing: str) -> bool:
 
 
 def _state(database: Path) -> tuple[int, ...]:
-    """Return numbers that change with each write: inode, size and time of the file, and size of ``-wal``."""
+    """Return numbers that change with each write: inode, size, change time; size of ``-wal``."""
     try:
         file = database.stat()
         wal = _beside(database, "-wal")

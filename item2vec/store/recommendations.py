@@ -1,6 +1,6 @@
 """The table ``recommendation``: the recommendations of a version for the users of the store, in blocks.
 
-A user belongs to the block of the user's row number, so that blocks do not change if users are added.
+A block contains the users in a range of row numbers, so that blocks do not change if users are added.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def count_users(store: Store, last: int) -> int:
 
 
 def users_of(store: Store, numbers: UserRange) -> dict[str, int]:
-    """Return the row numbers of the users of a range by user id, ascending."""
+    """Return the row numbers of the users in a range, ascending, by user id."""
     return store._data("read", partial(_users, numbers=numbers))
 
 
 def without_recommendations(store: Store, version: str, numbers: UserRange) -> dict[str, int]:
-    """Return the row numbers of the users of a range that have no recommendations of a version."""
+    """Return the row numbers, by user id, of the users in a range without recommendations of a version."""
     return store._data("read", partial(_users, numbers=numbers, version=version))
 
 

@@ -72,9 +72,9 @@ class Run:
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON values, for the command ``runs`` and for HTTP.
 
-        ``seconds`` is the duration, ``None`` until the run has ended. ``passed`` and ``refused`` are names of
-        gates. ``value`` is the value of ``metric``, by which gates compare models, on the held-out
-        interactions; both are ``None`` if nothing was evaluated.
+        ``seconds`` is the duration, ``None`` until the run has ended. ``passed`` and ``refused`` are the
+        names of the gates that are passed and not passed. ``metric`` is the metric by which gates compare
+        models, and ``value`` its value on the held-out interactions; both are ``None`` without an evaluation.
 
         >>> metrics = {"ndcg@10": 0.5}
         >>> Run(1, datetime(2024, 1, 1), None, "failed", None, "", {}, {}, metrics).as_json()["value"]
@@ -169,7 +169,7 @@ def finish(connection: sa.Connection, run_id: int, outcome: Mapping[str, Any]) -
 
 
 def close_interrupted(connection: sa.Connection, models: str, host: str, now: datetime) -> int:
-    """Mark the unfinished runs of a models folder and host as failed. Return the number of these runs."""
+    """Mark the unfinished runs of a models folder on a host as failed. Return the number of these runs."""
     running = sa.select(run.c.id, run.c.config).where(run.c.status == "running")
     with undamaged(connection):
         ids = [
@@ -189,7 +189,7 @@ def record(connection: sa.Connection, row: Mapping[str, Any]) -> None:
 
 
 def _metric_of(config: Mapping[str, Any]) -> str:
-    """Return the metric of the gates by the recorded settings; NDCG@10 if they are unknown."""
+    """Return the metric by which the gates of a run compare models; by default NDCG@10."""
     match config:
         case {"settings": {"evaluation": {"k": int(k)}}}:
             return f"ndcg@{k}"

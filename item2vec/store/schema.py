@@ -19,7 +19,7 @@ from item2vec.store.connect import begin_as, make_engine, retried, shown, transl
 from item2vec.store.tables import metadata
 
 if TYPE_CHECKING:
-    from alembic.config import Config  # Alembic is loaded on first use: the worker of a run needs none
+    from alembic.config import Config  # loaded on first use: a worker does not need it
 
 __all__ = ["Schema"]
 
@@ -59,7 +59,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            If the database has tables of this package, but not exactly one revision.
+            If the database has several revisions, or has tables of this package and no revision.
         """
         from alembic.runtime.migration import MigrationContext
 
@@ -104,14 +104,14 @@ class Schema:
     def upgrade(self, *, backup: bool = True) -> str:
         """Migrate the database to the newest revision, in one transaction; return the revision.
 
-        With ``backup``, a SQLite file that has a schema is first copied to ``FILE.REVISION.backup``.
+        With ``backup``, a SQLite file with an older schema is first copied to ``FILE.REVISION.backup``.
         """
         from alembic import command
 
         return self._migrate(self.head, command.upgrade, backup=backup)
 
     def downgrade(self, revision: str) -> str:
-        """Migrate the database back to an older revision; ``"base"`` drops all tables."""
+        """Migrate the database back to a revision, and return it. The revision ``"base"`` has no tables."""
         from alembic import command
 
         return self._migrate(revision, command.downgrade, backup=False)
@@ -148,9 +148,9 @@ class Schema:
             )
 
     def _compare(self, before: dict[str, int], connection: sa.Connection) -> None:
-        """Raise ``StoreError`` if a migration has lost rows or violated foreign keys.
+        """Raise ``StoreError`` if a migration has changed a table's number of rows or violated a foreign key.
 
-        The error rolls back the migration.
+        The error rolls back the migration. PostgreSQL enforces foreign keys itself.
         """
         after = _row_counts(connection)
         for table, count in before.items():

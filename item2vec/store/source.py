@@ -1,4 +1,4 @@
-"""Rows of another database, for ingestion: a connection that only reads."""
+"""Read-only connections to another database, from which interactions are ingested."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ __all__ = ["reading_from", "select_all"]
 
 SQLITE_ERROR, SQLITE_READONLY = 1, 8
 WRONG_CLASSES = {"0A", "22", "25", "42"}
-"""Classes of PostgreSQL's SQLSTATEs of wrong statements, with those of writes in a read-only transaction."""
+"""Classes of SQLSTATEs (first two characters): wrong statements, and writes in a read-only transaction."""
 
 
 @contextmanager
 def reading_from(url: str) -> Iterator[sa.Connection]:
-    """Yield a connection to a database, in one transaction that only reads and sees one snapshot.
+    """Yield a connection that only reads a database.
 
-    No schema of item2vec is required, and nothing is created. SQLite files are opened with ``mode=ro``.
+    On PostgreSQL, all statements see one snapshot. On SQLite, each statement sees a snapshot of its own. No
+    schema of item2vec is required, and nothing is created. SQLite files are opened with ``mode=ro``.
 
     Raises
     ------

@@ -43,9 +43,9 @@ ITEMS_PER_BATCH = 10_000
 class Store:
     """Store of interactions, items, users and runs in a SQLite or PostgreSQL database.
 
-    A store connects on the first call. It may be shared between threads, and used after a fork. A call is
-    one transaction; ``ingest`` and ``ingest_items`` are one per batch. After a transient error, such as a
-    held lock, a transaction is repeated a few times.
+    A store connects on the first call, and may be shared between threads and used after a fork. A call is one
+    transaction, but ``ingest`` and ``ingest_items`` use one transaction per batch. After a transient error,
+    such as a held lock, a transaction is repeated a few times.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Store:
     SchemaError
         By methods that read or write data, if the schema is missing or has another revision than ``head``.
     StoreError
-        By all methods, if the database fails. The message contains the database's message and the next step.
+        By all methods, if the database fails.
 
     Examples
     --------
@@ -141,11 +141,11 @@ class Store:
         source
             Name of the source. The same event from two sources is stored twice.
         repeats
-            Rows with the user, item, event and timestamp of an earlier row. ``"keep"`` stores each as a
-            further event; ``"merge"`` stores one event, with the sum of the weights and the first session. By
-            default, repeats are merged if there are timestamps, and kept otherwise.
+            Whether a row with the user, item, event and timestamp of an earlier row is stored as a further
+            event (``"keep"``), or merged into the earlier row with the sum of the weights (``"merge"``). By
+            default, repeats are merged if there are timestamps, and kept otherwise or if ``keys`` is set.
         keys
-            A key per row, which identifies the event in place of user, item, event and timestamp.
+            One key per row, which identifies the event in place of user, item, event and timestamp.
         batch_size
             Number of events per transaction. Larger batches are faster, but other writers wait longer.
         now
@@ -154,7 +154,7 @@ class Store:
         Raises
         ------
         InputError
-            If a timestamp is invalid, or only one of interactions and store has timestamps.
+            If a timestamp or key is invalid, or only one of interactions and store has timestamps.
         """
         check_ids([source])
         if batch_size < 1:
@@ -177,7 +177,7 @@ class Store:
         Raises
         ------
         InputError
-            If an attribute is not text, a finite number, a boolean, null, or a list or mapping of these.
+            If a title or an attribute is not a JSON value that both databases store unchanged.
         """
         rows = catalogue.check_items(items)
         n_new = 0
@@ -210,8 +210,9 @@ class Store:
         """Return interactions with ``start <= timestamp < end`` and an event in ``events`` (default: all).
 
         Naive times are in UTC. Rows are ordered by user, time, row of the file, and event key. A column of
-        timestamps, events, sessions or weights without values is ``None``. In other columns of events and
-        sessions, a missing value is ``"none"``. Memory use is 28 bytes per row, and 42 bytes at the end.
+        timestamps, events or sessions without values, or of weights that are all 1, is ``None``. In other
+        columns, a missing event or session is ``"none"``. If the store has no timestamps, ``start`` and
+        ``end`` raise ``InputError``. Memory use is 28 bytes per row, and 42 bytes at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -222,8 +223,8 @@ class Store:
     ) -> tuple[Interactions, Items]:
         """Return interactions (see ``interactions``) and all items, read in one transaction.
 
-        ``days`` selects the last ``days`` days before the newest interaction before ``end``, which is ignored
-        if the store has no timestamps.
+        The interactions are those before ``end``, from ``days`` days before the newest of them on. Without
+        timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -235,7 +236,7 @@ class Store:
         return self._data("read", read)
 
     def ahead(self, start: datetime) -> Ahead | None:
-        """Count the interactions from ``start`` (naive: UTC) on, and return the earliest one, or ``None``."""
+        """Return the number of interactions from ``start`` (naive: UTC) on, and the earliest; or ``None``."""
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
@@ -245,7 +246,7 @@ class Store:
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
 
     def histories(self, users: Iterable[str], *, since: datetime | None = None) -> list[History]:
-        """Return the history of each user from ``since`` (naive: UTC) on, read in one transaction."""
+        """Return each user's history from ``since`` (naive: UTC) on; without timestamps, all events."""
         check_ids(names := as_history(users, "users"))
         return self._data("read", partial(queries.read_histories, users=names, since=since))
 
@@ -260,8 +261,8 @@ class Store:
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
         """Return all items with their attributes and active flags.
 
-        With ``known``, a catalogue of an earlier call, only later changes are read. If nothing has changed,
-        ``known`` is returned.
+        With ``known``, a catalogue of an earlier call, only later changes by ``ingest_items``,
+        ``activate_items`` and ``deactivate_items`` are read; if there are none, ``known`` is returned.
         """
         return self._data("read", partial(catalogue.read_catalogue, known=known))
 
@@ -270,7 +271,7 @@ class Store:
         return self._data("read", catalogue.inactive_items)
 
     def summary(self) -> dict[str, Any]:
-        """Return the numbers of interactions, users and items, and the first and last time as ISO text."""
+        """Return the numbers of interactions, users and items, and the first and last ISO 8601 timestamp."""
         return self._data("read", queries.summary)
 
     def forget_user(self, user: str) -> int:
@@ -284,8 +285,7 @@ class Store:
     def begin_run(self, *, config: Mapping[str, Any], now: datetime) -> int:
         """Record the start of a run of ``retrain``; return its id, for ``finish_run``.
 
-        ``config`` holds the settings of the run as JSON values. The keys ``models`` (the models folder) and
-        ``host`` are required for ``close_interrupted_runs``.
+        ``config`` holds the run's settings (JSON values), with ``models`` (the models folder) and ``host``.
         """
         runs.check_config(config)
         return self._data("write", partial(runs.begin, config=config, now=utc(now)))
@@ -315,7 +315,7 @@ class Store:
         self._data("write", partial(runs.finish, run_id=run_id, outcome=outcome))
 
     def close_interrupted_runs(self, models: str, host: str, now: datetime) -> int:
-        """Mark unfinished runs of a locked models folder and of a host as failed; return their number."""
+        """Mark the unfinished runs of a models folder on a host as failed; return their number."""
         return self._data("write", partial(runs.close_interrupted, models=models, host=host, now=utc(now)))
 
     def record_promotion(

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 UNKNOWN_POSITION = 2**31 - 1
-"""Position of an event that an older version has stored. Another ingestion of its file replaces it."""
+"""Position of an event that was stored before revision 0004. Ingesting its file again lowers the position."""
 
 metadata = sa.MetaData(
     naming_convention={

@@ -64,7 +64,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect | None) -> datetime | int | None:
-        """Convert a ``datetime`` to UTC; raise ``InputError`` if it is naive."""
+        """Convert a ``datetime`` to UTC, on SQLite to microseconds; raise ``InputError`` if it is naive."""
         time = None if value is None else utc(value)
         if time is None or dialect is None or dialect.name != "sqlite":
             return time
