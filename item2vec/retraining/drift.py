@@ -80,14 +80,14 @@ class Drift:
     k: int
     overlap: float | None
     """Share of an item's ``k`` nearest common items that are the same in both models, averaged over items;
-    0 to 1. ``None`` if the models have fewer than two items in common."""
+    0 to 1. ``None`` if fewer than two common items have input vectors in both models."""
     overlap_by_popularity: tuple[float, ...]
     """``overlap`` in each decile of the sampled items, most frequent items first. Empty if fewer than ten
     items are sampled."""
     cosine: float | None
     """Mean cosine of the common items' vectors in the two models after alignment; -1 to 1. Independent random
-    vectors reach 0.85 √(dimensions / aligned items). ``None`` if the models have no item in common, or their
-    numbers of dimensions differ."""
+    vectors reach 0.85 √(dimensions / aligned items). ``None`` if no common item has input vectors in both
+    models, or the numbers of dimensions differ."""
     movers: tuple[Mover, ...]
     """The 20 items with the lowest cosine after alignment, among items with 10 or more tokens in both
     models."""
@@ -98,12 +98,13 @@ class Drift:
 
 
 def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: int = 1) -> Drift:
-    """Compare a new model with the served one on their common items.
+    """Compare a new model with the served model.
 
-    Two trainings on the same data differ by an arbitrary rotation. The comparison of neighbours is invariant
-    to rotation. The comparison of vectors follows an alignment: the new unit vectors are rotated so that they
-    fit the served unit vectors best. Items without an input vector in one of the models are excluded from
-    both comparisons.
+    The comparisons of neighbours and of vectors are made on the common items, except items without an input
+    vector in one of the models. Two models trained on the same data differ by an arbitrary rotation. The
+    comparison of neighbours is invariant to rotation. The comparison of vectors follows an alignment: the new
+    unit vectors are rotated so that they fit the served unit vectors best. Popularity is compared on all
+    items.
 
     Large models are sampled: the neighbours of 5,000 items are compared (fewer above 40,000 items), the
     alignment uses 20,000 items, and movers are searched among the 20,000 most frequent items.
@@ -177,7 +178,7 @@ class _Common:
 
 
 def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Doubles, Rows]:
-    """Return the overlap of each sampled item, and the permutation that sorts them by falling count."""
+    """Return the overlap of each sampled item, and the order of these items by descending count."""
     k = min(k, len(common) - 1)
     if k < 1:
         return np.empty(0), np.empty(0, np.intp)
@@ -187,7 +188,7 @@ def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Dou
         _neighbours(model, rows, items, k)
         for model, rows in ((common.new, common.rows), (common.served, common.served_rows))
     ]
-    # After sorting the two joined lists, an item that is in both of them occupies two adjacent columns.
+    # After the two joined lists have been sorted, an item of both lists occupies two adjacent columns.
     merged = np.sort(np.concatenate(neighbours, axis=1), axis=1)
     overlaps: Doubles = (merged[:, 1:] == merged[:, :-1]).sum(axis=1) / k
     return overlaps, np.argsort(-common.counts[items], kind="stable")

@@ -44,7 +44,7 @@ COUNTED: tuple[Literal["interactions", "users", "items"], ...] = ("interactions"
 RENAMED = {"questions": "queries", "max_questions": "max_queries"}
 """Keys of older manifests and reports, and the present names of these keys."""
 ADDED = {"ordered": True, "core": False, "drop_longer_than": None}
-"""Settings of ``[adapter]`` that older manifests and reports lack, and the values that they imply."""
+"""Settings of ``[adapter]`` that older manifests and reports lack, and the values that their runs used."""
 
 IN_A_REPORT = ("version", "forced", "data", "evaluation", "finished_at")
 """Parts of the report of a promoted run that are read."""
@@ -90,7 +90,7 @@ class EarlierResults(TypedDict, total=False):
     evaluation: EarlierScore
     """Score of the served version, by any protocol."""
     promoted: list[PromotedScore]
-    """Scores of the last seven promoted versions, newest first."""
+    """Scores of at most seven promoted versions, newest first."""
 
 
 def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
@@ -114,9 +114,9 @@ def read_earlier_results(
 ) -> EarlierResults:
     """Return the results with which gates compare a new version.
 
-    ``data`` and ``evaluation`` are read from the manifest of the served version. If that manifest is damaged,
-    or was not written by a run, they are read from the newest report of a promoted run. ``promoted`` holds
-    scores by the given protocol only.
+    ``data`` and ``evaluation`` are read from the manifest of the served version. If that manifest contains
+    neither, because it is damaged or was not written by a run, they are read from the newest report of a
+    promoted run that contains one of them. ``promoted`` holds scores by the given protocol only.
     """
     notes = {version.id: note for version in list_versions(models) if (note := _note(version)) is not None}
     reports = [*_promoted_reports(models / RUNS)]
@@ -155,7 +155,7 @@ def last_promotion(models: Path) -> datetime | None:
 def report_order(path: Path) -> tuple[int, str]:
     """Return the sort key of a report's file, TIME-ID.json: the generation in the id, then the time.
 
-    The clock of an earlier run may have been ahead of the present one.
+    The time is only the second key, because the clock of an earlier run may have been ahead.
 
     >>> report_order(Path("20240101T000000Z-g0000000012-0a1b2c3d.json"))[0]
     12

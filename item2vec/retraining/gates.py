@@ -1,8 +1,8 @@
 """Gates: conditions that a new model must meet before it is published.
 
-A gate is passed if its value was measured, is finite, and lies within the bounds. A gate without a measured
-value is not passed. A comparison with earlier versions is passed if no earlier result is known, and its
-description states this.
+A gate on a value is passed if the value was measured, is finite, and lies within the bounds. A comparison
+with earlier versions is also passed if no comparable result is known; its description states this. Some
+gates, such as ``hold``, have no value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 READ = (0.99, 1.01)
 """Bounds of the number of trained tokens, as a share of the expected number."""
 SHARE_OF_SMALL = 0.2
-"""Lower bound of the effective rank, as a share of its maximum, for models too small to reach
+"""Lower bound of the effective rank, as a share of its maximum, if this bound is below
 ``min_effective_rank``."""
 
 
@@ -123,7 +123,7 @@ def of_data(data: DataSummary, earlier: EarlierResults, config: GatesConfig) -> 
             data[name] / served,
             least=config.min_growth,
             most=config.max_growth,
-            what=f"{data[name]:,}; the served version counted {served:,}",
+            what=f"{data[name]:,}; the count of the served version is {served:,}",
         )
 
 
@@ -162,7 +162,8 @@ def _against_live(
 ) -> Gate:
     """Compare a score with the recorded score of the served version.
 
-    The served version is not evaluated again: it was trained on the days that are now held out.
+    The served version is not evaluated again, because it may have been trained on interactions that are now
+    held out.
     """
     recorded = earlier.get("evaluation")
     if recorded is None:
@@ -227,7 +228,11 @@ def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
         "norm_growth": (config.min_norm_growth, None, "median norm of a vector / norm at initialisation"),
         "norm_max": (None, config.max_norm, "largest norm of a vector"),
         "output_norm": (config.min_output_norm, config.max_norm, "median norm of an output vector"),
-        "effective_rank": (_least_rank(health, config), None, "directions over which the vectors spread"),
+        "effective_rank": (
+            _least_rank(health, config),
+            None,
+            "number of directions of the vectors",
+        ),
         "mean_cosine": (None, config.max_mean_cosine, "mean cosine of two different items"),
         "duplicate_share": (None, config.max_duplicates, "share of vectors equal to an earlier vector"),
         "self_retrieval": (config.min_self_retrieval, None, "share of items nearest to themselves"),
@@ -236,7 +241,7 @@ def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
     for name, (least, most, what) in bounds.items():
         value: float | None = getattr(health, name)
         if name in {"norm_growth", "output_norm"} and value is None:
-            continue  # not defined: vectors are initialised with norm 1, or there are no output vectors
+            continue  # not defined for this model, see ``Health``
         yield within(name, value, least=least, most=most, what=what)
 
 

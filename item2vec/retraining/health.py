@@ -61,11 +61,11 @@ class Health:
     """``norm_median`` divided by the norm of a randomly initialised row; 1 for untrained vectors. Vectors are
     initialised uniformly within ±1 / dimensions (gensim) or ±0.5 / dimensions (numba); next_item uses the
     dimensions of each part. ``None`` without initialisation (LSA, tables of neighbours), or if the
-    objective compares vectors by cosine: they are initialised with norm 1, and only an evaluation detects
-    missing training."""
+    objective compares vectors by cosine: such vectors are initialised with norm 1, and only an evaluation
+    detects missing training."""
     output_norm: float | None
     """Median norm of the output rows; ``None`` without output vectors. It detects missing training of
-    skip-gram and CBOW, which initialise them with 0; next_item initialises them with norm 1."""
+    skip-gram and CBOW, which initialise output vectors with 0; next_item initialises them with norm 1."""
     effective_rank: float
     """Number of directions over which the input rows spread: exp(-Σ p ln p), p = σ / Σσ, with the singular
     values σ of the centred unit rows. 0 if all rows point in the same direction. The rows are scaled to unit
@@ -92,7 +92,8 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 
     Norms and duplicates are computed on all rows. The other statistics are computed on at most 2,000 rows and
     500 queries, sampled with the seed. Items without an input vector contribute their output vector only.
-    Items with a count of 0 are excluded, because new items with the same attributes have equal vectors.
+    Unless all counts are 0, items with a count of 0 are excluded from the statistics of input vectors and
+    from ``self_retrieval``, because new items with the same attributes have equal vectors.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)

@@ -67,8 +67,8 @@ class Jobs:
         """Read the store, write its interactions into a new folder, and return their counts.
 
         A first transaction counts the interactions dated a day or more after ``now``. A second transaction
-        reads all other interactions and the items. Interactions dated in the future are excluded because a
-        single wrong date would be the end of the periods that ``days`` specifies in the settings.
+        reads all other interactions and the items. Interactions dated in the future are excluded, because the
+        periods that the settings ``days`` specify end at the newest interaction.
 
         With a prepared corpus, only the items of the store are read.
         """
@@ -198,7 +198,7 @@ def _example(ahead: Ahead) -> Event:
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
-    """Return a split that holds out the newest interactions, or that of ``_split_of_undated``."""
+    """Return a split that holds out the newest interactions; without timestamps, ``_split_of_undated``."""
     if interactions.timestamp is None:
         return _split_of_undated(training_sentences(interactions, config.adapter, items), config.evaluation)
     return temporal_split(
@@ -211,9 +211,9 @@ def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> S
 
 
 def _sampled(split: Split, most: int) -> Split:
-    """Return a split with at most this number of users, without users who have no history.
+    """Return a split with at most ``most`` users, all of whom have a history.
 
-    The model recommends the most popular items to all users without a history.
+    Other users are excluded, because the model recommends the most popular items to all of them.
     """
     split = split.take(~split.cold_users())
     if len(split) <= most:
@@ -243,7 +243,7 @@ def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[s
 
 
 def _drift(model: Recommender, served: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the drift from the served model, or the reason why it could not be loaded or compared."""
+    """Return the drift from the served model, or the error of loading or comparing this model."""
     try:
         return dataclasses.asdict(compare_models(model, load(served))), None
     except Exception as error:  # noqa: BLE001 - drift is informative; no gate depends on it
@@ -274,14 +274,14 @@ def _tokens_per_epoch(
 
 
 def _weights(shard: Sentences, weighted: bool) -> Floats:
-    """Return the weights of the tokens of a shard, or ones."""
+    """Return the weights of the tokens of a shard; ones if it has no weights, or ``weighted`` is False."""
     if shard.weights is None or not weighted:
         return np.ones(len(shard.tokens), dtype=np.float32)
     return shard.weights
 
 
 def _read_share(sentences: Sentences | ShardedSentences, min_count: int) -> float:
-    """Return the expected number of tokens per epoch, divided by the number if weights are ignored."""
+    """Return the expected number of tokens per epoch, divided by the same number without weights."""
     unweighted = _tokens_per_epoch(sentences, min_count, weighted=False)
     return _tokens_per_epoch(sentences, min_count) / unweighted
 

@@ -38,7 +38,7 @@ Samples = Sequence[tuple[Labels, float | None]]
 
 @dataclass
 class Measured:
-    """A run whose metrics are written at its end. ``record`` is ``None`` until its report has begun."""
+    """A run whose metrics are written at its end. ``record`` is ``None`` until ``record.begin`` returns."""
 
     record: Record | None = None
 
@@ -47,8 +47,9 @@ class Measured:
 def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) -> Iterator[Measured]:
     """Write the metrics of the run that the block carries out, at the end of the block.
 
-    The file is replaced atomically and has mode 0644. An error of the block is written as its exit code, and
-    raised again. If the file cannot be written, a warning is logged. Without a path, nothing is written.
+    The file is replaced atomically and has mode 0644. If the block raises an error, the file contains the
+    exit code of this error, and the error propagates. If the file cannot be written, a warning is logged.
+    Without a path, nothing is written.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def _rendered(
             [({"phase": name}, value) for name, value in report.get("seconds", {}).items()],
         ),
         "exit_code": ("Exit code of the last run.", [({}, code)]),
-        "peak_memory_bytes": ("Maximum memory of the worker process.", [({}, report.get("peak_memory"))]),
+        "peak_memory_bytes": ("Peak memory of the worker process.", [({}, report.get("peak_memory"))]),
         "gate_passed": (
             "Whether a gate was passed (1) or not (0).",
             [({"gate": gate["name"]}, int(gate["passed"])) for gate in gates],
@@ -130,8 +131,8 @@ def _rendered(
             [({"gate": gate["name"]}, gate["value"]) for gate in gates],
         ),
         "interactions": ("Interactions that [adapter] selects.", [({}, data.get("interactions"))]),
-        "users": ("Users of these interactions.", [({}, data.get("users"))]),
-        "items": ("Items of these interactions.", [({}, data.get("items"))]),
+        "users": ("Users of the interactions that [adapter] selects.", [({}, data.get("users"))]),
+        "items": ("Items of the interactions that [adapter] selects.", [({}, data.get("items"))]),
         "score": ("Score of a model on the held-out interactions.", _scores(report.get("evaluation", {}))),
     }
     common = {"models": str(models.resolve())}

@@ -1,4 +1,4 @@
-"""A prepared corpus as the training data of a nightly run, in place of the interactions of the store."""
+"""Read the training data of a nightly run from a prepared corpus, in place of the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PreparedCorpus"]
 
 
 class PreparedCorpus:
-    """The corpus of ``[adapter] corpus``. It must not change during a run.
+    """The corpus that ``[adapter] corpus`` names. It must not change during a run.
 
     Checksums are verified when a job reads a shard.
     """
@@ -29,7 +29,7 @@ class PreparedCorpus:
         except BundleNotFoundError as error:
             raise InputError(
                 f"[adapter] corpus is {path!r}, and there is no such folder; expected a folder of item2vec "
-                "prepare: run it first"
+                "prepare: run item2vec prepare first"
             ) from error
         self._path, self.fingerprint = path, corpus.fingerprint()
         self._timed = "timestamps" in corpus.columns
@@ -40,7 +40,7 @@ class PreparedCorpus:
         Raises
         ------
         CorruptBundleError
-            If the corpus was replaced since it was opened first.
+            If the corpus has been replaced since this object was created.
         """
         corpus = Sentences.open(self._path)
         if corpus.fingerprint() != self.fingerprint:
@@ -58,7 +58,7 @@ class PreparedCorpus:
         return np.array([min(ends), max(ends)] if ends else [], dtype=np.int64)
 
     def summary(self, first: str | None, last: str | None) -> DataSummary:
-        """Return the counts. The number of users is the number of sentences."""
+        """Return the counts of the corpus. The number of users is the number of sentences."""
         corpus = self.opened()
         return {
             "interactions": corpus.n_tokens,

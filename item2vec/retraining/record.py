@@ -102,9 +102,10 @@ class Record:
     ) -> dict[str, Any]:
         """Complete the report, write it to the models folder and the store, and return it.
 
-        A part that cannot be written is logged, and does not change the outcome of the run. With ``hurried``,
-        the write to the store is limited to ``STORE_SECONDS``. The HTML page is omitted with ``hurried``, for
-        failed runs, and without an evaluation.
+        If a part cannot be written, a warning is logged, and the outcome of the run does not change. With
+        ``hurried``, the write to the store is limited to ``STORE_SECONDS``. The HTML page is omitted with
+        ``hurried``, for failed runs, without an evaluation, without the extra ``report``,
+        and if the setting ``pages`` is False.
         """
         # Not read from the clock, which may have been set back during the run.
         now = self.now + timedelta(seconds=time.monotonic() - self.started)
@@ -201,7 +202,7 @@ def begin(
 
 
 def _check_clock(served: Version, now: datetime) -> None:
-    """Log a warning if the clock of this run is a day or more behind the creation of the served version."""
+    """Log a warning if ``now`` is a day or more before the creation of the served version."""
     with contextlib.suppress(CorruptBundleError):
         created_at = manifest_of(served.path)[0].created_at
         if created_at is not None and created_at >= latest_plausible(now):
@@ -224,14 +225,16 @@ def _record_served(store: Store, served: Version, now: datetime) -> None:
 
 
 def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str]:
-    """Remove the JSON reports and the HTML pages of all but the newest ``keep`` runs; return their names.
+    """Remove the JSON reports and the HTML pages of all but the newest ``keep`` runs.
+
+    Return the names of the removed reports, without suffix.
 
     Raises
     ------
     ConfigError
         If ``keep`` is less than 1.
     LockHeldError
-        If a run holds the lock of the folder.
+        If another process holds the lock of the folder.
     WriteError
         If the disk fails; some reports may already be removed.
     """

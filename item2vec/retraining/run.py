@@ -24,11 +24,11 @@ The steps are those of docs/retraining.md. The functions that carry them out are
 10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
     metrics. [parent]
 
-The processes are that of the command [parent], that of the jobs [worker], and that of the check [canary]. The
-function ``_retrained`` carries out steps 1, 2 and 10, the class ``_Run`` steps 3 to 9.
+[parent] is the process of the command, [worker] the process of the jobs, [canary] the process of the check.
+The function ``_retrained`` carries out steps 1, 2 and 10, the class ``_Run`` steps 3 to 9.
 
-An error in step 1 or 2 leaves no report; the next run closes its row in the store. An error in steps 3 to 8
-is recorded by step 9. After an error, no versions are removed in step 10. The next run removes temporary
+A run that fails in step 1 or 2 leaves no report; the next run closes its row in the store. Step 9 records an
+error in steps 3 to 8. If the run raises an error, step 10 removes no versions. The next run removes temporary
 files that could not be removed.
 """
 
@@ -86,13 +86,13 @@ def retrain(
     """Train on the interactions in the store, evaluate, and publish the model if it passes the gates.
 
     The run reads a snapshot of the store. It trains a model without the newest interactions, and evaluates
-    this model and the baselines on them. If all gates are passed, it trains a second model on all
-    interactions that the adapter selects, checks it, reads it back from the disk, and publishes it in one
-    atomic step.
+    this model and the baselines on the newest interactions. If all gates are passed, it trains a second model
+    on all interactions that the adapter selects, checks it, reads it back from the disk, and publishes it in
+    one atomic step.
 
     A worker process trains and evaluates within the limits of ``config``. After a killed run no repair is
-    necessary: start another run. From step 3 on, a run writes a report to ``runs`` in the models folder
-    and a row to the store, even if a gate rejects the model or the run fails.
+    necessary: start another run. From step 3 of docs/retraining.md on, a run writes a report to ``runs`` in
+    the models folder and a row to the store, even if a gate rejects the model or the run fails.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ def retrain(
         Settings of the run; ``RetrainConfig()`` by default.
     force
         Reason for publishing the model even if it does not pass all gates. The reason is recorded. A model
-        that cannot be trained, read back or queried is not published. No model is published while a rollback
-        holds promotions back.
+        that cannot be trained, read back or queried is not published, and no model is published while a
+        rollback holds promotions back.
     now
         Start time of the run; the current time by default.
     metrics_file
@@ -119,11 +119,11 @@ def retrain(
     GateRefusedError
         If a gate is not passed, or a rollback holds promotions back; ``.report`` is the run's report.
     NothingToTrainError
-        If the store holds no sentence of two items.
+        If the store or the corpus holds no sentence of two items that occur ``min_count`` times.
     LockHeldError
-        If another run holds the lock of the models folder.
+        If another process holds the lock of the models folder.
     RunFailedError
-        If the worker process crashed, or exceeded a limit of time or memory.
+        If the worker process crashed, exceeded a limit of time or memory, or raised an unexpected error.
     PlatformError
         If the system has no POSIX file locks (Windows).
     DurabilityError
@@ -202,7 +202,7 @@ class _Run:
     def run(self) -> None:
         """Carry out steps 3 to 9.
 
-        If ``CURRENT`` names the new version, and the disk has not confirmed the write, any error is raised as
+        If ``CURRENT`` names the new version, but the disk has not confirmed the write, an error is raised as
         a ``DurabilityError``.
         """
         try:

@@ -58,7 +58,7 @@ class Spool:
         Raises
         ------
         CorruptBundleError
-            If a file was changed since it was written. An exception of the block is then its cause.
+            If a file was changed since it was written. An exception of the block is then the ``__cause__``.
         """
         self._check()
         self._interactions = self._map(self._interactions)
@@ -73,7 +73,7 @@ class Spool:
         self._check()
 
     def _map(self, interactions: Interactions) -> Interactions:
-        """Return interactions whose columns are mapped from the files; a file may have been replaced."""
+        """Return interactions whose columns are mapped anew, because a file may have been replaced."""
         columns: dict[str, Any] = {}
         for path in self._digests:
             column = getattr(interactions, path.stem)
@@ -105,7 +105,7 @@ def _digest(column: npt.NDArray[Any]) -> str:
 
 
 def _digest_on_disk(path: Path, n_bytes: int) -> str:
-    """Return the SHA-256 of the last bytes of a file, by reading it: a mapped file may be truncated."""
+    """Return the SHA-256 of the last bytes of a file. A mapping of a truncated file could not be read."""
     with path.open("rb") as file:
         file.seek(-n_bytes, os.SEEK_END)
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,9 +75,9 @@ class Worker:
         return evaluation
 
     def train(self, *, compared_with: Path | None) -> TrainingResult:
-        """Train the model to be published from scratch, on all interactions; report the drift from a bundle.
+        """Train the model to be published from scratch, on all selected interactions; measure its health.
 
-        ``compared_with`` is the bundle of the served version, or ``None``.
+        ``compared_with`` is the bundle of the served version, from which the drift is measured, or ``None``.
         """
         bundle = str(compared_with) if compared_with else None
         trained: TrainingResult = self._call("train", compared_with=bundle)

@@ -44,7 +44,7 @@ def main() -> None:
 def _read_lines(lines: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
-    # Standard input is closed: the parent process has ended, and nothing can receive a result.
+    # Standard input is closed: the parent process has ended, and no process can receive a result.
     os._exit(1)
 
 
