@@ -182,7 +182,7 @@ def test_rollbacks_that_are_refused(item2vec, models, ids):
     damage(models, ids[1], "manifest.json")
     code, _, err = item2vec("models", "rollback", "--reason", "x")
     assert code == 5
-    assert f"versions that can: {ids[0]}" in err
+    assert f"versions that can be served: {ids[0]}" in err
     with locked(models, "retrain"):
         code, _, err = item2vec("models", "rollback", "--reason", "x")
     assert code == 75

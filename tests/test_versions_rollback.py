@@ -126,12 +126,13 @@ def test_a_damaged_version_is_refused_and_sound_ones_are_listed(models):
     first, second, third = ids(models)
     damage(models / "versions" / second / "input.npy")
     with pytest.raises(
-        CorruptBundleError, match=f"{second} cannot be served .versions that can: {first}.*npy is damaged"
+        CorruptBundleError,
+        match=f"{second} cannot be served .versions that can be served: {first}.*npy is damaged",
     ):
         versions.rollback(models, reason="jazz")
     damage(models / "versions" / first / "manifest.json")
     with pytest.raises(
-        CorruptBundleError, match=r"no other version can; publish a new one.*manifest.json is not strict JSON"
+        CorruptBundleError, match=r"no other version can be served; publish.*manifest.json is not strict JSON"
     ):
         versions.rollback(models, reason="jazz", to=first)
     assert versions.served_version(models).id == third

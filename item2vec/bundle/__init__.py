@@ -78,8 +78,8 @@ OTHER_COPY = "use another copy of the bundle"
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
     """Write a model to a new folder atomically, and read it back from the disk.
 
-    All users can read the files, whatever the umask is, and nobody can write to them. Equal parts, notes and
-    values of ``now`` produce identical files.
+    All users can read the files, whatever the umask is, and the files are read-only. Equal parts, notes and
+    values of ``now`` produce identical files with the same versions of Python and the libraries.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     BundleExistsError
         If ``path`` already exists.
     InputError
-        If the norm of a vector is not below 1e18, the note contains values other than JSON values, or
-        ``now`` has no time zone.
+        If the norm of a vector or the weight of a position is not below 1e18, the note contains values other
+        than JSON values, or ``now`` has no time zone.
     WriteError
         If the disk is full or fails, or a mode cannot be set; all files are removed.
 
@@ -155,8 +155,8 @@ def read(path: Path, *, verify: bool = True, manifest_sha256: str | None = None)
     path
         Folder of the bundle.
     verify
-        Whether to compare the SHA-256 of each file. If false, only sizes and structure are checked, which is
-        faster.
+        Whether to compare the SHA-256 of each file with the manifest. If false, only sizes and structure are
+        checked, which is faster.
     manifest_sha256
         Expected SHA-256 of the manifest; with ``None``, it is not compared.
 

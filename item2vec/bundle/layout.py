@@ -1,4 +1,4 @@
-"""The positions of items on a plane, computed once for a model that is published."""
+"""Compute the positions of the items of a model on a plane, before the model is published."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_layout(parts: Parts) -> Parts:
         return parts
     try:
         return replace(parts, layout=layout(parts.vectors, method=available_method()))
-    except Exception as error:  # noqa: BLE001 - a map is not worth a failed publication
+    except Exception as error:  # noqa: BLE001 - the model is published without a map
         found = f"{type(error).__name__}: {error}"
         log.warning("the model is published without a layout", extra={"facts": {"error": found}})
         return parts

@@ -208,7 +208,7 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
             f"{path} was written by a newer version of item2vec: it requires {unknown}; upgrade item2vec"
         )
     try:
-        # From JSON text: strict validation of Python objects rejects lists as tuples, and text as times.
+        # JSON text is validated, because strict validation of objects rejects lists as tuples, text as times.
         manifest = Manifest.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise CorruptBundleError(

@@ -1,4 +1,4 @@
-"""Bounds of the vectors in a bundle: intact numbers may still be too large to compute with."""
+"""Bounds of the vectors in a bundle: undamaged numbers may still be too large for finite scores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["check_norms"]
 
 
 def check_norms(vectors: ItemVectors) -> None:
-    """Raise ``InputError`` if a vector is so long that a taste computed from it has no finite scores.
+    """Raise ``InputError`` if a norm or the weight of a position is so large that scores may not be finite.
 
-    The message names the item and the norm.
+    The message names the item and the norm, or the weight.
 
     >>> from item2vec.types import Vocabulary
     >>> check_norms(ItemVectors(Vocabulary(("a", "b")), np.diag([1, 3e38]), None, np.array([2, 1])))

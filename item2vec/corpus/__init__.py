@@ -2,7 +2,7 @@
 
 ``preparing.prepare`` calls, in this order::
 
-    readers.staging     Parquet files as they are; any other source is converted to one Parquet file
+    readers.staging     keeps Parquet files of valid rows; converts any other source to one Parquet file
       │
       ▼
     database.py         DuckDB: checks the values; counts items; codes users, items and sessions

@@ -91,9 +91,10 @@ def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) 
 def sentences_of(
     records: Records, items: Vocabulary, events: Vocabulary | None, adapter: AdapterConfig
 ) -> tuple[Sentences, Codes]:
-    """Return the sentences of a shard, cut by the adapters, with the codes of ``items``, and their users.
+    """Return the sentences of a shard, and the number of the user of each sentence.
 
-    Sentences are in the order of the numbers of the users. The minimum counts of the adapter must be 1.
+    The adapters cut the sentences. Tokens are codes of ``items``. Sentences are in the order of the numbers
+    of the users. The minimum counts of the adapter must be 1.
     """
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}

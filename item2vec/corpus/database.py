@@ -1,4 +1,4 @@
-"""DuckDB: counts and codes the ids of more interactions than fit into memory."""
+"""Count and code the ids of interactions with DuckDB; the interactions may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class Database:
             )
 
     def count_if_valid(self) -> bool:
-        """Count as ``count`` does. Return whether all values are present and valid (dates from 1990 to 2100).
+        """Count as ``count`` does. Return whether all values are present and valid (dates from 1990 to 2099).
 
-        ``read_interactions`` reads the same values from such rows.
+        From valid rows, ``read_interactions`` reads the same values as DuckDB.
         """
         others = [_is_valid(name) for name in self._has if name not in _COUNTED] or ["true"]
         try:
@@ -95,14 +95,14 @@ class Database:
             return False
 
     def newest(self) -> npt.NDArray[Any] | None:
-        """Return an array of the latest timestamp; ``None`` without timestamps."""
+        """Return the latest timestamp in an array, empty without rows; ``None`` without timestamps."""
         if "timestamp" not in self._has:
             return None
         newest = self._value("SELECT max(micros) FROM source")
         return np.array([] if newest is None else [newest], dtype=np.int64)
 
     def events(self) -> Vocabulary | None:
-        """Return the names of the events, in the order of their first rows; ``None`` without a column."""
+        """Return the names of the events, in the order of their first rows; ``None`` without events."""
         if "event" not in self._has:
             return None
         self._run(
@@ -113,7 +113,10 @@ class Database:
         return Vocabulary(tuple(name for (name,) in rows))
 
     def choose(self, adapter: AdapterConfig) -> None:
-        """Apply the filters by time and event, then the minimum counts of items and of users."""
+        """Apply the filters by time and event, then the minimum counts of items and of users.
+
+        With the setting ``core``, the minimum counts are applied until no further row is removed.
+        """
         if adapter.since is not None:
             self._conditions.append(f"micros >= {microseconds_of(adapter.since)}")
         if adapter.events is not None:
@@ -169,8 +172,9 @@ class Database:
     def coded(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
         """Yield the chosen rows, in any order, in batches of arrays by name.
 
-        ``item`` and ``event`` are codes of the vocabularies, ``session`` is a number per id. ``user`` is the
-        number of the user in its ``shard``, as written by ``write_users``. ``row`` is the position.
+        ``item`` and ``event`` are codes of the vocabularies, and ``session`` is the number of a session id.
+        ``user`` is the rank of the user in the ``shard``, in the order of ``write_users``. ``row`` is the
+        position.
         """
         coded = ["user", "item", *(name for name in ("event", "session") if name in self._has)]
         if "session" in self._has:
@@ -187,7 +191,7 @@ class Database:
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
 
     def _choose_rows(self, frequent: Iterable[str]) -> None:
-        """Define ``chosen`` by the conditions, and by the tables of frequent ids of some columns."""
+        """Define ``chosen`` by the conditions, and by the frequent ids of the columns that ``frequent`` names."""
         joins = " ".join(f"SEMI JOIN frequent_{name} USING ({_NAMES[name]})" for name in frequent)
         where = f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
         self._run(f"CREATE OR REPLACE VIEW chosen AS SELECT * FROM source {joins} {where}")

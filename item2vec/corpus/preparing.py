@@ -1,4 +1,4 @@
-"""``prepare``: interactions in files of any size become a sharded corpus."""
+"""``prepare``: write a sharded corpus from files of interactions of any size."""
 
 from __future__ import annotations
 
@@ -78,34 +78,37 @@ def prepare(
 ) -> ShardedSentences:
     """Write the training sentences of interactions in files as a sharded corpus, and open it.
 
-    The files may be larger than the memory. The sentences are those of ``adapters.histories`` or
-    ``adapters.sessions``, in the shards and the order of ``adapters.save_shards``, for every driver. If the
-    process is killed, the same call keeps the complete shards and, with "duckdb", the coded rows. It begins
-    again if the size or the modification time of a file has changed.
+    With ``"duckdb"``, the files may be larger than the memory. For every driver, the sentences are those of
+    ``adapters.histories`` or ``adapters.sessions``, in the shards and the order of ``adapters.save_shards``.
+    If the process is killed, the same call keeps the complete shards and, with ``"duckdb"``, the coded rows.
+    With ``"duckdb"``, a call with another setting, or after a change of a file's size or modification time,
+    begins again.
 
     Parameters
     ----------
     files
         Path of a file, folder or pattern, or a list of them, as in ``readers.read_interactions``.
     out
-        Folder to create. It must not exist. Temporary files are in the folder ``.NAME.rows`` beside it; they
-        take about the space of the uncompressed rows.
+        Folder to create. It must not exist. With ``"duckdb"``, temporary files are in the folder
+        ``.NAME.rows`` beside it; they take about the space of the uncompressed rows.
     memory
         Approximate limit of memory, such as ``"2GB"``; at least ``"512MB"``. Row groups of Parquet files must
-        fit into it.
+        fit into it. The driver ``"memory"`` only derives the default of ``shards`` from it.
     shards
         Number of shards. By default, the rows of a shard take at most about a quarter of ``memory``.
     driver
         ``"duckdb"`` reads, counts and sorts with DuckDB (extra ``bigdata``). ``"memory"`` reads all
         interactions into memory.
     adapter
-        Settings of the sentences. ``group_by`` requires ``adapters.save_shards``, which has the parameter
-        ``items``.
+        Settings of the sentences. ``group_by`` is not supported; ``adapters.save_shards`` supports it with
+        the parameter ``items``.
     columns
         Names of columns and format of the files: keyword arguments of ``readers.read_interactions``.
 
     Raises
     ------
+    ConfigError
+        If ``memory``, ``shards`` or ``driver`` is invalid, or ``group_by`` is set.
     InputError
         If a file or column does not exist, a row is invalid, or ``memory`` is not sufficient.
     NothingToTrainError
@@ -115,7 +118,9 @@ def prepare(
     LockHeldError
         If another process prepares the same folder.
     MissingExtraError
-        If DuckDB is not installed.
+        If ``driver`` is ``"duckdb"``, and DuckDB is not installed.
+    WriteError
+        If DuckDB cannot read or write a file.
 
     Examples
     --------
@@ -262,7 +267,7 @@ class _Preparation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[StagedRows, Any]]:
-        """Open the rows as a database; convert them first if DuckDB might parse them differently."""
+        """Open the rows as a database. Convert the files first unless DuckDB reads the values of the readers."""
         limit, spill = int(SHARE_OF_DATABASE * self.memory), self.work / "spill"
         rows = self.form.as_found(self.sources)
         database = self.database.Database(spill, limit, rows) if rows is not None else None

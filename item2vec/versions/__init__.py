@@ -10,8 +10,8 @@
       staging/        temporary files of the version that is being written
       versions/<id>/  one bundle per version, immutable; id = g<generation>-<8 hex digits>
 
-A reader writes no file. It holds a shared lock on the manifest of its loaded version, so a serving process
-needs no write permission.
+A reader writes no file, so a serving process needs no write permission. It holds a shared lock on the
+manifest of its loaded version.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def run_canary(folder: Path, manifest_sha256: str) -> None:
     Raises
     ------
     CorruptBundleError
-        If the bundle is damaged, fails a query, or has a manifest with another SHA-256.
+        If the bundle is damaged, fails a query, or has a manifest with another SHA-256, or if the check takes
+        more than ``CANARY_SECONDS``.
     """
     try:
         completed = subprocess.run(
@@ -75,10 +76,10 @@ def check_rankings(model: Recommender, *, brief: bool = False) -> None:
     """Check the rankings of a model for a sample of items, at equal intervals of frequency rank.
 
     Items without a vector, which a model of imported vectors may have, are neither sampled nor expected. The
-    history of each query is one sampled item; it is passed to ``recommend`` and, with all others, to
-    ``recommend_many``. ``similar_items`` is called for each item. With ``brief``, the sample is smaller and
-    ``similar_items`` is not called. This saves time in a serving process, and the memory of the matrix of
-    unit vectors.
+    history of each query is one sampled item. Each history is passed to ``recommend``, and all histories
+    together to ``recommend_many``. ``similar_items`` is called for each item. With ``brief``, the sample is
+    smaller and ``similar_items`` is not called, which saves time in a serving process, and the memory of the
+    matrix of unit vectors.
 
     Raises
     ------

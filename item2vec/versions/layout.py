@@ -180,7 +180,8 @@ def point_to(models: Path, version: Version) -> None:
     except OSError as error:
         if not _may_name(models, version):
             raise
-        # Not undone: other processes may already have loaded the version, and undoing also requires a flush.
+        # The replacement is not undone: other processes may already have loaded the version, and undoing also
+        # requires a flush.
         raise DurabilityError(
             f"{models} serves version {version.id}, but the disk did not confirm the write "
             f"({error.strerror}); check the disk, then repeat the command"
@@ -196,14 +197,14 @@ def _may_name(models: Path, version: Version) -> bool:
 
 @contextlib.contextmanager
 def write_access(models: Path, command: str) -> Iterator[None]:
-    """Lock a models folder for writing, and remove the leftovers of interrupted runs.
+    """Lock a models folder for writing, and remove the temporary files of interrupted processes.
 
     Raises
     ------
     BundleNotFoundError
         If the folder ``versions`` does not exist.
     LockHeldError
-        If another run holds the lock.
+        If another process holds the lock.
     WriteError
         If a read or write fails, here or in the block.
     """
@@ -229,12 +230,12 @@ def write_access(models: Path, command: str) -> Iterator[None]:
 
 
 def sweep(models: Path) -> None:
-    """Remove the leftovers of interrupted runs. The caller holds the lock.
+    """Remove the temporary files of interrupted processes. The caller must hold the lock.
 
-    A run removes its folder ``staging/<id>`` only after its version is served. A version that still has such
-    a folder, and is not served, was never served, and is removed. Call this function before ``CURRENT`` is
-    changed, because a version that was served earlier could otherwise be removed. A version whose removal was
-    interrupted is named ``versions/.gc-<id>``.
+    A process removes the folder ``staging/<id>`` of a version only after the version is served. A version
+    that still has such a folder, and is not served, was therefore never served, and is removed. Call this
+    function before ``CURRENT`` is changed, because a version that was served earlier could otherwise be
+    removed. A version whose removal was interrupted is named ``versions/.gc-<id>``.
     """
     for name in (STAGING, VERSIONS):
         if not stat.S_ISDIR((models / name).lstat().st_mode):

@@ -79,13 +79,13 @@ class _Backoff:
 class Live:
     """The served model of a models folder, reloaded when another version is published.
 
-    A background thread reads ``CURRENT`` every few seconds. When another version is served, the thread loads
-    it, checks the rankings of a few queries, and replaces the reference to the model. Requests do not wait
-    meanwhile. The old model is freed when the last request that uses it ends.
+    A background thread reads ``CURRENT`` every few seconds. When ``CURRENT`` names another version, the
+    thread loads this version, checks the rankings of a few queries, and replaces the reference to the model.
+    Requests do not wait meanwhile. The old model is freed when the last request that uses it ends.
 
     If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged.
-    Loading is repeated after an interval that doubles up to one minute, and immediately when ``CURRENT``
-    changes.
+    Loading is repeated after an interval that doubles up to one minute, and as soon as ``CURRENT`` names
+    another version.
 
     Instances may be shared between threads. A forked process starts its own thread when it first accesses the
     model.
@@ -98,10 +98,13 @@ class Live:
         Seconds between two reads of ``CURRENT``. If ``None``, no thread is started, and ``CURRENT`` is read
         only by ``check``.
     prepare
-        Called with a newly published model before it replaces the old one, for example to fill caches.
+        Function that is called with a newly loaded model before this model replaces the old model, for
+        example to fill caches.
 
     Raises
     ------
+    ConfigError
+        If ``every`` is not a positive number.
     BundleNotFoundError
         If no version is published in the folder.
     CorruptBundleError
@@ -146,7 +149,7 @@ class Live:
 
     @property
     def served(self) -> Served:
-        """The model with its version and time of loading, in one object."""
+        """The model, its version, and the times of loading and of creation, in one object."""
         follower = self._follower
         if follower is not None and follower.process != os.getpid():
             self._start_follower()

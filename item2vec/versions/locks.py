@@ -38,7 +38,7 @@ def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Ite
     PlatformError
         If the system has no POSIX file locks.
     LockHeldError
-        If another run holds the lock. The message names the process, and the command that ends it.
+        If another process holds the lock. The message names the process, and the command that ends it.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def _holder_note(command: str) -> str:
 
 
 def _write_note(descriptor: int, text: str) -> None:
-    # If the disk is full, the lock is held without a note: removing old versions requires the lock.
+    # The lock is held even if the disk is too full for a note: removing old versions requires the lock.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)

@@ -70,20 +70,22 @@ def publish(
     now
         The creation time to store in the manifest; by default the current time.
     during_hold
-        Whether to publish while a rollback holds promotions back. The models from which a rollback was made
-        are refused in any case. The command line and nightly runs publish nothing during a hold.
+        Whether to publish while a rollback holds promotions back. The models on hold, which rollbacks have
+        replaced, are refused in any case. The command line and nightly runs publish nothing during a hold.
     layout
-        Whether to compute the positions of the items on a plane, for maps, if the model has none. This takes
-        seconds; a failure is logged as a warning, and the model is published without them.
+        Whether to compute the positions of the items on a plane, for maps, if the model has no positions. If
+        the computation fails, a warning is logged, and the model is published without positions.
 
     Raises
     ------
     ConfigError
         If the folder is a bundle, or spans several file systems.
+    InputError
+        If ``note`` contains values other than JSON values, or ``now`` has no time zone.
     PlatformError
         If the system has no POSIX file locks (Windows).
     LockHeldError
-        If another run holds the lock of the folder.
+        If another process holds the lock of the folder.
     GateRefusedError
         If the model is on hold after a rollback, or, without ``during_hold``, if there is a hold.
     CorruptBundleError

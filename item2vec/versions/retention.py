@@ -43,9 +43,9 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
     CorruptBundleError
         If ``CURRENT`` is damaged, so that the served version is unknown.
     LockHeldError
-        If another run holds the lock of the folder.
+        If another process holds the lock of the folder.
     WriteError
-        If the disk fails; some versions may already be removed, and the next run completes the removal.
+        If the disk fails; some versions may already be removed. A later call completes the removal.
 
     Examples
     --------

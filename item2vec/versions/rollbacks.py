@@ -193,8 +193,8 @@ def rollback(
     models
         A models folder.
     to
-        The id of the version to serve, other than the served version. By default the previous version, or
-        the newest version older than the served one if the previous version is newer.
+        The id of the version to serve, other than the served version. By default the previous version; if
+        the previous version is newer or missing, the newest version older than the served version.
     reason
         The reason to store in the hold: text of 1 to 1,000 bytes.
     now
@@ -216,7 +216,7 @@ def rollback(
         If the version is damaged or fails a query; the message lists the versions that can be served. Also
         if ``CURRENT`` is damaged.
     LockHeldError
-        If another run holds the lock of the folder.
+        If another process holds the lock of the folder.
     WriteError
         If the disk is full or fails. After each of these errors, the served version is unchanged.
     DurabilityError
@@ -295,7 +295,9 @@ def _checked(models: Path, path: Path, before: Version | None) -> tuple[Manifest
         others = {version.path for version in list_versions(models)} - {path, before and before.path}
         sound = [other.name for other in sorted(others, reverse=True) if _is_sound(other)]
         hint = (
-            f"versions that can: {', '.join(sound)}" if sound else "no other version can; publish a new one"
+            f"versions that can be served: {', '.join(sound)}"
+            if sound
+            else "no other version can be served; publish a new version"
         )
         raise CorruptBundleError(f"{path.name} cannot be served ({hint}): {error}") from error
     return manifest, digest
