@@ -1,8 +1,8 @@
 """Add positions, which order events with equal timestamps, and a flag for events without a timestamp.
 
-The existing events get the unknown position, which follows all known positions. Those with equal timestamps
-stay in the order of their keys until their file is ingested again. If the store has events without
-timestamps, the downgrade fails, because revision 0003 would date these events to 1970.
+Existing events get the unknown position, which follows all known positions. Existing events with equal
+timestamps stay in the order of their keys until their file is ingested again. If the store has events
+without timestamps, the downgrade fails, because revision 0003 would date these events to 1970.
 """
 
 import sqlalchemy as sa

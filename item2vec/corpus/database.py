@@ -191,7 +191,7 @@ class Database:
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
 
     def _choose_rows(self, frequent: Iterable[str]) -> None:
-        """Define ``chosen`` by the conditions, and by the frequent ids of the columns that ``frequent`` names."""
+        """Define ``chosen`` by the conditions, and by the frequent ids of the columns in ``frequent``."""
         joins = " ".join(f"SEMI JOIN frequent_{name} USING ({_NAMES[name]})" for name in frequent)
         where = f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
         self._run(f"CREATE OR REPLACE VIEW chosen AS SELECT * FROM source {joins} {where}")

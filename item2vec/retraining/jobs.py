@@ -198,7 +198,10 @@ def _example(ahead: Ahead) -> Event:
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
-    """Return a split that holds out the newest interactions; without timestamps, ``_split_of_undated``."""
+    """Return a split that holds out the newest interactions.
+
+    Interactions without timestamps are split by ``_split_of_undated``.
+    """
     if interactions.timestamp is None:
         return _split_of_undated(training_sentences(interactions, config.adapter, items), config.evaluation)
     return temporal_split(

@@ -209,7 +209,7 @@ def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
 def days_before_the_last(
     connection: sa.Connection, days: float, end: datetime | None = None
 ) -> datetime | None:
-    """Return the time of the newest interaction before ``end``, minus ``days``; ``None`` if none."""
+    """Return the time ``days`` days before the newest interaction before ``end``; ``None`` without any."""
     _disable_timeout(connection)
     statement = sa.select(sa.func.max(interaction.c.occurred_at))
     if end is not None:

@@ -135,7 +135,7 @@ def _must_be_immutable(database: Path, missing: str) -> bool:
 
 
 def _state(database: Path) -> tuple[int, ...]:
-    """Return numbers that change with each write: inode, size, change time; size of ``-wal``."""
+    """Return numbers that change with each write: inode, sizes of file and ``-wal``, modification time."""
     try:
         file = database.stat()
         wal = _beside(database, "-wal")

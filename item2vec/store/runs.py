@@ -38,7 +38,7 @@ class Run:
     """Record of a run of ``retrain``: times, settings and outcome.
 
     ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``. ``version`` is the promoted
-    version. ``reason`` is the reason of a refusal, an error or a forced promotion; ``None`` without a reason.
+    version. ``reason`` is the reason of a refusal, failure, interruption or forced promotion, or ``None``.
 
     >>> from datetime import UTC
     >>> Run(1, datetime(2024, 1, 1, tzinfo=UTC), None, "running", None, None, {}, {}, {}).status

@@ -223,7 +223,7 @@ class Store:
     ) -> tuple[Interactions, Items]:
         """Return interactions (see ``interactions``) and all items, read in one transaction.
 
-        The interactions are those before ``end``, from ``days`` days before the newest of them on. Without
+        The newest interaction is the newest before ``end``. The start is ``days`` days before it. Without
         timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
         """
         names = None if events is None else as_history(events, "events")

@@ -28,7 +28,7 @@ PAUSE = 0.01
 
 @contextlib.contextmanager
 def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Iterator[None]:
-    """Hold the exclusive lock of an existing folder, without waiting for it. Readers need no lock.
+    """Hold the exclusive lock of an existing folder, without waiting for it. Readers do not need it.
 
     The file is never deleted: otherwise two processes could each lock a different file of that name. Its
     content is a note that names the process holding the lock, used only in error messages.
