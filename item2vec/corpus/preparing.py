@@ -267,7 +267,7 @@ class _Preparation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[StagedRows, Any]]:
-        """Open the rows as a database. Convert the files first if DuckDB might read other values from them."""
+        """Open the rows as a database. Convert the files first if DuckDB might read other values."""
         limit, spill = int(SHARE_OF_DATABASE * self.memory), self.work / "spill"
         rows = self.form.as_found(self.sources)
         database = self.database.Database(spill, limit, rows) if rows is not None else None

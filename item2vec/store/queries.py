@@ -181,7 +181,7 @@ def read_interactions(
 def read_snapshot(
     connection: sa.Connection, days: float | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return the interactions before ``end``, from ``days`` days before the newest of them on.
+    """Return the interactions in the ``days`` days up to the newest interaction before ``end``.
 
     Without timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
     """

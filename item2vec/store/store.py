@@ -223,8 +223,8 @@ class Store:
     ) -> tuple[Interactions, Items]:
         """Return interactions (see ``interactions``) and all items, read in one transaction.
 
-        The newest interaction is the newest before ``end``. The start is ``days`` days before it. Without
-        timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
+        ``days`` selects the ``days`` days up to the newest interaction before ``end``. If the store has no
+        timestamps, ``end`` is ignored, and ``days`` raises ``InputError``.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
