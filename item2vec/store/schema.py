@@ -82,9 +82,7 @@ class Schema:
         }:
             statements = "DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('{}')"
             advice = statements.format(self.head)
-            remedy += (
-                f"; or, as its tables have the columns of revision {self.head}, run the SQL: {advice}"
-            )
+            remedy += f"; or, as its tables have the columns of revision {self.head}, run the SQL: {advice}"
         raise SchemaError(
             f"{shown(self.url)} has the tables {', '.join(found)}, and {state} in the table alembic_version; "
             f"expected one revision: {remedy}"
