@@ -1,6 +1,6 @@
 """The Annoy index; the only module that imports Annoy.
 
-Annoy does not validate its arguments: an invalid file or number crashes the process. Therefore every number
+Annoy does not validate its arguments: an invalid file or number can crash the process. Therefore every number
 is checked before it is passed to Annoy, and every file is validated before Annoy maps it: the temporary file
 of ``build`` and the file on disk of ``load``. A loaded forest is never saved, rebuilt or unloaded, so that
 threads can query it while another thread saves the index.
@@ -82,7 +82,7 @@ class Description:
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Description:
-        """Return a description of saved fields, after checking every number that is passed to Annoy."""
+        """Return the description with these fields, after checking every number that is passed to Annoy."""
         counts = [
             fields.get(name) for name in ("rows", "dimensions", "nodes", "trees", "search_k", "k", "bytes")
         ]
@@ -121,7 +121,7 @@ class AnnoyIndex:
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> AnnoyIndex:
-        """Build the trees, and raise ``search_k`` until the measured recall reaches ``recall``."""
+        """Build the trees, and raise ``search_k`` until it suffices (see ``_tuned``)."""
         matrix = as_matrix(matrix)
         if matrix.shape[1] > MAX_DIMENSIONS or TREES * len(matrix) > MAX_INT32:
             raise InputError(
@@ -207,9 +207,10 @@ class AnnoyIndex:
         return self.description.search_k * SCANNED_PER_NODE > self.description.rows
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return the rows of about the ``n`` best nodes, or ``None`` if a scan is as fast.
+        """Return the rows of about the ``n`` best nodes.
 
-        If ``n`` is larger than the ``k`` of the measured recall, proportionally more nodes are inspected.
+        If ``n`` is larger than the ``k`` of the measured recall, proportionally more nodes are inspected, or
+        ``None`` is returned if a scan of ``n_scanned`` rows is as fast.
         """
         effort = self.description.search_k * max(n, self.description.k) // self.description.k
         if n > self.description.k and effort * SCANNED_PER_NODE > n_scanned:
@@ -227,7 +228,8 @@ class AnnoyIndex:
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:
         """Return the index with the first ``search_k`` that suffices.
 
-        It must reach the recall, and retrieve sampled items by queries with their own vectors.
+        The measured recall minus two standard errors must reach ``recall``, and queries with the vectors of
+        sampled items must retrieve these items.
         """
         rng = np.random.default_rng(self.description.seed)
         yardstick = Yardstick.of(self.matrix, queries, k=self.description.k, random=rng)
@@ -265,7 +267,7 @@ class AnnoyIndex:
 
 
 def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
-    """Write a forest over the distinct rows to a file; one thread and a fixed seed make it reproducible."""
+    """Write a forest over the distinct rows to a file; with one thread and a seed, it is reproducible."""
     size = matrix.shape[1] + (scale is not None)
     _reserve(3 * node_bytes(size) * (len(first) + 4 * TREES * (1 + len(first) // size)))
     forest = Forest(size, "angular")

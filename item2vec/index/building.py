@@ -53,21 +53,22 @@ def build(
     """Return an index over the rows of a float32 matrix (n rows × dimensions), which may be a memory map.
 
     ``kind="auto"`` returns an exact index below 50,000 rows, where the time of a scan matters little. From
-    50,000 rows on, it returns a FAISS index, unless a scan is as fast at this recall, or FAISS is not
-    installed, which is logged.
+    50,000 rows on, it returns a FAISS index. If a scan is as fast at this recall, or FAISS is not installed,
+    it returns an exact index; in the second case, a warning is logged.
 
-    The effort of a search is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions)
-    reaches ``recall``. ``queries`` should resemble the queries that will be served; the default is a sample
-    of the rows.
+    The effort of a search is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions),
+    minus two standard errors, reaches ``recall``. ``queries`` should resemble the queries that will be
+    served; the default is a sample of the rows.
 
     Raises
     ------
     ConfigError
-        If ``kind`` or ``recall`` is out of range.
+        If ``kind`` is unknown, or ``recall`` is out of range.
     MissingExtraError
         If the library of the index is not installed.
     InputError
-        If the matrix is empty, not float32 or not finite, or if Annoy cannot reach the recall.
+        If ``k`` is invalid, if the matrix is empty, not float32 or not finite, or if the library cannot build
+        the index, or Annoy cannot reach the recall.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rows of equal norm, by which a nearest neighbour index ranks inner products.
+"""Extend rows to equal norms, so that an index of nearest neighbours ranks the rows by inner product.
 
 One further dimension gives all rows the same norm, so that the order of the angles to a query is the order of
 the inner products (Bachrach et al., Speeding up the Xbox recommender system using a Euclidean transformation

@@ -49,7 +49,7 @@ class ExtendedIndex:
         return np.concatenate((rows, np.arange(self.n_built, len(self.matrix))))
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Return the description of an exact index: the index of the first rows does not fit all rows."""
+        """Return the description of an exact index, because the saved matrix includes the added rows."""
         return ExactIndex(self.matrix, self.largest_norm).save(folder)
 
 

@@ -37,7 +37,9 @@ SPARE = 10
 WIDE = 10
 SCANNED_PER_STEP = 120
 SAMPLED_ITEMS = 1000
-SELF_RETRIEVED = 0.98  # share of sampled items; for clustered rows, .999 needs several times the effort
+SELF_RETRIEVED = (
+    0.98  # required share of sampled items; for clustered rows, .999 takes a multiple of the effort
+)
 CHECKED_ROWS = 1000
 ONE_THREAD_BELOW_ROWS = 5_000
 MAX_INT32 = 2**31 - 1
@@ -82,7 +84,7 @@ class Description:
     effort: int
     """efSearch: the number of best nodes to keep during a search for ``k`` results."""
     wide_effort: int
-    """The same for ten times as many results, which filters need."""
+    """efSearch for ``10 * k`` results, because a search with filters requests more than ``k``."""
     k: int
     recall: float
     """Recall@k against exact search, measured with this ``effort``."""
@@ -93,7 +95,7 @@ class Description:
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Description:
-        """Return a description of saved fields, after checking every number that is passed to FAISS."""
+        """Return the description with these fields, after checking every number that is passed to FAISS."""
         counts = ("rows", "dimensions", "nodes", "links", "effort", "wide_effort", "k", "bytes")
         scale = fields.get("scale", 0)
         is_valid = (
@@ -136,7 +138,7 @@ class FaissIndex:
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> FaissIndex:
-        """Build the graph, and raise the effort until the measured recall reaches ``recall``.
+        """Build the graph, and raise the effort until it suffices (see ``_tuned``).
 
         The recall is always reached, because a scan takes the place of a search that would not be faster.
         """
@@ -217,7 +219,8 @@ class FaissIndex:
     def _tuned(self, queries: Floats | None, recall: float) -> FaissIndex:
         """Return the index with the first efforts that suffice for ``k`` and for ten times as many results.
 
-        Sampled items must also be retrieved by queries with their own vectors.
+        The measured recall minus two standard errors must reach ``recall``. Unless a scan is faster, queries
+        with the vectors of sampled items must also retrieve these items.
         """
         random, k = np.random.default_rng(self.description.seed), self.description.k
         yardstick = Yardstick.of(self.matrix, queries, k=WIDE * k, random=random)
@@ -251,7 +254,7 @@ class FaissIndex:
 
 
 def _faiss() -> ModuleType:
-    """Return FAISS, which takes 0.1 s to load."""
+    """Return the module ``faiss``, which is imported at its first use, because the import takes 0.1 s."""
     import faiss
 
     module: ModuleType = faiss
@@ -260,7 +263,7 @@ def _faiss() -> ModuleType:
 
 @lru_cache(maxsize=1024)
 def _settings(effort: int) -> Any:
-    """Return the settings of a search, which FAISS only reads."""
+    """Return the settings of a search. They are cached, because FAISS does not modify them."""
     return _faiss().SearchParametersHNSW(efSearch=effort)
 
 
@@ -317,7 +320,10 @@ def _graph_of(content: Bytes) -> Any:
 
 
 def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description) -> None:
-    """Raise ``CorruptBundleError`` unless the graph has the described shape and vectors of the matrix."""
+    """Raise ``CorruptBundleError`` unless the graph has the described shape and the vectors of the matrix.
+
+    The vectors of 1,000 rows at equal distances are compared.
+    """
     faiss = _faiss()
     expected = (description.dimensions + (description.scale is not None), description.nodes)
     is_valid = (

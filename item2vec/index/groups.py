@@ -62,7 +62,7 @@ class Groups:
         return self._members[self._offsets[:-1]] if self._are_repeated else np.arange(len(self.codes))
 
     def rows_of(self, groups: Rows, n: int) -> Rows:
-        """Return the rows of groups, and at most ``n`` rows per group. Rows of a group have equal scores."""
+        """Return the rows of the groups, at most ``n`` rows per group. Rows of a group have equal scores."""
         if not self._are_repeated:
             return groups
         starts = self._offsets[groups]

@@ -3,7 +3,7 @@
 A file is an array of nodes of equal size: first the items, each with its vector; then the nodes of the trees,
 each after its children; at the end, a copy of the roots. A node with few descendants lists them in the space
 in which other nodes store a vector. Annoy follows the node numbers of a file without checking them, so that a
-damaged file would crash the process.
+damaged file could crash the process.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
 
 
 def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
-    """Raise ``CorruptBundleError`` if a child is outside the file or does not precede its parent."""
+    """Raise ``CorruptBundleError`` unless the nodes form ``n_trees`` trees over ``n_items`` items.
+
+    Each root must have all items as descendants, and each child must precede its parent in the file.
+    """
     numbers = nodes.view("<i4").reshape(len(nodes), -1)
     is_valid = len(nodes) >= n_items + n_trees and bool(
         (numbers[:n_items, 0] == 1).all() and (numbers[-n_trees:, 0] == n_items).all()

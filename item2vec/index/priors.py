@@ -17,16 +17,17 @@ from item2vec.kernels.rescoring import exact_scores
 __all__ = ["PriorIndex", "with_prior"]
 
 READ = 2
-"""Number of rows of the index, and of the highest priors, per requested row."""
+"""Rows to read from the index, and rows with the highest priors to read, per requested row."""
 
 
 @dataclass(frozen=True, eq=False)
 class PriorIndex:
-    """The rows of an approximate index, followed by a prior; queries end with the weight of the prior.
+    """The rows of an approximate index, each followed by its prior.
 
-    Candidates are the best rows of the index and the rows with the highest priors. No other row scores more
-    than the lowest inner product among the rows of the index plus the next highest prior, weighted. The
-    number of rows is doubled until this limit is below the score of the last requested row.
+    The last number of a query is the weight of the prior. Candidates are the best rows of the index and the
+    rows with the highest priors. No other row scores more than the lowest inner product among the rows of the
+    index plus the weighted next highest prior. The number of rows is doubled until this limit is below the
+    score of the ``n``-th best candidate.
 
     Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
     algorithm).
@@ -54,7 +55,7 @@ class PriorIndex:
         return self.base.kind
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return candidates among which are about the ``n`` best rows; ``None`` to request a scan."""
+        """Return candidates that include about the ``n`` best rows; ``None`` to request a scan."""
         taste, weight = query[:-1], float(query[-1])
         n_read = READ * n
         while n_read < len(self.matrix) and taste.any():

@@ -57,7 +57,7 @@ class SearchResults:
 
     @classmethod
     def of(cls, results: Sequence[SearchResult]) -> SearchResults:
-        """Return the results of several queries; at least one.
+        """Concatenate the results of one or more queries.
 
         >>> result = SearchResult(np.array([2, 0]), np.ones(2, dtype=np.float32))
         >>> SearchResults.of([result, result]).offsets
@@ -94,7 +94,7 @@ def best_of(candidates: RowLists, scores: Floats, k: int) -> SearchResults:
 
 
 def row_lists(arrays: Sequence[npt.ArrayLike], n_rows: int) -> RowLists:
-    """Return arrays of row numbers as lists, after checking that each row exists.
+    """Return arrays of row numbers as ``RowLists``, after checking that each row exists.
 
     >>> row_lists([[3], [], [1, 2]], 4)
     RowLists(rows=array([3, 1, 2]), offsets=array([0, 1, 1, 3]))

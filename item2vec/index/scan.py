@@ -18,7 +18,7 @@ __all__ = ["NO_MASK", "Scan", "margins", "near_best"]
 BLAS_ELEMENTS = 1 << 18
 TILE_ELEMENTS = 1 << 18
 GATHERED_COST = 2
-"""Time to read one of a few rows of a matrix, relative to that of one of all rows."""
+"""Time per row of a scan of selected rows, relative to the time per row of a scan of all rows."""
 NO_MASK: Mask = np.empty(0, dtype=np.bool_)
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
@@ -33,9 +33,9 @@ def near_best(
 ) -> RowLists:
     """Return, for each query, the eligible rows whose exact score may be among the best ``k``, ascending.
 
-    The order in which BLAS adds terms depends on the shape of the block. Its scores therefore only select
-    candidates, with a margin ``rounding`` (see ``margins``). The scores of several queries without bonuses
-    are computed in tiles that fit into the cache of a core.
+    The order in which BLAS adds terms depends on the shape of the block. The scores of BLAS therefore only
+    select candidates, with a margin ``rounding`` (see ``margins``). The scores of several queries without
+    bonuses are computed in tiles that fit into the cache of a core.
     """
     rows, allowed = scan.rows, scan.allowed if scan.rows is None else None
     n_rows = len(scan.matrix) if rows is None else len(rows)
@@ -83,12 +83,12 @@ class Scan:
 
     @property
     def n_scanned(self) -> int:
-        """The number of rows of the matrix that are read in the time of this scan."""
+        """The number of rows that a scan of all rows reads in the time of this scan."""
         return min(len(self.matrix), int(self.n_allowed * GATHERED_COST))
 
     @cached_property
     def rows(self) -> Rows | None:
-        """The rows to read; ``None`` if all rows are read, because most of them are allowed."""
+        """The rows to read; ``None`` if all rows are read, because at least half of them are allowed."""
         if self.allowed is None or self.n_scanned == len(self.matrix):
             return None
         return np.flatnonzero(self.allowed)

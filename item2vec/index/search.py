@@ -21,8 +21,8 @@ The eleven steps from a history to recommendations::
       │ 9 candidates  FAISS, Annoy: as many as hold k allowed rows,    _over_fetched
       │               until k eligible ones are left; rows with a
       │               bonus; exact scores, sort, keep the best k
-      │ 10 scan       exact index, or no quicker: products + bonuses,  _scanned
-      │               keep the k best and near ties
+      │ 10 scan       exact index, or a scan is as fast: products +    _scanned
+      │               bonuses, keep the k best and near ties
       │ 11 cut        exact score + bonus, sort, keep the best k       results.best_of
       ▼
     rows and scores → list[Recommendation]                             Ranking.listed
@@ -59,7 +59,7 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 
 BLOCK_BYTES = 1 << 25
 FEW_ROWS = 256
-"""So few allowed rows are all candidates, because a selection would take longer than their exact scores."""
+"""Up to this number, all allowed rows are candidates: a selection would take longer than exact scores."""
 NO_BONUSES = (NO_ROWS, np.empty(0, dtype=np.float32))
 
 
@@ -101,7 +101,8 @@ def find(
     Raises
     ------
     InputError
-        If the query has the wrong number of dimensions, is zero, or is not finite.
+        If the query has the wrong number of dimensions, is zero, or is not finite, if ``k`` is invalid, or if
+        ``excluded`` or ``allowed`` does not fit the rows of the index.
 
     Examples
     --------
@@ -148,7 +149,7 @@ def search(
 ) -> SearchResults:
     """Return the results of ``find_many`` in flat arrays; ``excluded`` holds a list of rows per query.
 
-    A scan processes blocks of queries, with at most 8 million scores per block, so that memory is bounded.
+    A scan processes blocks of queries, with about 8 million scores or one query per block, to bound memory.
     An approximate index returns more candidates the fewer rows are allowed; once a scan of the allowed rows
     is as fast, they are scanned.
 
@@ -256,7 +257,10 @@ def _search_block(
 def _fetched(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> list[SearchResult | None]:
-    """Return the results of an approximate index by query; ``None`` for a query that requests a scan."""
+    """Return the result of each query without a scan; ``None`` for a query that requires a scan.
+
+    If few rows are allowed, all of them are candidates; otherwise, an approximate index returns candidates.
+    """
     few = scan.rows if scan.n_allowed <= FEW_ROWS else None
     if index.kind == "exact" and few is None:
         return [None] * len(queries)
@@ -282,7 +286,7 @@ def _scanned(
 
 
 class _Best(NamedTuple):
-    """The function from candidates to the best ``k`` eligible ones of a query."""
+    """A query with its filters and bonuses: returns the best ``k`` eligible rows among candidates."""
 
     matrix: Floats
     query: Floats
@@ -292,7 +296,7 @@ class _Best(NamedTuple):
     k: int
 
     def of(self, candidates: Rows, n_built: int) -> tuple[SearchResult, int]:
-        """Return the best candidates, and the number of eligible ones among the first ``n_built`` rows."""
+        """Return the best candidates, and the number of eligible candidates in the first ``n_built`` rows."""
         allowed = NO_MASK if self.scan.allowed is None else self.scan.allowed
         rows, scores, n_eligible = best_candidates(
             self.matrix,
@@ -325,7 +329,10 @@ def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> S
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
-    """Return the number of candidates that contain ``n`` allowed rows, plus two standard deviations."""
+    """Return the number of candidates of which ``n`` are expected to be allowed, and a margin.
+
+    The margin covers two standard deviations.
+    """
     if scan.allowed is None:
         return n
     share = max(1, scan.n_allowed) / len(scan.allowed)

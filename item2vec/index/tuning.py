@@ -33,17 +33,17 @@ class Yardstick:
 
     @classmethod
     def of(cls, matrix: Floats, queries: Floats | None, *, k: int, random: np.random.Generator) -> Yardstick:
-        """Draw up to 256 queries, or non-zero rows if there are no queries, and search them exactly."""
+        """Draw up to 256 queries, or non-zero rows if there are no queries, and find their best rows."""
         queries = _sample(matrix, queries, random)
         exact = ExactIndex(matrix, float(row_norms(matrix).max()))
         return cls(queries, find_many(exact, queries, k=k), k)
 
     def within(self, k: int) -> Yardstick:
-        """Return the same queries with fewer results."""
+        """Return the same queries with the best ``k`` results of each."""
         return Yardstick(self.queries, [SearchResult(rows[:k], scores[:k]) for rows, scores in self.exact], k)
 
     def recall(self, index: Index) -> tuple[float, float]:
-        """Return the mean recall@k of an index, and the same minus two standard errors."""
+        """Return the mean recall@k of an index, and the mean minus two standard errors."""
         recalls = recall_per_query(index, self.queries, self.exact, self.k)
         mean, error = float(recalls.mean()), float(recalls.std()) / len(recalls) ** 0.5
         return mean, mean - 2 * error

@@ -1,4 +1,4 @@
-"""Rows of next_item as sums: an item's own vector plus the vectors of its attributes.
+"""Rows of next_item: the row of an item is the sum of its own vector and the vectors of its attributes.
 
 With ``W`` the own vectors, ``A`` the vectors of attributes, and ``attributes_of[i]`` the codes of item i::
 
@@ -7,11 +7,12 @@ With ``W`` the own vectors, ``A`` the vectors of attributes, and ``attributes_of
     dA[a] = sum of drow over all occurrences in the block of items with the attribute a
 
 ``kept[i]`` is 0 with probability ``dropout``, drawn per block, if the item has attributes. The item is then
-represented by its attributes alone, as an item without interactions (DropoutNet, Volkovs et al., NIPS 2017).
+represented by its attributes alone, like an item without interactions (Volkovs et al., DropoutNet, NIPS
+2017).
 
-An item's own vector is updated once per occurrence; the vector of an attribute, which may occur in most
-predictions of a block, once per block. Source of the sums: Kula, Metadata Embeddings for User and Item
-Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
+An item's own vector is updated once per occurrence. The vector of an attribute is updated once per block,
+because an attribute may occur in most predictions of a block. Source of the sums: Kula, Metadata Embeddings
+for User and Item Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Attributes(NamedTuple):
     """The attributes of the items, and the vectors of the attributes (n attributes × parts × dimensions).
 
     Item i has the attributes ``codes[offsets[i] : offsets[i + 1]]``. The matrices and Adagrad's accumulators
-    are as in ``next_item.Part``.
+    have the meaning of the fields of ``next_item.Part``.
     """
 
     offsets: Offsets
@@ -69,7 +70,7 @@ class Gradients(NamedTuple):
 
 @inlined
 def no_gradients(attributes: Attributes) -> Gradients:
-    """Allocate the working memory."""
+    """Return working memory for a block, without gradients."""
     n, size = attributes.input.shape[0], attributes.input.shape[2]
     sums = np.zeros((n, size), np.float32)
     return Gradients(sums, np.zeros(n, np.int32), np.empty(n, np.int32), np.zeros(1, np.int32))
@@ -151,7 +152,7 @@ def add_gradient(
 def learn_attributes(
     shared: Floats, squares: Floats, number: int, gradients: Gradients, rate: np.float32, shrink: np.float32
 ) -> None:
-    """Take one Adagrad step of each attribute with a gradient, and set the gradients to zero."""
+    """Take one Adagrad step for each attribute with a gradient, and set the gradients to zero."""
     for place in range(gradients.n_touched[0]):
         attribute = gradients.touched[place]
         gradient, one = gradients.sums[attribute], np.float32(1)
@@ -173,7 +174,10 @@ def learn(
     rate: np.float32,
     shrink: np.float32,
 ) -> None:
-    """Take an Adagrad step of a row by ``factor * gradient``; ``square`` is ``np.mean(gradient**2)``."""
+    """Take an Adagrad step with the gradient ``factor * gradient``, and multiply the row by ``1 - shrink``.
+
+    ``square`` is ``np.mean(gradient**2)``.
+    """
     if square * factor == 0:
         return
     squares[row] += square * factor * factor

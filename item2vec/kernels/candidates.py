@@ -77,9 +77,9 @@ def _take(
 def draw(histories: Codes, offsets: Offsets, sizes: Offsets, n_items: int, seed: int) -> SparseRows:
     """Return ``sizes[history]`` distinct random items for each history; the item of rank r has score 1 / r.
 
-    The items depend only on the seed and on the items of the history. A longer ranking starts with the items
-    of a shorter one. The loop is a Fisher–Yates shuffle that stops after the requested number of items and
-    then undoes its swaps.
+    The items depend only on ``seed``, on ``n_items``, and on the items of the history and their order. A
+    longer ranking starts with the items of a shorter one. The loop is a Fisher–Yates shuffle that stops after
+    the requested number of items and then undoes its swaps.
 
     Examples
     --------

@@ -52,9 +52,10 @@ class _Cache(FunctionCache):
 def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
     """Compile a function at its first call, and cache the machine code on disk.
 
-    Later processes use the cached code until a source file of this package changes. If neither the
-    package's folder nor the user's cache folder is writable, each process compiles the function again.
-    ``options`` are passed to ``numba.njit``.
+    Arguments of other types cause another compilation. Later processes use the cached code until a source
+    file of this package or the version of llvmlite changes. If neither the package's folder nor the user's
+    cache folder is writable, each process compiles the function again. ``options`` are passed to
+    ``numba.njit``.
 
     Examples
     --------
@@ -77,7 +78,9 @@ inlined = partial(compiled, forceinline=True)
 
 
 def view_of(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a read-only view in C order; a loop is compiled once more for other arrays.
+    """Return a read-only array in C order: a view, or a copy if the array is in another order.
+
+    numba compiles a loop for each layout and writability of its arguments. With views, it compiles once.
 
     >>> view_of(np.arange(3)).flags.writeable
     False

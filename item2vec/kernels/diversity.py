@@ -15,11 +15,12 @@ __all__ = ["next_diverse"]
 def next_diverse(
     units: Floats, relevance: Doubles, nearest: Doubles, is_left: Mask, diversity: float, selected: Floats
 ) -> int:
-    """Return the position of the row that is left with the highest marginal relevance, or -1.
+    """Return the position of the remaining row with the highest marginal relevance; -1 if no row remains.
 
     The marginal relevance of a row is its ``relevance`` minus ``diversity`` times its largest cosine to a
-    selected row. ``nearest`` holds the largest cosines so far, ``-inf`` before the first, and is updated with
-    the ``selected`` unit vectors that were added since the last call. Of equal rows, the first is returned.
+    selected row. ``nearest`` holds the largest cosines so far (``-inf`` before the first selection), and is
+    updated with ``selected``, the unit vectors that were selected since the last call. Of rows with equal
+    marginal relevance, the first is returned.
 
     >>> units, nearest = np.eye(2, dtype=np.float32), np.full(2, -np.inf)
     >>> next_diverse(units, np.array([0.5, 0.4]), nearest, np.ones(2, np.bool_), 0.3, units[:1])

@@ -1,4 +1,4 @@
-"""GloVe: weighted least squares on the logarithms of co-occurrence counts, by AdaGrad."""
+"""GloVe: weighted least squares on the logarithms of co-occurrence counts, by Adagrad."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pairs(NamedTuple):
 
 
 class State(NamedTuple):
-    """The matrices (float32, n items × dimensions) and biases (n items), and their AdaGrad accumulators."""
+    """The matrices (float32, n items × dimensions) and biases (n items), and their Adagrad accumulators."""
 
     input: Floats
     output: Floats

@@ -75,7 +75,7 @@ def load(typing: Any, numbers: Any, index: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, numbers: Any, index: Any, lanes: Any) -> Any:
-    """Assign to ``numbers[index:index + 16]``."""
+    """Assign ``lanes`` to ``numbers[index:index + 16]``."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.bitcast(builder.gep(args[0], [args[1]]), _VECTOR.as_pointer())

@@ -1,4 +1,4 @@
-"""Sums of the vectors of nearby items: a warm start initialises new items with their means."""
+"""Sums of the vectors of nearby items, from which a warm start computes the vectors of new items."""
 
 from __future__ import annotations
 

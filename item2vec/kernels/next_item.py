@@ -25,7 +25,7 @@ their dropout mask::
     dW[items] = np.outer(share, dmean)
     dtheta = share * ((W[items] - mean) @ dmean)
 
-    squares[row] += np.mean(gradient**2)                  # Adagrad (Duchi et al., JMLR 2011), one per row
+    squares[row] += np.mean(gradient**2)                  # Adagrad (Duchi et al., JMLR 2011), a sum per row
     matrix[row] *= 1 - rate * weight_decay                # only rows with a gradient other than 0
     matrix[row] -= rate * gradient / np.sqrt(squares[row] + 1e-10)
 

@@ -49,7 +49,7 @@ def exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> F
 
 @compiled
 def largest_cosines(matrix: Floats, rows: Rows, others: Rows) -> Doubles:
-    """Return the largest cosine of each row to one of the other rows (float64); 0 to a row of zeros.
+    """Return the largest cosine of each row to one of the other rows (float64); 0 for rows of zeros.
 
     >>> largest_cosines(np.array([[2, 0], [1, 1]], np.float32), np.array([0]), np.array([1])).round(3)
     array([0.707])
@@ -77,7 +77,7 @@ def best_candidates(
     bonuses: Floats,
     k: int,
 ) -> tuple[Rows, Floats, int]:
-    """Return the best ``k`` eligible candidates of a query, in order of score, then of row.
+    """Return the best ``k`` eligible candidates of a query by descending score; equal scores by row.
 
     A candidate is eligible if it is allowed (an empty mask allows all rows) and not excluded (ascending
     rows). Rows with a bonus (ascending) are eligible candidates as well.

@@ -27,7 +27,7 @@ class RowLists(NamedTuple):
 
     @classmethod
     def of(cls, lists: Sequence[Rows]) -> RowLists:
-        """Return lists of rows in flat arrays; at least one list.
+        """Return one or more lists of rows in flat arrays.
 
         >>> RowLists.of([np.array([3]), np.array([1, 2])])
         RowLists(rows=array([3, 1, 2]), offsets=array([0, 1, 3]))
@@ -68,12 +68,12 @@ def keep_rows(
     rows_of_columns: Rows,
     highest: Floats,
 ) -> tuple[Rows, Rows, Floats]:
-    """Return the entries of a block of scores that are at least the k-th best so far, minus a margin.
+    """Return the entries of a block that are at least the k-th highest score so far, minus a margin.
 
     ``scores`` (n queries × m) holds the scores of columns ``first`` to ``first + m``. The row of a column is
     ``rows_of_columns[column]``, or the column itself if ``rows_of_columns`` is empty. Rows that are excluded
     (sorted lists) or not allowed (an empty mask allows all) are skipped. ``highest`` (n queries × k) is a
-    min-heap per query of the highest scores of all blocks so far, filled with ``-inf`` before the first.
+    min-heap per query of the highest scores of all blocks so far, initially filled with ``-inf``.
 
     Returns queries, rows and scores of the entries, in order of queries, then of columns.
 

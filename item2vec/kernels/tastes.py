@@ -1,4 +1,4 @@
-"""Tastes: weighted sums of the vectors of histories, scaled per part, in one pass."""
+"""Tastes: weighted sums of the vectors of the items of each history, scaled per part, in one pass."""
 
 from __future__ import annotations
 

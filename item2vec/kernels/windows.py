@@ -115,7 +115,7 @@ def learn(memory: Memory, source: Any, start: int, changed: Any, row: int, at: i
 
 @inlined
 def update_targets(memory: Memory, at: int, negative: int) -> None:
-    """Add the updates of the targets to their rows, and reset them."""
+    """Add the updates of the targets to their rows, and set the updates to zero."""
     for k in range(negative + 1):
         add(memory, memory.output, memory.targets[at + k], memory.change, k * memory.size, splat(1.0))
     for d in range(0, memory.n_targets * memory.size, LANES):

@@ -1,4 +1,4 @@
-"""Skip-gram and CBOW with negative sampling (Mikolov et al., NeurIPS 2013), shared per window.
+"""Skip-gram and CBOW with negative sampling (Mikolov et al., NeurIPS 2013); a window shares its negatives.
 
 gensim draws negatives for each pair of a window. Here all pairs of a window share negatives (Ji et al.,
 Parallelizing Word2Vec in Shared and Distributed Memory, 2016), so that a window is a product of small
@@ -65,7 +65,7 @@ class Model(NamedTuple):
 class Rules(NamedTuple):
     """Settings of ``SkipGram`` and ``CBOW``. With ``forward``, only earlier tokens are contexts.
 
-    The loss is measured for one of ``measured`` centres; with 0, for none.
+    The loss is measured for one in ``measured`` centres; with 0, for none.
     """
 
     window: int
@@ -120,9 +120,10 @@ def train_sentences(
     """Train on the sentences from ``first`` to ``last`` (exclusive).
 
     Return the number of tokens read, the sum of the measured losses, and their number. The learning rate of a
-    sentence that starts at token t is ``alpha - alpha_step * t``. A loss is that of one context, or of all
-    contexts of a window for CBOW: ``-sum(log(sigmoid(np.where(label, 1, -1) * (rows @ source))))``, computed
-    before the update. The update needs the same scores.
+    sentence that starts at token t is ``alpha - alpha_step * t``. A measured loss is the loss of one context,
+    or, for CBOW, of all contexts of a window:
+    ``-sum(log(sigmoid(np.where(label, 1, -1) * (rows @ source))))`` with the scores before the update, which
+    the update computes anyway.
     """
     longest = 0
     for number in range(first, last):
@@ -208,9 +209,9 @@ def _read(memory: Memory, subsampled: bool, tokens: Any, start: int, end: int, k
 
 @inlined
 def _first_measured(rules: Rules, key: np.uint64, alpha: np.float32) -> int:
-    """Return the first centre whose loss is measured, a random one; -1 if none is measured.
+    """Return the first centre whose loss is measured, drawn at random; -1 if no loss is measured.
 
-    At a learning rate of 0, gradients reveal no loss.
+    At a learning rate of 0, all gradients are 0, and the loss cannot be computed from them.
     """
     if rules.measured == 0 or alpha <= 0:
         return -1
