@@ -103,11 +103,12 @@ def train(
         with ``workers=1`` gives the same bytes as without the interruption. The folder is kept after
         training, so that the same call returns the same vectors at once; remove it when they are saved.
     processes
-        Number of processes that train next_item, each its own shards (at least one each) with its share of
-        the ``workers``. After each epoch, the vectors of the processes are merged: an item's row is weighted
-        by its number of tokens in the shards of a process. A temporary folder (``TMPDIR``) holds the shards
-        and arrays. Not available with other objectives (merged vectors of skip-gram are much less accurate,
-        see docs/benchmarks/shards.md), nor with ``checkpoint``, ``freeze`` or ``attributes``.
+        Number of processes that train next_item. Each process trains different shards, at least one, with an
+        equal share of the ``workers``. After each epoch, the vectors of the processes are merged: the row of
+        an item in a process is weighted by the number of the item's tokens in the shards of the process. A
+        temporary folder (``TMPDIR``) holds the shards and arrays. Not available with other objectives (merged
+        vectors of skip-gram are much less accurate, see docs/benchmarks/shards.md), nor with ``checkpoint``,
+        ``freeze`` or ``attributes``.
 
     Returns
     -------
@@ -121,19 +122,24 @@ def train(
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range, ``attributes`` is set without ``items``, ``start`` was
-        trained with incompatible settings, or ``freeze`` is set without ``start`` or with ``attributes``;
-        if ``checkpoint`` belongs to other sentences or settings (except ``workers``), or the objective is
-        "lsa"; if ``processes`` cannot be combined with a setting. Raised before training begins.
+        If a setting is unknown or out of range, ``patience`` is set without ``validation``, ``attributes`` is
+        set without ``items``, ``start`` was trained with incompatible settings, or ``freeze`` is set without
+        ``start`` or with ``attributes``; if ``checkpoint`` belongs to other sentences or settings (except
+        ``workers``), or ``checkpoint`` or ``start`` is set with LSA or a table of neighbours; if
+        ``processes`` cannot be combined with a setting. Raised before training begins.
+    InputTypeError
+        If ``sentences`` or ``start`` is of another type.
     InputError
-        If no item has an attribute of a name in ``attributes``, there are fewer shards than ``processes``, or
-        a shard has too many tokens for next_item (2**31 - 1).
+        If no item has an attribute of a name in ``attributes``, no sentence of ``validation`` has two items,
+        there are fewer shards than ``processes``, a shard has too many tokens for next_item (2**31 - 1), or
+        the sentences are unordered for transitions, or have more than 20,000 items for EASE.
     NothingToTrainError
         If fewer than two different items are left in sentences of two or more tokens.
     MissingExtraError
         If ``backend`` is "gensim", and gensim is not installed.
     TrainingError
-        If the trainer skipped tokens, a vector is not finite, no vector changed, or a process failed.
+        If the trainer skipped tokens, a vector is not finite, no vector changed, a process failed, or the
+        matrix of LSA or the table of neighbours is empty.
 
     Examples
     --------

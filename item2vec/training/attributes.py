@@ -56,7 +56,7 @@ class ItemAttributes:
         Raises
         ------
         InputError
-            If no item has an attribute of this name. The message suggests a similar name.
+            If no item has an attribute of a name in ``names``. The message suggests a similar name.
 
         Examples
         --------

@@ -1,8 +1,9 @@
 """The exchange of arrays between processes that train next_item on different shards.
 
 After each epoch, each process writes its arrays to a shared folder, waits for the arrays of the other
-processes, and merges all of them. The merged arrays are equal in all processes. A process is weighted by the
-number of tokens of an item in its shards: a process that never reads an item does not change its row.
+processes, and merges all of them. The merged arrays are equal in all processes. In the merged row of an item,
+the row of each process is weighted by the number of the item's tokens in the shards of the process. A process
+that never reads an item therefore does not change the row of the item.
 """
 
 from __future__ import annotations
@@ -125,8 +126,9 @@ def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
 
 @dataclass
 class Exchange:
-    """The exchange of process ``rank`` (from 0) of ``n``. ``counts`` holds its number of tokens by item.
+    """The exchange of process ``rank`` (from 0) of ``n``.
 
+    ``counts`` holds the number of tokens of each item in the shards of this process.
     ``start`` holds copies of the matrices at the start of the epoch. ``check`` is called while the process
     waits; it raises an exception if another process has ended.
     """
@@ -187,5 +189,5 @@ class Exchange:
 
 
 def _matrices(trainer: Trainer) -> Arrays:
-    """Return copies of the two matrices."""
+    """Return copies of the input and output matrices."""
     return {name: trainer.state[name].copy() for name in ("input", "output")}

@@ -59,7 +59,7 @@ class Checkpoint:
         Raises
         ------
         ConfigError
-            If the state belongs to other sentences or settings.
+            If the state has another format, or belongs to other sentences or settings.
         CorruptBundleError
             If the state is damaged.
         WriteError
@@ -84,7 +84,7 @@ class Checkpoint:
             state.curve = [Epoch(**epoch) for epoch in saved["curve"]]
             if saved["best"] is not None:
                 state.best = self._best(saved["best"], trainer, corpus, config)
-            with refusing_unwritable(self.folder):  # a best epoch that no state names
+            with refusing_unwritable(self.folder):  # removes best epochs that no state names
                 self._keep_only(newest, state.best and self._path("best", state.best.epoch))
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ConfigError | CorruptBundleError):
@@ -179,7 +179,7 @@ def identity_of(
 ) -> dict[str, Any]:
     """Return JSON values that identify all inputs of a training, by description.
 
-    The number of workers may change.
+    The number of workers is not included, so that it may change.
     """
     attributes = config.attributes if isinstance(config, NextItem) and items is not None else ()
     columns = [items.column(name) for name in attributes] if items is not None else []

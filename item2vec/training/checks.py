@@ -1,4 +1,4 @@
-"""Comparison of trained and expected tokens: in total after each epoch, by item after training."""
+"""Comparison of the numbers of trained and expected tokens: after each piece, and by item after training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def check_tokens_read(
     """Compare the number of tokens that a backend reports with the expected number.
 
     ``keep`` is the probability, per item, that subsampling keeps a token. The number of ``trained`` tokens
-    may differ from its mean by eight standard deviations.
+    may differ from its mean by one token and eight standard deviations.
 
     Raises
     ------
     TrainingError
-        If the numbers differ.
+        If ``received`` is not the number of tokens, or ``trained`` differs from its mean by more.
     """
     counts = np.bincount(tokens, minlength=len(keep))
     mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))

@@ -1,4 +1,4 @@
-"""Co-occurrence counts of items as sparse matrices. The package imports SciPy only for these."""
+"""Co-occurrence counts of items in sparse matrices of SciPy, for LSA and GloVe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def uniform(step: int) -> float:  # noqa: ARG001
 
 
 def linear(window: int) -> Callable[[int], float]:
-    """Return the expected weight by distance if window widths are drawn from 1 to ``window``.
+    """Return the expected weight as a function of the distance, for window widths drawn from 1 to ``window``.
 
     >>> [linear(4)(step) for step in (1, 2, 4)]
     [1.0, 0.75, 0.25]
@@ -61,7 +61,7 @@ def in_windows(
 
 
 def in_sentences(corpus: Corpus) -> csr_array:
-    """Return the number of tokens of each item in each sentence (float64, n items × n sentences)."""
+    """Return the expected number of tokens that an epoch reads (float64, n items × n sentences)."""
     return csr_array(hstack([_in_sentences(shard, corpus.n_items) for shard in corpus.shards]))
 
 

@@ -47,12 +47,12 @@ def run_epochs(
     training continues from the saved state, and saves its state after each piece. After each epoch, an
     ``exchange`` merges the arrays of several processes.
 
-    Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
-    number is logged. Items without tokens but with attributes are appended. A row with a trained output
-    vector and no trained input vector is kept, and its own input vector is set to zero. Such a row belongs to
-    an item that occurs only at the end of sentences, if only earlier items are context; or to an item that
-    occurs only in the first windows of a single epoch, because gradients of input vectors are proportional to
-    output vectors, which start at zero.
+    Rows that did not change are left out, and their number is logged. ``warm`` rows, which started from
+    trained vectors, are kept. Items without tokens but with attributes are appended. A row with a trained
+    output vector and no trained input vector is kept, and its own input vector is set to zero. Such a row
+    belongs to an item that occurs only at the end of sentences, if only earlier items are context; or to an
+    item that occurs only in the first windows of a single epoch, because gradients of input vectors are
+    proportional to output vectors, which start at zero.
 
     Raises
     ------
@@ -125,14 +125,15 @@ def _end_epoch(
 
 
 def _only_earlier_context(config: TrainConfig) -> bool:
-    """Return whether the context of an item is only the items before it."""
+    """Return whether only items before the target are its context."""
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
 
 
 def _keeps_targets(config: TrainConfig) -> bool:
     """Return whether an item is kept if only its output vector changed.
 
-    With subsampling, the item may have been a negative only: then its output vector says nothing about it.
+    With subsampling, the item may have been only a negative, and its output vector then contains no
+    information about the item.
     """
     return not isinstance(config, SkipGram | CBOW) or config.forward_only or config.sample == 0
 

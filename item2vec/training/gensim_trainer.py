@@ -121,7 +121,7 @@ class _Word2Vec(Word2Vec):
     def _job_producer(self, data_iterator: Any, job_queue: Queue[Any], **progress: Any) -> None:
         try:
             super()._job_producer(data_iterator, job_queue, **progress)
-        except Exception as error:  # noqa: BLE001 - train_epoch raises a TrainingError
+        except Exception as error:  # noqa: BLE001 - train_piece raises a TrainingError
             self.fault = error
             for _ in range(self.workers):
                 job_queue.put(None)
@@ -129,7 +129,7 @@ class _Word2Vec(Word2Vec):
     def _worker_loop(self, job_queue: Queue[Any], progress_queue: Queue[Any]) -> None:
         try:
             super()._worker_loop(job_queue, progress_queue)
-        except Exception as error:  # noqa: BLE001 - train_epoch raises a TrainingError
+        except Exception as error:  # noqa: BLE001 - train_piece raises a TrainingError
             self.fault = error
             while job_queue.get() is not None:
                 pass

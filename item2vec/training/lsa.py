@@ -78,9 +78,9 @@ def factors(
     With the singular value decomposition M ≈ U Σ Vᵀ, truncated to the largest ``vector_size`` values, the
     input vectors of an item–item matrix are U Σ^p and the output vectors V Σ^(1-p), so that inner products of
     input and output vectors approximate M for each p, which is ``power``. Of an item–sentence matrix, both
-    are U Σ^p; their inner products approximate (M Mᵀ)^p. The sign of a dimension is that of its largest
-    element in U. If the matrix has fewer singular values above 0, the other dimensions are 0. A row without
-    weight in the kept dimensions has a vector of zeros.
+    are U Σ^p; their inner products approximate (M Mᵀ)^p. The sign of each dimension is chosen such that its
+    element of the largest absolute value in U is positive. If the matrix has fewer singular values above 0,
+    the other dimensions are 0. A row without weight in the kept dimensions has a vector of zeros.
     """
     left, values, right = decomposed(matrix, config)
     input_ = _vectors(left, values, config.power, _norms(matrix))

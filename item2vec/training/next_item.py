@@ -173,7 +173,7 @@ class NextItemTrainer(WithState):
         return arrays
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Predict each token once, in random order, at the learning rates of the piece.
+        """Predict each token that has a history once, in random order, at the learning rates of the piece.
 
         Return the losses of the predictions, averaged over the parts. The loss of a prediction is computed
         from the vectors at the start of its block, with dropout and sampled negatives.

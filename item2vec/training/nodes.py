@@ -40,7 +40,8 @@ def averaging(
 ) -> Iterator[tuple[Corpus, Exchange]]:
     """Start ``n - 1`` processes; yield the shards of this process and its ``Exchange``.
 
-    All processes start from the arrays of ``trainer``. They are killed at the end of the block.
+    All processes train from the arrays of ``trainer``. The started processes are killed at the end of the
+    block.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:
     sizes = files.open_array(folder / "sizes.npy", np.int64, (None,)).tolist()
 
     def shard(number: int) -> Shard:
-        """Read the tokens into memory: Numba would compile its loops again for read-only arrays."""
+        """Read the tokens into memory, because numba would compile its loops again for read-only arrays."""
         path = folder / f"shard-{number:05d}"
         tokens = np.array(files.open_array(path / "tokens.npy", np.int32, (None,)))
         offsets = np.array(files.open_array(path / "offsets.npy", np.int64, (None,)))

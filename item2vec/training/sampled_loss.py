@@ -22,10 +22,10 @@ DRAWS_PER_PREDICTION = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Predictions of a target from the mean or the sum of its contexts, as row numbers.
+    """Predictions of a target from the mean or the sum of its contexts. Items are row numbers.
 
     Prediction i has the target ``targets[i]`` and the contexts ``contexts[offsets[i] : offsets[i + 1]]``:
-    one for skip-gram, those of its window for CBOW.
+    one context for skip-gram, or all contexts of the window for CBOW.
     """
 
     targets: Codes
@@ -39,7 +39,8 @@ class Sample:
 
         A target is drawn uniformly from the tokens that subsampling keeps (``keep``: probability per row),
         the width of its window as in training, and the context of skip-gram uniformly from this window.
-        Contexts are not subsampled. There is a prediction per 100 tokens, but at least 500 and at most 2,000.
+        Contexts are not subsampled. There is one prediction per 100 tokens, but at least 500 and at most
+        2,000; there are fewer if the sentences are short, or the predictions have many negatives or contexts.
         """
         random = np.random.default_rng([config.seed, 6])
         n = min(max(len(tokens) // TOKENS_PER_PREDICTION, FEWEST), PREDICTIONS, len(tokens))
@@ -66,7 +67,7 @@ class Sample:
         return cls(tokens[places], tokens[contexts], offsets_of(counts), mean)
 
     def sources(self, input_: Floats) -> Floats:
-        """Return the vector that each prediction is made from (predictions × dimensions)."""
+        """Return the mean or the sum of the contexts of each prediction (predictions × dimensions)."""
         sums: Floats = np.add.reduceat(input_[self.contexts], self.offsets[:-1])
         if self.mean:
             sums /= np.diff(self.offsets)[:, None].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Tables of neighbours as models: the table of an objective, and its truncated decomposition as vectors."""
+"""Training of tables of neighbours: the table of an objective, and vectors that approximate the table."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: Ite
     """Write initial vectors into the matrices of a trainer; return the mask of the rows that were written.
 
     A known item is initialised with its vector in ``start``, a new item with the mean of the known items
-    within three positions of it. If there are none, a new item keeps its random vectors. If only an item's
-    output vector is initialised, its input vector is set to zero.
+    within three positions of it (or within ``window``, if it is smaller). If there are none, a new item keeps
+    its random vectors. If only an item's output vector is initialised, its input vector is set to zero.
 
     All other state of the trainer is initialised as in training from scratch, including the Adagrad
     accumulators of next_item: with accumulators from an epoch without updates, new items learned too slowly.
