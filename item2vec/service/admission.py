@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 class Admission:
     """ASGI middleware that refuses requests before a route reads them.
 
-    A request passes in this order: key (401, 403), rate of the client's requests (429), number of requests in
-    progress (503), type and encoding of the body (415), size of the body (413, without keeping more than the
-    limit), time until the body has arrived (408), until a thread is free (503) and until the answer is ready
-    (503). Requests wait for a thread in the order of their arrival. ``/livez`` needs no key, and is never
-    refused because of the load.
+    The checks, with the status of a refusal, are in this order: key (401, 403), rate of the client's requests
+    (429), number of requests in progress (503), type and encoding of the body (415), size of the body (413,
+    without keeping more than the limit), time until the body has arrived (408), until a thread is free (503)
+    and until the answer is ready (503). Requests wait for a thread in the order of their arrival. ``/livez``
+    needs no key, and is never refused because of the load.
 
     Parameters
     ----------
     app
-        The application.
+        The ASGI application that answers the admitted requests.
     keys
         API keys, or ``None`` if all requests are allowed.
     limits
-        Limits of the service.
+        Limits on rate, concurrency, sizes and times.
     metrics
         Counters that are updated for each request.
     """
@@ -131,7 +131,8 @@ class Admission:
         delay = 0.0 if self._rates is None else self._rates.delay(client, time.monotonic())
         if delay > 0:
             self._metrics.refuse()
-            detail = f"more than {self._limits.rate:g} requests per second; try again in {delay:.3g} s"
+            rate = self._limits.rate
+            detail = f"the client sent more than {rate:g} requests per second; try again in {delay:.3g} s"
             raise Problem(429, detail, headers={"Retry-After": str(math.ceil(delay))})
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
@@ -198,7 +199,7 @@ def _check_type(headers: dict[str, str]) -> None:
     media, _, parameters = headers.get("content-type", "").partition(";")
     charset = parameters.replace(" ", "").replace('"', "").lower()
     if media.strip().lower() not in BODY_TYPES or charset not in {"", "charset=utf-8", "charset=utf8"}:
-        raise Problem(415, "the body has another type; expected Content-Type: application/json in UTF-8")
+        raise Problem(415, "the body is of another type; expected Content-Type: application/json in UTF-8")
 
 
 def _too_large(limit: int) -> Problem:

@@ -32,7 +32,7 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
     keys
         API keys; with ``None``, all requests are allowed.
     limits
-        Limits of requests and concurrency.
+        Limits on rate, concurrency, sizes and times; by default ``Limits()``.
     """
     limits, metrics = limits or Limits(), Metrics()
 
@@ -62,7 +62,7 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
 
 
 class _Application(FastAPI):
-    """An application that describes query parameters with JSON objects by the content type JSON."""
+    """An application whose OpenAPI description assigns the content type JSON to query parameters in JSON."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""

@@ -46,7 +46,7 @@ def facts(view: View, *, has_store: bool) -> dict[str, Any]:
 
 
 class Maps:
-    """The positions of the latest model's items: its layout, else positions computed in the background.
+    """Positions of the items of the latest model: its saved layout, or positions computed in the background.
 
     >>> Maps().positions is None
     True

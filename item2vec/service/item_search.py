@@ -24,16 +24,17 @@ _WORD = re.compile(r"[^\W_]+")
 class ItemSearch:
     """Index of the trigrams of ids and titles.
 
-    The score of a text is the share of the query's trigrams that it contains, as in PostgreSQL's pg_trgm
-    (``word_similarity``), plus a tenth of the share of its own trigrams that the query contains, so that
-    shorter texts come first. The score of an item is the higher one of its id and its title.
+    The score of a text is the share of the query's trigrams that the text contains, similar to
+    ``word_similarity`` of PostgreSQL's pg_trgm, plus a tenth of the share of the text's trigrams that the
+    query contains, so that shorter texts come first. The score of an item is the higher one of its id and its
+    title.
 
     Parameters
     ----------
     vocabulary
         Ids of the items that are searched.
     items
-        Titles, if there are any.
+        The items with their titles, or ``None``.
     counts
         Number of tokens of each item (n items); of equal scores, the more frequent item comes first.
 
@@ -98,7 +99,7 @@ class ItemSearches:
         self.is_computing = False
 
     def of(self, view: View) -> ItemSearch:
-        """Return an index of the items of a view, or of an earlier view while it is being computed."""
+        """Return the index of the items of a view, or an earlier index while this index is being computed."""
         last = self._last
         if last is None:
             with self._lock:
@@ -129,7 +130,8 @@ def _search_of(view: View) -> ItemSearch:
 def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the distinct trigrams of each text as numbers, and the number of the text of each trigram.
 
-    Texts are case-folded, without accents; each word has two blanks before it, so that a prefix counts more.
+    Texts are cut to 200 characters and case-folded, and accents are removed. Each word has two blanks before
+    it, so that a prefix counts more.
     """
     padded = [_padded(text) for text in texts]
     lengths = np.array([len(text) for text in padded])

@@ -63,7 +63,10 @@ class ApiKeys:
         return cls.of(keys)
 
     def right_of(self, key: str) -> Right | None:
-        """Return the right of a key, or ``None`` if the key is unknown. In constant time."""
+        """Return the right of a key, or ``None`` if the key is unknown.
+
+        The key is compared with all known keys, each in constant time.
+        """
         digest, found = sha256(key.encode("utf-8", "surrogatepass")).digest(), None
         for right, known in self.digests:
             if hmac.compare_digest(digest, known):
@@ -72,7 +75,9 @@ class ApiKeys:
 
 
 def key_of(authorization: str | None, api_key: str | None) -> str | None:
-    """Return the key of the headers ``Authorization`` (Bearer, or the password of Basic) or ``X-API-Key``.
+    """Return the key in the header ``X-API-Key``, or else in ``Authorization``; ``None`` without a key.
+
+    ``Authorization`` contains the key after ``Bearer``, or as the password after ``Basic``.
 
     >>> key_of("Bearer secret", None), key_of("Basic dXNlcjpzZWNyZXQ=", None), key_of(None, "secret")
     ('secret', 'secret', 'secret')

@@ -40,8 +40,8 @@ class Limits(Settings):
     max_in_flight: Count = 1_024
     """Largest number of requests in progress or waiting. Further requests get status 503 at once."""
     rate: Seconds | None = None
-    """Requests per second of each API key, or of each address if there are no keys; others get status 429.
-    With several workers, of each worker."""
+    """Largest number of requests per second of each API key, or of each address if there are no keys; further
+    requests get status 429. With several workers, each worker has this limit."""
     body_timeout: Seconds = 10.0
     """Seconds until the body of a request must have arrived."""
     timeout: Seconds = 30.0

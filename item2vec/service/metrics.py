@@ -20,10 +20,10 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 class Metrics:
-    """Counters and histograms of one service.
+    """Counters, gauges and histograms of one service.
 
     With several workers, the environment variable ``PROMETHEUS_MULTIPROC_DIR`` names a folder through which
-    the metrics of all workers are added up.
+    the metrics of all workers are combined.
 
     >>> metrics = Metrics()
     >>> metrics.observe("/livez", "GET", 200, 0.001)
@@ -50,7 +50,7 @@ class Metrics:
         )
         self._degraded = Counter(
             "item2vec_degraded_answers_total",
-            "Answers without a part of the service.",
+            "Answers computed without a part of the service.",
             ["part"],
             registry=registry,
         )

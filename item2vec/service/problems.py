@@ -1,4 +1,4 @@
-"""Errors as problem details: ``application/problem+json`` (RFC 9457)."""
+"""Conversion of errors to problem details: ``application/problem+json`` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _allowed(request: Request) -> str:
 
 
 def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:
-    """Convert the errors of a validation; a field is a path such as ``history[2].weight``."""
+    """Convert the first 100 errors of a validation; a field is a path such as ``history[2].weight``."""
     return [
         {
             "field": _path(error["loc"]),

@@ -11,7 +11,8 @@ MAX_CLIENTS = 10_000
 class Rates:
     """Limit on the rate of requests of each client, by the generic cell rate algorithm (ITU-T I.371).
 
-    A client may send the requests of one second in a burst. Further requests are admitted at equal intervals.
+    A client may send the requests of one second, and one more, in a burst. Further requests are admitted at
+    equal intervals.
 
     Parameters
     ----------

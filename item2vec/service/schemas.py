@@ -1,4 +1,7 @@
-"""Requests and answers of the HTTP service, validated strictly: no unknown fields, no type conversions."""
+"""Requests and answers of the HTTP service. JSON requests are validated strictly.
+
+A request must not have unknown fields. Types are not converted, except a number such as 10.0 to an integer.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ class _Strict(BaseModel):
 
 
 class Rules(_Strict):
-    """The rules of an answer."""
+    """The fields that all requests for items have in common: ``k`` and the rules."""
 
     k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
     where: Conditions | None = None
@@ -183,7 +186,7 @@ class ItemWithId(ItemBody):
 
 
 def _from_json(value: Any) -> Any:
-    """Parse the JSON of a query parameter. Several values are an error of the field's type."""
+    """Parse the JSON of a query parameter. A list of several values is returned, and fails the type check."""
     if not isinstance(value, str):
         return value
     try:
@@ -193,7 +196,7 @@ def _from_json(value: Any) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    """Parse the JSON of a query parameter whose field is a list: its text arrives in a list."""
+    """Parse the JSON of a query parameter whose field is a list. FastAPI passes the text in a list."""
     return _from_json(value[0]) if isinstance(value, list) and len(value) == 1 else value
 
 

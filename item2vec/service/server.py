@@ -66,9 +66,10 @@ def application(settings: Settings) -> FastAPI:
 
 
 def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGTERM or SIGINT; all requests that have arrived are answered before the process ends.
+    """Serve until SIGTERM or SIGINT.
 
-    ``announce`` is called with the URL of the service once the port is open.
+    After the signal, the requests that have arrived are answered, for at most about 30 seconds. ``announce``
+    is called with the URL of the service once the port is open.
 
     Raises
     ------
@@ -93,7 +94,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the queued connections, close the port, and answer all requests that arrive on connections.
 
-        Their answers have the header ``Connection: close``. Connections without a request are closed after a
+        These answers have the header ``Connection: close``. Connections without a request are closed after a
         second.
         """
         state, loop = self.server_state, asyncio.get_running_loop()

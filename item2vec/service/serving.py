@@ -32,7 +32,7 @@ __all__ = ["Answered", "Serving"]
 RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
 STORE_WAIT_SECONDS = 1.0
-STORE_THREADS = 8  # of 16: if the store does not respond, requests with histories keep the other threads
+STORE_THREADS = 8  # of 16 by default; if the store does not respond, the others serve requests with histories
 FILTERS = {"where", "exclude", "allow", "deny", "at_most", "diversity"}
 """Rules that select items and change no score."""
 SCORE_RULES = frozenset(RuleArguments.__annotations__) - FILTERS

@@ -12,7 +12,7 @@ from item2vec.errors import InputError, short_repr
 __all__ = ["parse"]
 
 LONGEST_NUMBER = 400
-# An unclosed string matches up to its last character, so that the time is linear in the size of the body.
+# An unclosed string matches up to the end of the body, so that the time is linear in the size of the body.
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -23,7 +23,7 @@ def parse(body: bytes, *, max_depth: int = 32) -> Any:
     ------
     InputError
         If the body is not valid JSON in UTF-8, is nested more deeply than ``max_depth``, or contains NaN, an
-        infinite number, a number of more than 400 digits, a repeated key, or a lone surrogate.
+        infinite number, an integer of more than 400 characters, a repeated key, or a lone surrogate.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def parse(body: bytes, *, max_depth: int = 32) -> Any:
 
 
 def _depth_exceeds(body: bytes, max_depth: int) -> bool:
-    """Return whether brackets outside of strings are nested more deeply, without parsing the body."""
+    """Return whether brackets outside of strings are nested more deeply than ``max_depth``."""
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(body):
         first = match[0][0]

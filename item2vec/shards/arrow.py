@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 LARGEST_TUPLE = 1 << 21
-"""Maximum number of ids of a vocabulary that is read into a tuple, where look-ups are faster: 2,097,152."""
+"""Maximum number of ids that are read into a tuple, because look-ups in a tuple are faster: 2,097,152."""
 
 BLOCK = 1 << 16
 """Number of ids per record batch of a file, and per block of a look-up."""
@@ -114,7 +114,7 @@ class ArrowIds(Sequence[str]):
 
 
 class ArrowVocabulary(Vocabulary):
-    """A vocabulary over Arrow strings, usually memory-mapped, for more ids than fit into a Python tuple.
+    """A vocabulary over Arrow strings, usually memory-mapped, for more ids than fit into memory as objects.
 
     It has the methods of ``Vocabulary`` and equals a vocabulary of the same ids in the same order. ``ids`` is
     a lazy sequence. Ids are looked up by sorted hashes, which are computed at the first look-up if they were
@@ -320,7 +320,7 @@ def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _compact(block: pa.Table) -> pa.RecordBatch:
-    """Return the rows as one record batch with new buffers; ``hashing.compact`` says why."""
+    """Return the rows in one record batch with new buffers, for the reason in ``hashing.compact``."""
     ids = compact(pa.concat_arrays(block["id"].chunks))
     counts = pa.py_buffer(block["count"].to_numpy().astype("<i8").tobytes())
     return pa.record_batch([ids, pa.Array.from_buffers(pa.int64(), len(ids), [None, counts])], _SCHEMA)

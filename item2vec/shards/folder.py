@@ -48,7 +48,7 @@ def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray
     Raises
     ------
     CorruptBundleError
-        If a file is missing or damaged.
+        If a file is missing or damaged, or the folder has another format.
     """
     text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
     header = files.parse_json(text, folder / "sentences.json")
@@ -86,7 +86,7 @@ def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray
 
 @contextlib.contextmanager
 def refusing_inconsistent(folder: Path) -> Iterator[None]:
-    """Convert errors in the block, which damaged files cause, to ``CorruptBundleError``."""
+    """Convert the errors that damaged files cause in the block to ``CorruptBundleError``."""
     try:
         yield
     except CorruptBundleError:

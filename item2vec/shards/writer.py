@@ -83,7 +83,7 @@ class ShardWriter:
     columns
         Optional columns of the tokens: ``"weights"``, ``"timestamps"``.
     n_shards
-        Number of shards.
+        Number of shards of the corpus: 1 to 100,000.
     source
         Text that identifies the data and the settings. Complete shards of another source are removed.
 
@@ -93,6 +93,8 @@ class ShardWriter:
         If ``path`` exists.
     LockHeldError
         If another process writes the same folder.
+    InputError
+        If ``ids``, ``counts``, ``columns`` or ``n_shards`` are invalid.
 
     Examples
     --------
@@ -214,7 +216,8 @@ class ShardWriter:
         Raises
         ------
         InputError
-            If the arrays are inconsistent with each other, or with the columns and the ids of the corpus.
+            If the arrays are inconsistent with each other, or with the columns and the ids of the corpus, if
+            ``number`` is out of range, or if the corpus is finished.
         """
         if not 0 <= number < self.n_shards:
             raise InputError(f"number is {number}; expected 0 to {self.n_shards - 1}")

@@ -58,7 +58,7 @@ def recommend(
     ----------
     df
         The events: a row per interaction, or a row per user with an array of items, oldest first. A user
-        whose array is empty or null is recommended popular items.
+        whose array is empty or null gets the most popular items.
     model
         Path of a bundle or of a models folder, on a file system that all machines see under the same path.
         The version served at the time of the call is used, even if another is published later.
@@ -87,6 +87,8 @@ def recommend(
         If ``df`` is not a Spark DataFrame, a column is missing or has another type, or an argument is
         invalid. An invalid id or timestamp, such as null, fails the Spark job later; the ``PythonException``
         of Spark contains the message.
+    ConfigError
+        If ``time_unit`` is unknown.
     BundleNotFoundError, CorruptBundleError
         If no model is at the path, or the model is damaged.
     MissingExtraError

@@ -44,7 +44,7 @@ def groups_by(name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table
 
 
 def row_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Iterator[pa.Table]:
-    """Combine batches to tables of at least ``size`` rows; the last table may have fewer."""
+    """Combine batches into tables of at least ``size`` rows; the last table may have fewer."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)

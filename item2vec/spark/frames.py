@@ -81,9 +81,10 @@ def check_frame(
     Raises
     ------
     InputTypeError
-        If ``df`` is another object, or a column has another type.
+        If ``df`` is not a Spark DataFrame, or a column has another type.
     InputError
-        If a column does not exist, or ``time_unit`` is missing for numbers, or is set for other timestamps.
+        If a column does not exist, ``time_unit`` is missing for timestamps that are numbers, or ``time_unit``
+        is set for timestamps of another type.
     MissingExtraError
         If pyspark is not installed.
     """

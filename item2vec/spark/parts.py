@@ -31,7 +31,10 @@ DTYPES = {"tokens": "<i4", "offsets": "<i8", **COLUMNS}
 
 @dataclass(frozen=True)
 class Part:
-    """The sentences of a shard with codes of its own vocabulary, their users, and the counts of its items."""
+    """The sentences of a shard, with a user each, and the items of the shard with their counts.
+
+    The codes of the sentences are numbers of the items of this shard.
+    """
 
     folder: Path
     shard: int

@@ -81,12 +81,12 @@ def prepare(
         Folder to create, on a file system that all machines see under the same path. Until it is complete,
         the sentences are in temporary folders beside it.
     shards
-        Number of shards.
+        Number of shards of the corpus: 1 to 100,000.
     user, item, timestamp, weight, event, session
-        Names of the columns; ``None`` omits an optional column. Every row needs a value in each of them. Ids,
-        events and sessions are text or integers, weights are numbers, timestamps are timestamps, dates or
-        numbers. Rows with equal timestamps keep their order in ``df``. If ``df`` is read from several files,
-        that order is the order in which Spark reads them.
+        Names of the columns; ``None`` omits an optional column. Every row needs a value in each named column.
+        Ids, events and sessions are text or integers, weights are numbers, timestamps are timestamps, dates
+        or numbers. Rows with equal timestamps keep their order in ``df``. If ``df`` is read from several
+        files, the rows have the order in which Spark reads the files.
     time_unit
         Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
     adapter
@@ -146,7 +146,7 @@ class _Preparation:
     folder: Path
 
     def write(self, path: Path) -> None:
-        """Write the corpus."""
+        """Run the jobs, and write the corpus to ``path``."""
         adapter = self._resolved()
         sizes = self._write_sentences(self._rows(adapter), adapter)
         n_items = self._write_vocabulary(tuple(sizes))
@@ -245,7 +245,7 @@ class _Preparation:
 
 
 def _check_available(adapter: AdapterConfig) -> None:
-    """Raise ``ConfigError`` if a setting is not available."""
+    """Raise ``ConfigError`` if ``core`` or ``group_by`` is set."""
     for name, value in UNSUPPORTED.items():
         if (found := getattr(adapter, name)) != value:
             raise ConfigError(

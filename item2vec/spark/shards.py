@@ -43,7 +43,7 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads rows as interactions, whose ``events`` include all selected events."""
+    """Reads rows as interactions. Their ``events`` include all events that the adapter selects."""
 
     adapter: AdapterConfig
     time_unit: str | None
@@ -64,7 +64,7 @@ class ItemCounter(_Reader):
     schema: ClassVar = "item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the counts of blocks of rows."""
+        """Yield the counts of the items in each block of rows."""
         for table in row_blocks(batches):
             kept = chosen_interactions(self.read(table), self.adapter)
             counts = np.bincount(kept.item, minlength=len(kept.items))
@@ -170,7 +170,7 @@ class ShardFinisher:
 
 
 def _events_of(interactions: Interactions) -> list[str]:
-    """Return the names of the events that occur."""
+    """Return the names of the events that occur in the interactions."""
     if interactions.event is None or interactions.events is None:
         return []
     return interactions.events.decode(np.unique(interactions.event))

@@ -13,7 +13,7 @@ export function start() {
   });
 }
 
-/** List the versions of the models folder when the view is opened. */
+/** List the versions of the models folder that are not damaged, when the view is opened. */
 export async function open() {
   const { versions } = await get("v1/versions");
   const usable = versions.filter((version) => !version.states.includes("damaged"));

@@ -16,7 +16,7 @@ export function nameOf(item) {
   return item.title ?? item.item;
 }
 
-/** Replace the children of an element. A focused button inside is succeeded by the one in its place. */
+/** Replace the children of an element. If a button has the focus, the new button at its position gets the focus. */
 function replace(place, ...children) {
   const at = [...place.querySelectorAll("button")].indexOf(document.activeElement);
   place.replaceChildren(...children);

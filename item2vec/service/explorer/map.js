@@ -6,7 +6,7 @@ import { searchField } from "./search.js";
 import { onChange, state } from "./state.js";
 
 const by = (id) => document.getElementById(id);
-// Okabe & Ito's colours, which colour-blind readers can tell apart, and four more.
+// Six of Okabe & Ito's colours, which colour-blind readers can distinguish, and six more.
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7d00", "#7a4fb5", "#b23a48", "#3d8b8b", "#6b8e23", "#a0522d"];
 const OTHER = "#8b928d";
 // Viridis, from its lowest to its highest value, for numbers.
@@ -146,7 +146,7 @@ function drawNow() {
   label(context, [...neighbours.slice(0, 6), ...marked.slice(-LABELS)], text, { left, top, size });
 }
 
-/** Write the items into the pixels: a canvas fills far fewer shapes in the time of a frame. */
+/** Write the items into the pixels, because a canvas can fill far fewer shapes in the time of a frame. */
 function drawItems({ left, top, size, ratio }) {
   const { width, height, data } = pixels;
   const colours = new Uint32Array(data.buffer);
@@ -193,7 +193,7 @@ function arraysOf(answer) {
   return { x: floats(answer.x), y: floats(answer.y), group: bytes(answer.group) };
 }
 
-/** Return the items with those of other values first, so that the colours cover them. */
+/** Return the order of drawing: first the items of the group "other", so that coloured items cover them. */
 function drawingOrder() {
   const isOther = (at) => (map.scale ? map.group[at] === WITHOUT : map.names[map.group[at]] == null);
   const all = Array.from(map.ids.keys());

@@ -60,7 +60,7 @@ export async function refresh() {
     for (const share of item.why ?? []) share.title = titles.get(share.item);
   }
   showResults(by("results"), answer.items, {
-    empty: "No item is left by the rules.",
+    empty: "The rules exclude all items.",
     actions: (item) => [
       button("+", `Add ${nameOf(item)} to the history`, () => add("history", item)),
       button("−", `Dislike ${nameOf(item)}`, () => add("dislikes", item)),

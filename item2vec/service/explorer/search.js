@@ -1,4 +1,4 @@
-// Search fields: a combobox (WAI-ARIA) whose list holds the items that match, typing errors included.
+// Search fields: a combobox (WAI-ARIA) with a list of the items that match the query, despite typing errors.
 
 import { get } from "./api.js";
 import { element, nameOf } from "./dom.js";

@@ -17,7 +17,7 @@ export function changed() {
   for (const listener of listeners) listener();
 }
 
-/** Add an item to a list of the state, unless the list has it. */
+/** Add an item to a list of the state, unless the list contains it. */
 export function add(list, item) {
   if (!state[list].some((other) => other.item === item.item)) {
     state[list] = [...state[list], item];

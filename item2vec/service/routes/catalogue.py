@@ -33,7 +33,7 @@ def search(
 ) -> Response:
     """Search items by id and title, tolerant of typing errors; or, with ``item``, return this item.
 
-    Without a query, the most frequent items are returned.
+    Without a query, the most popular active items are returned.
     """
     if item is not None:
         return json_response({"items": [_facts(context.serving.engine.view(), item)]})
@@ -53,25 +53,25 @@ def facts(item: str, context: InService) -> Response:
 
 @router.put("/items/{item}", response_model=ItemAnswer)
 def change(item: str, body: ItemBody, context: InService) -> Response:
-    """Create an item, or change its title, attributes or active flag."""
+    """Create an item, or change the title, the attributes or the active flag of an item."""
     return _changed(item, body, context)
 
 
 @router.put("/items", response_model=ItemAnswer)
 def change_of_body(body: ItemWithId, context: InService) -> Response:
-    """Create or change an item, whose id is in the body."""
+    """Create or change the item whose id is in the body."""
     return _changed(body.item, body, context)
 
 
 @router.delete("/items/{item}", response_model=ItemAnswer)
 def remove(item: str, context: InService) -> Response:
-    """Deactivate an item. Later answers do not contain it."""
+    """Deactivate an item. Later recommendations do not contain it."""
     return _changed(item, ItemBody(active=False), context, must_exist=True)
 
 
 @router.delete("/items", response_model=ItemAnswer)
 def remove_by_query(item: Id, context: InService) -> Response:
-    """Deactivate an item, whose id is a query parameter."""
+    """Deactivate the item whose id is a query parameter."""
     return _changed(item, ItemBody(active=False), context, must_exist=True)
 
 

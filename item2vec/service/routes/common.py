@@ -44,7 +44,7 @@ class Context:
 
 
 async def _context(request: Request) -> Context:
-    """Return the context of a request. Async, because a function or a class would run in a thread."""
+    """Return the context of a request. FastAPI would call a synchronous function or a class in a thread."""
     return Context(request)
 
 
@@ -52,13 +52,13 @@ InService = Annotated[Context, Depends(_context)]
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """Return a JSON response. NaN cannot occur in it."""
+    """Return a JSON response; raise ``ValueError`` if the value contains NaN or an infinite number."""
     content = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Response(content.encode(), status, media_type="application/json")
 
 
 def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
-    """Validate fields that were query parameters; raise ``Problem`` with the invalid fields."""
+    """Validate the fields of a request; raise ``Problem`` with the invalid fields."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The explorer: its files, and the data that only it needs."""
+"""The explorer: its files, and the data that only the explorer needs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def positions(context: InService, colour: Annotated[str, FromQuery(max_length=51
 
 @router.post("/explorer/compare")
 def compare(request: CompareBody, context: InService) -> Response:
-    """Return the recommendations of another version of the models folder."""
+    """Return the recommendations of a version of the models folder."""
     check_limits(request, context.limits)
     view = context.serving.view_of(request.version)
     fields: dict[str, Any] = request.model_dump(include={"user", "history"}, exclude_none=True)

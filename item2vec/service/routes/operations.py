@@ -73,7 +73,7 @@ def runs(context: InService, limit: Limit = 20) -> Response:
 
 @router.get("/v1/runs/{run}")
 def run(run: str, context: InService) -> Response:
-    """Return a nightly run."""
+    """Return one of the latest 1,000 nightly runs."""
     return json_response(_one(context.serving.runs(1_000), run, "run"))
 
 

@@ -53,7 +53,7 @@ def of_request(request: Recommend, context: InService) -> Response:
 
 @router.post("/recommendations/batch", response_model=BatchAnswer)
 def of_batch(batch: Batch, context: InService) -> Response:
-    """Answer several requests by the same version. An invalid request has an error in place of an answer."""
+    """Answer several requests with one version. An invalid request gets an error instead of an answer."""
     if len(batch.requests) > context.limits.max_batch:
         raise Problem(422, f"{len(batch.requests)} requests; expected at most {context.limits.max_batch:,}")
     view = context.serving.engine.view()
@@ -81,7 +81,7 @@ def similar(item: str, query: Annotated[SimilarQuery, FromQuery()], context: InS
 
 @router.post("/similar", response_model=Answer)
 def similar_of_body(request: SimilarBody, context: InService) -> Response:
-    """List the items that are most similar to an item, whose id is in the body."""
+    """List the items that are most similar to the item whose id is in the body."""
     return _near(request, context)
 
 
