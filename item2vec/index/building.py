@@ -1,4 +1,4 @@
-"""Build an index over a matrix, or load a saved one."""
+"""Build an index over a matrix, or load a saved index."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class ExtendedIndex:
 def extended(base: Index, matrix: Floats) -> Index:
     """Return an index of a matrix whose first rows are the rows of ``base``; no index is built.
 
-    Adding rows to an extended index extends the index that was built.
+    If ``base`` is an extended index, the result extends the index that was built.
     """
     exact = ExactIndex.build(as_matrix(matrix))
     if base.kind == "exact":

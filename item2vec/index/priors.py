@@ -1,4 +1,4 @@
-"""An approximate index with a popularity prior that is not part of the index."""
+"""Search with a popularity prior that the approximate index does not include."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class PriorIndex:
         return None
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Return the description of an exact index: the index does not include the prior."""
+        """Return the description of an exact index, because ``base`` does not include the prior."""
         return ExactIndex(self.matrix, self.largest_norm).save(folder)
 
 

@@ -1,4 +1,4 @@
-"""Scan of all rows: the rows whose exact score may be among the best k of a query."""
+"""Scan of all allowed rows, to find the rows whose exact score may be among the best k of a query."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def near_best(
     filters = (
         rounding,
         _ascending(excluded),
-        NO_MASK if allowed is None else np.require(allowed, requirements=["C", "W"]),  # one compiled copy
+        NO_MASK if allowed is None else np.require(allowed, requirements=["C", "W"]),  # numba compiles once
         NO_ROWS if rows is None else rows,
     )
     is_tiled = len(queries) > 1 and bonuses is None

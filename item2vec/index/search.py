@@ -150,8 +150,8 @@ def search(
     """Return the results of ``find_many`` in flat arrays; ``excluded`` holds a list of rows per query.
 
     A scan processes blocks of queries, with about 8 million scores or one query per block, to bound memory.
-    An approximate index returns more candidates the fewer rows are allowed; once a scan of the allowed rows
-    is as fast, they are scanned.
+    An approximate index returns more candidates the fewer rows are allowed, and requests a scan of the
+    allowed rows if the scan is as fast.
 
     ``bonuses`` are added to the inner products. They are never negative, so each of the best ``k`` rows has
     a bonus, or is among the ``k`` rows with the highest inner products.

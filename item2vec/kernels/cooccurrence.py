@@ -139,7 +139,7 @@ def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     n_distinct = np.maximum(np.bincount(item_sentences, minlength=len(offsets) - 1), 1)
     degree = np.maximum(np.diff(item_offsets), 1)
-    # Rounded to float32, so that sums in float64 are exact and do not depend on the order of the terms.
+    # Weights are rounded to float32, so that their sums in float64 are exact in any order of the terms.
     sentence_weights = (n_distinct**-0.75).astype(np.float32).astype(np.float64)
     return _best_products(tokens, offsets, n_items, k, _Scales(sentence_weights, degree**0.5, degree**0.25))
 

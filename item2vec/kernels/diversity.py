@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: the next row of a selection."""
+"""Maximal marginal relevance: choose the next row of a selection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training step of next_item: a block of predictions against shared negatives.
+"""One training step of next_item: a block of predictions with shared negatives.
 
 The step of one prediction in NumPy is as follows. ``W`` and ``C`` are the input and output matrices (the same
 matrix in a *tied* part), ``items`` the last ``window`` items before the target, newest first, and ``kept``

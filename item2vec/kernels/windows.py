@@ -84,7 +84,7 @@ def score(memory: Memory, source: Any, start: int, at: int, tile: int) -> None:
 
 @inlined
 def learn(memory: Memory, source: Any, start: int, changed: Any, row: int, at: int, tile: int) -> None:
-    """Learn from the six targets of a tile.
+    """Compute the updates by the six targets of a tile.
 
     The update of the source is added to a row of ``changed``, the updates of the targets to ``change``.
     """

@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
     """A server that also answers the connections in the queue of the port before it ends."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept the queued connections, close the port, and answer all requests that arrive on connections.
+        """Accept the queued connections, close the port, and answer the requests on all open connections.
 
         These answers have the header ``Connection: close``. Connections without a request are closed after a
         second.

@@ -159,7 +159,7 @@ class Serving:
             self._store_threads.release()
 
     def _pause_store(self, error: StoreError) -> None:
-        # For a moment, requests do not wait for a store that has just failed.
+        # For one second, requests do not wait for a store that has just failed.
         if time.monotonic() >= self._store_paused_until:
             self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
             log.warning("serving users without their histories: %s", error)

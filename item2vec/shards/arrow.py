@@ -90,7 +90,7 @@ class ArrowIds(Sequence[str]):
                 yield chunk.slice(start, BLOCK)
 
     def take(self, rows: npt.NDArray[Any]) -> pa.Array:
-        """Return the ids at these positions, in their order, as an array of strings.
+        """Return the ids at these positions, in the order of ``rows``, as an array of strings.
 
         Arrow's own ``take`` of a chunked array copies the whole array first.
         """
@@ -106,7 +106,7 @@ class ArrowIds(Sequence[str]):
         return pa.concat_arrays(parts or [pa.array([], pa.string())]).take(pa.array(place))
 
     def listed(self, rows: npt.NDArray[Any]) -> list[str]:
-        """Return the ids at these positions, in their order."""
+        """Return the ids at these positions, in the order of ``rows``."""
         if len(rows) <= SINGLE:
             return [self[row] for row in rows.tolist()]
         blocks = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))

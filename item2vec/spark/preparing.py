@@ -95,10 +95,11 @@ def prepare(
     Raises
     ------
     InputTypeError, InputError
-        If ``df`` is not a Spark DataFrame, a column is missing or has another type, or a row is invalid, such
-        as a row with an empty id. In this case, ``out`` is not created.
+        If ``df`` is not a Spark DataFrame, a column is missing or has another type, ``shards`` is out of
+        range, an event of ``adapter`` does not occur, or a row is invalid, such as a row with an empty id. In
+        all cases, ``out`` is not created.
     ConfigError
-        If ``core`` or ``group_by`` is set, or ``time_unit`` is unknown.
+        If ``core`` or ``group_by`` is set, ``days`` is set without timestamps, or ``time_unit`` is unknown.
     NothingToTrainError
         If the adapter selects no event.
     BundleExistsError

@@ -84,9 +84,9 @@ def train(
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start
-        Initial vectors (warm start), such as those of yesterday's training, of the same ``vector_size`` and
-        objective. Vectors of a file (``ItemVectors.load``) need the same ``vector_size`` only. A file has no
-        output vectors; all output vectors are then initialised as in training from scratch.
+        Initial vectors (warm start), such as the vectors of the last training, of the same ``vector_size``
+        and objective. Vectors of a file (``ItemVectors.load``) need the same ``vector_size`` only. A file has
+        no output vectors; all output vectors are then initialised as in training from scratch.
         Known items start at their vectors. A new item starts at the mean of the known items within three
         positions of its occurrences, or at a random vector if there are none. Items that occur in no sentence
         are left out. Learning rate and number of epochs do not change. With half of the epochs, next_item is
@@ -101,7 +101,8 @@ def train(
         Folder to which the complete state is written after each shard of an epoch (after each epoch, if the
         sentences are in memory). If the process is killed, the same call goes on from the last state, and
         with ``workers=1`` gives the same bytes as without the interruption. The folder is kept after
-        training, so that the same call returns the same vectors at once; remove it when they are saved.
+        training, so that the same call returns the same vectors at once; remove the folder when the vectors
+        are saved.
     processes
         Number of processes that train next_item. Each process trains different shards, at least one, with an
         equal share of the ``workers``. After each epoch, the vectors of the processes are merged: the row of

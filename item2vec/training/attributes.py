@@ -41,17 +41,17 @@ class ItemAttributes:
 
     @classmethod
     def none(cls, n_items: int) -> ItemAttributes:
-        """Return the attributes of items that have none."""
+        """Return the ``ItemAttributes`` of items without attributes."""
         return cls(np.zeros(n_items + 1, np.int64), np.empty(0, np.int32), 0, ())
 
     @classmethod
     def of(cls, items: Items, names: Sequence[str], trained: Vocabulary) -> ItemAttributes:
         """Encode the attributes ``names`` of ``items``, for vectors of the items ``trained``.
 
-        Each distinct value of an attribute is a code, also if it is a number; an element of a list is a
-        value. Missing values have no code. Neither have values of a single item, since nothing can be
-        learned from them for another item, nor values that no trained item has. Items without a code are not
-        new items.
+        Each distinct value of an attribute has a code, whether the value is text or a number; each element of
+        a list is a value. Three kinds of values have no code: missing values; values of a single item, from
+        which nothing can be learned for another item; and values that no trained item has. Items without a
+        code are not new items.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class ItemAttributes:
 
 
 def _values(items: Items, names: Sequence[str]) -> tuple[Offsets, Offsets, int]:
-    """Return the distinct pairs of an item and a value of it, and the number of distinct values."""
+    """Return the distinct pairs of an item and one of its values, and the number of distinct values."""
     columns = [items.column(name) for name in names]
     starts = np.cumsum([0, *(column.n_distinct for column in columns)])
     n_values = int(starts[-1])

@@ -38,7 +38,7 @@ def check_tokens_read(
 
 
 def log_items_left_out(corpus: Corpus, read: Mask, kept: Mask, epochs: int) -> None:
-    """Log the number of items without a trained vector, by reason, with the most frequent as an example.
+    """Log the number of items without a trained vector by reason, and the most frequent of these items.
 
     ``read`` holds the items that occurred in a sentence of two or more tokens in any epoch.
     """

@@ -75,10 +75,10 @@ class Corpus:
 
     An element of ``shards`` is read and filtered at each access, except a single shard, which is kept in
     memory. ``sizes`` holds the number of training tokens of each shard, and ``longest`` is the length of the
-    longest sentence. ``counts`` (float64, per row) is the total weight of an item's tokens in the input,
-    including sentences of one token. ``frequency`` (int64, per row) is the number of an item's tokens in the
-    corpus. ``read_share`` is the expected number of tokens read per epoch, divided by the number of tokens
-    that an epoch would read without weights.
+    longest sentence. ``counts`` (float64, per row) is the total of the positive weights of an item's tokens
+    in the input, including sentences of one token. ``frequency`` (int64, per row) is the number of an item's
+    tokens in the corpus. ``read_share`` is the expected number of tokens read per epoch, divided by the
+    number of tokens that an epoch would read without weights.
     """
 
     vocabulary: Vocabulary
@@ -108,7 +108,7 @@ class Reading:
     contains every token of at least the median weight, and a token of lower weight with the probability
     weight / median. The tokens of unordered sentences are shuffled within their sentence.
 
-    ``state`` is a JSON value. After it is set, the reading goes on after the last piece of that state.
+    ``state`` is a JSON value. After ``state`` is set, reading continues after the last piece of that state.
     """
 
     def __init__(self, corpus: Corpus, seed: int) -> None:

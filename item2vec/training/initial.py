@@ -1,4 +1,4 @@
-"""``Initial``: the rows of the matrices before training, to find the rows that training changes."""
+"""``Initial``: digests of the rows before training, by which the rows that training changes are found."""
 
 from __future__ import annotations
 

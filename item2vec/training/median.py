@@ -16,7 +16,10 @@ HALF_BITS = 16
 
 
 def lower_median(blocks: Callable[[], Iterable[Floats]]) -> np.float64:
-    """Return the median of positive float32 numbers, the lower one of two; ``blocks`` is called twice.
+    """Return the median of positive float32 numbers; of two middle numbers, the lower one.
+
+    ``blocks`` is called twice.
+
 
     The bits of positive floats have the order of their values. The upper 16 bits of the median are found by
     a histogram of all numbers, and the lower 16 bits by a histogram of the numbers with these upper bits.

@@ -1,4 +1,4 @@
-"""Training of next_item: a weighted mean of the vectors of the history, the taste, predicts the next item."""
+"""Training of next_item: the taste, a weighted mean of the vectors of a history, predicts the next item."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class NextItemTrainer(WithState):
 
     @property
     def input(self) -> Floats:
-        """Input vectors, without those of the attributes."""
+        """Input vectors, without the vectors of the attributes."""
         return self._input.reshape(len(self._input), -1)
 
     @property
     def output(self) -> Floats:
-        """Output vectors of the untied parts, without those of the attributes.
+        """Output vectors of the untied parts, without the vectors of the attributes.
 
         The columns of tied parts are not used.
         """
@@ -105,7 +105,7 @@ class NextItemTrainer(WithState):
 
     @property
     def scored(self) -> Floats:
-        """Output vectors for scoring, including those of the attributes.
+        """Output vectors for scoring, including the vectors of the attributes.
 
         In tied parts, these are the input vectors. For cosines, each part of a row is scaled to length 1.
         """

@@ -1,4 +1,4 @@
-"""Training of next_item in several processes of one machine. They exchange arrays in a temporary folder.
+"""Training of next_item in several processes of one machine, which exchange arrays in a temporary folder.
 
 The process that calls ``averaging`` is the first one, and starts the others (``python -m
 item2vec.training.nodes``). The folder contains the settings, the frequencies of the items, the initial

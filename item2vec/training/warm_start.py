@@ -92,8 +92,8 @@ class Frozen(NamedTuple):
     """The vectors of known items, which training does not change, and their rows in the trainer's matrices.
 
     ``input_rows`` and ``input`` are the rows and the vectors of items with an input vector in ``start``;
-    ``output_rows`` and ``output`` are those of items with an output vector. Items without an output vector
-    in ``start`` learn one.
+    ``output_rows`` and ``output`` are the rows and the vectors of items with an output vector in ``start``.
+    Items without an output vector in ``start`` learn an output vector.
     """
 
     input_rows: Rows
@@ -103,7 +103,7 @@ class Frozen(NamedTuple):
 
     @classmethod
     def of(cls, start: ItemVectors, corpus: Corpus) -> Frozen:
-        """Return the known rows of a corpus."""
+        """Return the rows of the known items of a corpus, and their vectors in ``start``."""
         row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
         output = np.zeros_like(start.input) if start.output is None else start.output
         return cls(*_known_rows(start.input, row_of), *_known_rows(output, row_of))

@@ -1,4 +1,4 @@
-"""Shared by the routes: the service behind a request, documented errors, and answers as JSON."""
+"""Code that the routes share: the context of a request, its limits, documented errors, and JSON answers."""
 
 from __future__ import annotations
 
