@@ -115,9 +115,9 @@ def test_the_majority_determines_the_unit(unit, odd, kind):
 def test_without_a_clear_majority_the_units_and_their_numbers_are_reported(n_odd):
     numbers = [*NOVEMBER, *[second * 1000 for second in NOVEMBER[:n_odd]]]
     for on_error in ("raise", "skip"):
-        with pytest.raises(InputError, match=rf"10 seconds, {n_odd} milliseconds; .*time_unit='s'"):
+        with pytest.raises(InputError, match=rf"10 in seconds, {n_odd} in milliseconds; .*time_unit='s'"):
             readers.read_interactions(table(numbers), on_error=on_error)
-    with pytest.raises(InputError, match="2 seconds, 20 in no unit"):
+    with pytest.raises(InputError, match="2 in seconds, 20 in no unit"):
         readers.read_interactions(table([*NOVEMBER[:2], *range(10**6, 10**6 + 20)]))
 
 

@@ -1,6 +1,7 @@
 """Read interactions, items and graphs from files, DataFrames and SQL selects.
 
-No other package imports pandas or pyarrow. Data passes through the modules in this order::
+Outside this package, only ``shards`` and ``spark`` need pyarrow, and no package needs pandas. Data passes
+through the modules in this order::
 
     path, DataFrame, select
       │  tables.open_table       chooses a Table by the type of the source, or by the content of the file;
@@ -11,12 +12,13 @@ No other package imports pandas or pyarrow. Data passes through the modules in t
       │                          columnar.py: Parquet, Arrow, …
       ▼
     Batch                        columns.py: ids → codes, weights; times.py: microseconds; masks of bad rows
-      │  collecting.read_columns drops bad rows; faults.FaultReport raises or logs their faults
+      │  collecting.read_columns drops bad rows; faults.FaultReport raises their faults as errors, or logs them
       ▼
     one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph
 
-A graph does not require a ``Table``: ``edge_rows.py`` parses edge lists and adjacency lists without a header,
-and tuples; ``graph_files.py`` GraphML and Pajek; ``graph_objects.py`` graphs of networkx and igraph.
+A graph can also be read without a ``Table``: ``edge_rows.py`` parses edge lists and adjacency lists without a
+header, and tuples; ``graph_files.py`` parses GraphML and Pajek files; ``graph_objects.py`` converts graphs of
+networkx and igraph.
 """
 
 from __future__ import annotations

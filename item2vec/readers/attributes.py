@@ -1,4 +1,4 @@
-"""Types of attributes that are text in the source: numbers, booleans and lists."""
+"""Convert attributes that are text in the source to numbers, booleans and lists."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from item2vec.readers.table import bare
 
 __all__ = ["declared_types", "typed"]
 
-# At most 18 digits, so that integers fit into 64 bits. A leading zero or plus sign belongs to a code.
+# At most 18 digits, so that integers fit into 64 bits. Text such as 007 or +7 is a code, not a number.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?")
 _DECLARED = re.compile(r".+:((?:token|float)(?:_seq)?)")
 _BOOLEANS = {"true", "false"}
 
 
 def declared_types(header: Iterable[str]) -> dict[str, str]:
-    """Return the type suffixes of a header of RecBole by attribute name.
+    """Return the type suffix of each attribute in a RecBole header that has one, by attribute name.
 
     >>> declared_types(["item_id:token", "class:token_seq", "year"])
     {'item_id': 'token', 'class': 'token_seq'}
@@ -64,7 +64,7 @@ def typed(
 
 
 def _converter(texts: Iterable[str]) -> Callable[[str], Any]:
-    """Return the function that converts each of the texts to a number or a boolean, or leaves it as text."""
+    """Return the function that converts the texts: to numbers or booleans if all are such, else to ``str``."""
     if all(map(_NUMBER.fullmatch, texts)):
         return _number
     return _boolean if all(text.lower() in _BOOLEANS for text in texts) else str

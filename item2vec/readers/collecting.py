@@ -24,7 +24,8 @@ def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultRepor
     Raises
     ------
     InputError
-        If a row is bad and the report raises, or more rows are bad than the report allows.
+        If a column does not exist; if a row is bad and ``report`` raises the first fault; or if all rows are
+        bad, or a larger share of the rows than ``report`` allows.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     columns = list(parsers.values())
@@ -47,7 +48,10 @@ def _append(
 def valid_rows(
     batch: Batch, row_kind: str, columns: Sequence[Column], report: FaultReport, threads: ThreadPoolExecutor
 ) -> tuple[list[Any], int]:
-    """Return the parsed columns of the valid rows of a batch, and their number. Report the bad rows."""
+    """Return the parsed columns of the valid rows of a batch, and the number of these rows.
+
+    The bad rows are reported.
+    """
     parsed = list(threads.map(lambda column, values: column.parse(values), columns, batch.columns))
     masks = [is_bad for _, is_bad in parsed]
     bad = np.logical_or.reduce(masks)
@@ -71,7 +75,7 @@ def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Seque
 
 
 def _python_value(scalar: pa.Scalar) -> Any:
-    """Return the value of a scalar; for a date or time outside the range of Python, its number of units."""
+    """Return a scalar as a Python object; a date or time that Python cannot represent becomes an integer."""
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):

@@ -116,7 +116,7 @@ class PandasTable:
         self.names = [str(name) for name in frame.columns]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. Columns of dtype object are lists."""
+        """Yield all rows in batches. Columns of dtype object, or that Arrow cannot convert, are lists."""
         for start in range(0, len(self._frame), _ARROW_ROWS):
             rows = self._frame.iloc[start : start + _ARROW_ROWS]
             columns = [_of_series(rows.iloc[:, position]) for position in positions]
@@ -153,8 +153,8 @@ class SelectTable:
 class QueryTable:
     """Table of the result of a SQL query, streamed from a SQLAlchemy connection.
 
-    The query is executed once, by a cursor on the server if the database has such cursors. Reading consumes
-    the result.
+    The query is executed once, with a server-side cursor if the database supports such cursors. Reading
+    consumes the result.
     """
 
     name = "the query"
@@ -167,11 +167,11 @@ class QueryTable:
                 "the query",
                 remedies=[Remedy("connection")],
             )
-        # Without no_parameters, a driver would read % in the query as the place of a parameter.
+        # Without no_parameters, a driver would interpret % in the query as a placeholder for a parameter.
         options = {"yield_per": BATCH_ROWS, "no_parameters": True}
         self._result = connection.exec_driver_sql(query, execution_options=options)
         if not self._result.returns_rows:
-            raise InputError("the query returns no rows; expected a SELECT")
+            raise InputError("the query has no result set; expected a SELECT")
         self.names = [str(name) for name in self._result.keys()]  # noqa: SIM118 (not a mapping)
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
@@ -216,7 +216,10 @@ def _of_series(series: pd.Series[Any]) -> Values:
 
 
 def _without_views(array: pa.Array) -> pa.Array:
-    """Cast string views, which polars exports, to large strings, which Arrow can filter."""
+    """Cast string and binary views, which polars exports, to large strings and binaries.
+
+    Arrow cannot filter views.
+    """
     if pa.types.is_dictionary(array.type):
         return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))
     if pa.types.is_string_view(array.type):

@@ -129,7 +129,7 @@ class IdColumn:
 
 
 def are_ids(array: pa.Array) -> bool:
-    """Return whether an Arrow array contains only valid ids, all of them text.
+    """Return whether an Arrow array is an array of text in which each value is a valid id.
 
     >>> are_ids(pa.array(["a", "é"])), are_ids(pa.array(["a", ""])), are_ids(pa.array([1]))
     (True, False, False)
@@ -221,10 +221,10 @@ def as_text(array: pa.Array, name: str) -> pa.Array:
 
 
 def _ids_as_text(array: pa.Array, name: str) -> pa.Array:
-    """Cast ids to large strings. Numbers that are not integers become null."""
+    """Cast ids to large strings. A float becomes null unless it is an integer of magnitude below 2**53."""
     array = as_text(array, name)
     if pa.types.is_floating(array.type):
-        # pandas stores integers with missing values as floats
+        # pandas converts integers with missing values to floats
         numbers = array.to_numpy(zero_copy_only=False)
         whole = (np.abs(numbers) < 2.0**53) & (np.floor(numbers) == numbers)
         array = pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~whole)
@@ -260,7 +260,7 @@ def numeric(array: pa.Array, name: str, expected: str) -> pa.Array:
 def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
     """Return the numbers, and a mask of the missing and non-finite numbers.
 
-    The dtype is int64 if all numbers are integers, otherwise float64.
+    The dtype is int64 for integers, and for text or decimals that are all integers; otherwise float64.
     """
     kind = array.type
     array = numeric(array, name, "numbers or text")

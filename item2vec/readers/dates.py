@@ -1,6 +1,7 @@
 """Convert typed timestamps, ISO text and text of a given format to microseconds since 1970 UTC.
 
-Each function returns the microseconds and a mask of the bad rows. Dates from year 1 to 9999 are valid.
+Each function ``dates_of_…`` returns the microseconds and a mask of the bad rows. Dates from year 1 to 9999
+are valid.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def dates_of_iso(array: pa.Array) -> tuple[Offsets, Mask]:
 
 
 def dates_of_format(array: pa.Array, form: str) -> tuple[Offsets, Mask]:
-    """Convert text of a format of ``datetime.strptime``. Text without a zone is in UTC."""
+    """Convert text in the format ``form``, as in ``datetime.strptime``. Text without a zone is in UTC."""
     text = pc.utf8_trim(array, " \t")
     numeric = _as_iso(form)
     if numeric is None:
@@ -129,7 +130,10 @@ def _microseconds_of_format(text: str, form: str) -> int | None:
 
 
 def _as_iso(form: str) -> tuple[str, str] | None:
-    """Return a pattern of a format with numeric fields only, and a replacement that yields ISO text."""
+    """Return a regular expression for text of a format, and a replacement that yields ISO text.
+
+    Return ``None`` unless the fields are a numeric date and, optionally, the numeric parts of a time.
+    """
     parts = re.split("%(.)", form)
     literals, fields = parts[::2], parts[1::2]
     if sorted(fields) not in [sorted("Ymd" + time) for time in ("", "H", "HM", "HMS", "HMSf")]:
@@ -143,7 +147,7 @@ def _as_iso(form: str) -> tuple[str, str] | None:
 
 
 def check_format(form: str) -> None:
-    """Raise an error if a format is invalid, or the text contains no year."""
+    """Raise ``InputError`` if a format is invalid, names a time zone (``%Z``), or has no year."""
     expected = "expected a format of datetime.strptime with a year, such as '%d.%m.%Y %H:%M'"
     if not isinstance(form, str):
         raise InputError(f"time_format is {form!r}; {expected}")
@@ -177,7 +181,7 @@ def is_plausible(micros: Offsets) -> Mask:
 
 
 def is_placeholder(micros: Offsets) -> Mask:
-    """Return a mask of the days that usually stand for a missing date, such as 1970-01-01."""
+    """Return a mask of the dates on days that usually stand for a missing date, such as 1970-01-01."""
     placeholder = ~is_plausible(micros)
     rows = np.flatnonzero(placeholder)
     days = micros[rows] // DAY

@@ -1,4 +1,4 @@
-"""Rows of a graph: the nodes and the weight of an edge, from lines of text and from tuples."""
+"""Parse the nodes and the weights of edges from lines of text and from tuples."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EdgeLines:
     max_line: int
 
     def pairs(self, *, with_weights: bool) -> Iterator[Row]:
-        """Yield the edges of lines ``a b`` or ``a b weight``, or the node of a line ``a``."""
+        """Yield the edge of each line ``a b`` or ``a b weight``, and the node of each line ``a``."""
         name = str(self.path)
         for number, fields in self._rows(_is_pair):
             if len(fields) > 3:
@@ -55,12 +55,15 @@ class EdgeLines:
             yield number, fields[:2], weight_of(name, "line", number, fields[2]) if weighted else None
 
     def adjacencies(self) -> Iterator[Row]:
-        """Yield the nodes of lines ``node neighbour neighbour …``."""
+        """Yield the nodes of each line ``node neighbour neighbour …``."""
         for number, ids in self._rows(bool):
             yield number, ids, None
 
     def _rows(self, is_row: Callable[[list[str]], bool]) -> Iterator[tuple[int, list[str]]]:
-        """Yield the number and the fields of each line. ``is_row`` states which fields are an edge."""
+        """Yield the number and the fields of each line.
+
+        ``is_row`` returns whether the fields of a line are valid. The separator is detected with it.
+        """
         lines = self._lines()
         head = list(islice(lines, HEAD_LINES))
         if not head:
@@ -87,7 +90,10 @@ class EdgeLines:
 
 
 def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
-    """Yield the edges of tuples ``(source, target)`` or ``(source, target, weight)``, or ``(node,)``."""
+    """Yield the edge of each tuple ``(source, target)`` or ``(source, target, weight)``.
+
+    For a tuple ``(node,)``, yield the node.
+    """
     name = type(source).__name__
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
         raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples of two ids")
@@ -101,7 +107,7 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
 
 
 def text_ids(source: str, row_kind: str, number: int, nodes: Iterable[Any]) -> list[str]:
-    """Return nodes as ids: text, or whole numbers as text."""
+    """Convert nodes to ids. Integers and UUIDs become text; any other value must be text."""
     ids = []
     for node in nodes:
         id_ = id_text(node)
@@ -134,9 +140,10 @@ def _is_pair(fields: list[str]) -> bool:
 
 
 def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool], *, quotes: bool) -> str:
-    """Return the first separator that splits each line into an edge, or else the first that splits any line.
+    """Return the first separator that splits a line and makes a valid row of each line.
 
-    Blanks beside a comma, semicolon or pipe do not separate ids.
+    Blanks do not qualify if a field before the last one would end with a comma, semicolon or pipe. If no
+    separator qualifies, return the first that splits any line, or else a blank.
     """
     splitting = []
     for sep in _SEPARATORS:

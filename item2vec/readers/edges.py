@@ -1,4 +1,4 @@
-"""``read_edges`` reads a ``Graph`` from an edge list, an adjacency list, tuples or a table."""
+"""``read_edges`` reads a ``Graph`` from a file, a table, tuples, or a graph of networkx or igraph."""
 
 from __future__ import annotations
 
@@ -59,23 +59,24 @@ def read_edges(
         ``(node,)`` for a node without edges; the path of a text file, a GraphML or a Pajek file; a table that
         ``read_interactions`` supports.
     source_column, target_column
-        Names of the columns of a table.
+        Names of the columns of source nodes and of target nodes in a table.
     weight
         Name of the column or edge attribute of weights. ``None``: the third field of lines and tuples, and
         the column or attribute ``weight``, if there is one. ``False``: the edges have no weights.
     directed
-        Whether the edges are directed. ``None``: as a graph, a GraphML or a Pajek file states; otherwise
-        undirected.
+        Whether the edges are directed. ``None``: a graph, a GraphML file or a Pajek file states the
+        direction; other edges are undirected.
     format
-        Format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, or if the first
-        line or ``columns`` names the columns; otherwise lines. ``"lines"``: one edge per line, ``a b`` or
+        Format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, if ``columns`` or
+        the name of a weight column is given, if the name of a node column is not the default, or if the first
+        line contains both node columns; otherwise lines. ``"lines"``: one edge per line, ``a b`` or
         ``a b weight``, without a header. ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``:
         adjacency list for the suffix ``.adjlist``, otherwise edges. A line of an edge list or adjacency list
         may be a single node. Blank lines and lines that start with ``#`` are skipped.
     sep
-        Separator between ids; ``" "`` means blanks and tabs. ``None``: the first of blanks and tabs, tab,
-        comma, semicolon and pipe that splits each of the first 1,000 lines into an edge. Only ``\n`` ends a
-        line of an edge list or adjacency list.
+        Separator between ids; ``" "`` means blanks and tabs. ``None``: for an edge list, the first of blanks
+        and tabs, tab, comma, semicolon and pipe that splits each of the first 1,000 lines into an edge; for a
+        table, see ``read_interactions``. Only ``\n`` ends a line of an edge list or adjacency list.
     columns, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
@@ -83,7 +84,7 @@ def read_edges(
     ------
     InputError
         For the same reasons as in ``read_interactions``; if a weight is not a finite number > 0, or only
-        some edges have a weight; or if the file has a graph format that is not read.
+        some edges have a weight; or if the file is in a graph format that ``read_edges`` does not support.
     ConfigError
         If ``directed=True`` is given for a graph that states that it is undirected.
 
@@ -255,7 +256,11 @@ def _is_table(source: object) -> bool:
 
 
 def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
-    """Return whether a text file has no header; raise ``InputError`` for a CSV file without the columns."""
+    """Return whether a text file is an edge list: its first line does not contain all wanted columns.
+
+    Raise ``InputError`` for such a file if its suffix is ``.csv`` or ``.tsv``, or if the caller named a
+    column other than the defaults.
+    """
     if not isinstance(table, DelimitedFile) or {*wanted} <= {*table.names, *map(bare, table.names)}:
         return False
     if suffix_of(path) not in {".csv", ".tsv"} and wanted == ["source", "target"]:
@@ -277,7 +282,7 @@ def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
 
 
 def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
-    """Return the column ``weight`` of a table, or ``None`` if there is none; log the result."""
+    """Return the column ``weight``, in any case, of a table, or ``None`` if there is none; log the result."""
     others = [column for column in map(bare, table.names) if column not in ends]
     if len(others) + len(ends) > len(table.names):
         return None  # a column of nodes is missing

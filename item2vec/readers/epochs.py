@@ -1,4 +1,4 @@
-"""Epoch numbers: their values, the unit on which the numbers of a column agree, and their resolution."""
+"""Parse epoch numbers; determine the common unit or layout of the numbers of a column, and their rounding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 AGREEMENT = 0.9
-"""Minimum share of the rows that determines the unit of a column."""
+"""Minimum share of the values of a batch that must be plausible dates in one unit or layout."""
 
 _WHOLE = r"^[+-]?\d{1,18}$"
 _YEARS_1900_TO_2200 = (-2_208_988_800 * SECOND, 7_258_118_400 * SECOND)
@@ -45,7 +45,10 @@ _FEW_EXPONENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers of a batch: exact integers in ``whole``, all others in ``real``, which is NaN for integers."""
+    """Numbers of a batch: exact integers in ``whole``, all others in ``real``, which is NaN for integers.
+
+    ``bad`` is a mask of the values that are not finite numbers.
+    """
 
     whole: Offsets
     real: Doubles | None
@@ -57,7 +60,10 @@ class Numbers:
         return self.whole if self.real is None else np.where(np.isnan(self.real), self.whole, self.real)
 
     def microseconds(self, unit: str) -> tuple[Offsets, Mask]:
-        """Convert to microseconds. Integer nanoseconds are rounded down, other numbers to the nearest."""
+        """Return the numbers in microseconds, and a mask of the bad rows.
+
+        Integer nanoseconds are rounded down, other numbers to the nearest microsecond.
+        """
         start, end = (seconds * TICKS[unit] for seconds in VALID)
         start, end = max(start, -(2**63)), min(end, 2**63 - 1)
         bad = self.bad | (self.whole < start) | (self.whole >= end)
@@ -118,7 +124,7 @@ def numbers_of(array: pa.Array, name: str) -> Numbers:
 
 
 def unit_of(numbers: Numbers, name: str) -> str | None:
-    """Return the unit on which the numbers agree, or ``None`` if no number has a plausible unit.
+    """Return the common unit of the numbers, or ``None`` if no number has a plausible unit.
 
     Raises
     ------
@@ -133,11 +139,11 @@ def unit_of(numbers: Numbers, name: str) -> str | None:
     n_numbers = int(np.count_nonzero(~numbers.bad)) - int(np.count_nonzero(~bad & is_placeholder(micros)))
     if int(np.count_nonzero(~bad & is_dated(micros))) >= AGREEMENT * n_numbers:
         return unit
-    counts = ", ".join(f"{count:,} {UNIT_NAMES[other]}" for other, count in votes.items())
+    counts = ", ".join(f"{count:,} in {UNIT_NAMES[other]}" for other, count in votes.items())
     others = n_numbers - sum(votes.values())
     counts += f", {others:,} in no unit" if others > 0 else ""
     raise InputError(
-        f"column {name!r} has no common unit: of {n_numbers:,} epoch numbers, as dates from 1990 to 2100, "
+        f"column {name!r} has no common unit: dates from 1990 to 2100 among {n_numbers:,} epoch numbers: "
         f"{counts}; expected one unit: correct the column",
         remedies=[Remedy("time_unit", unit, "pass the unit of all numbers, such as {}")],
     )
@@ -150,7 +156,7 @@ def is_dated(micros: Offsets) -> Mask:
 
 
 def is_recent(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1900 to 2100, which are valid if the numbers have no common unit."""
+    """Return a mask of the dates from 1900 to 2100: the valid dates if no number has a plausible unit."""
     return (micros >= _YEARS_1900_TO_2200[0]) & (micros < PLAUSIBLE[1] * SECOND)
 
 

@@ -1,4 +1,4 @@
-"""Faults: descriptions of bad rows, which are raised as errors, or counted and logged."""
+"""Faults: descriptions of bad rows. A fault is raised as an error, or counted and logged."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Fault:
 
 
 class FaultReport:
-    """Handler of faults: raises the first fault, or counts skipped rows and logs their faults.
+    """Handler of faults: raises the first fault, or counts the skipped rows and logs the first three faults.
 
     ``max_bad`` is the largest share of rows that may be skipped.
     """
@@ -94,7 +94,7 @@ class FaultReport:
         self._first: list[Fault] = []
 
     def add(self, faults: Iterable[Fault]) -> None:
-        """Raise the first fault of a batch, or record all faults of the batch in row order."""
+        """Raise the first fault of a batch, or count its faults and pass them to ``on_skip`` in row order."""
         for fault in sorted(faults, key=lambda fault: fault.number):
             if self._on_error == "raise":
                 raise fault.exception()
@@ -110,7 +110,7 @@ class FaultReport:
         Raises
         ------
         InputError
-            If no row was read, or the share of skipped rows is larger than ``max_bad``.
+            If all rows were skipped, or the share of skipped rows is larger than ``max_bad``.
         """
         if not self._n_skipped:
             return

@@ -1,4 +1,4 @@
-"""Data files of a folder, by the conventions of Spark and Hive."""
+"""List the data files of a folder, and their partition columns, by the conventions of Spark and Hive."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ _TABLE_FORMATS = {
 def data_files(folder: Path) -> list[Path]:
     """Return the files in a folder and its subfolders, sorted by path.
 
-    Names that begin with ``_`` or ``.`` are skipped, of files and of folders (``_SUCCESS``, ``_temporary``).
+    Files and folders whose names begin with ``_`` or ``.`` (``_SUCCESS``, ``_temporary``) are skipped.
 
     Raises
     ------
     InputError
-        If the folder contains no files, a link to a folder, or a Delta, Iceberg or Hudi table.
+        If the folder cannot be read, or contains no data file, a link to a folder, or a Delta, Iceberg or
+        Hudi table.
     """
     paths: list[Path] = []
     with reading(folder):

@@ -1,4 +1,4 @@
-"""Graph files other than edge lists: GraphML and Pajek are read; GEXF, GML, DOT and others are recognised."""
+"""Read GraphML and Pajek files; recognise GEXF, GML, DOT and other graph formats that are not supported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_li
     Raises
     ------
     InputError
-        If the file is damaged, or in a graph format that is recognised but not read.
+        If the file is damaged, or in a graph format that is recognised but not supported.
     """
     is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
     layout = _layout(path, encoding) if is_text else None
@@ -84,9 +84,9 @@ def _layout(path: Path, encoding: str) -> str | None:
 
 
 def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
-    """Read GraphML. A node is the id of a ``node`` element; in files of igraph, the attribute ``name``.
+    """Read GraphML. The id of a node is the id of its element; in files of igraph, its attribute ``name``.
 
-    The weight of an edge is one of its ``data`` elements.
+    The weight of an edge is in one of its ``data`` elements; without this element, it is the default.
     """
     keys: dict[str, Element] = {}
     edges: list[tuple[int, Element]] = []
@@ -141,7 +141,10 @@ def _edges_of_xml(
 
 
 def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) -> GraphRows:
-    """Read Pajek. Nodes are the labels of vertices, or their numbers. A missing weight is 1."""
+    """Read Pajek. The id of a node is the label of its vertex or, without a label, the number of the vertex.
+
+    If any edge has a weight, a missing weight is 1.
+    """
     labels: dict[str, str] = {}
     links: list[tuple[int, str, list[str]]] = []
     section = ""
@@ -187,7 +190,7 @@ def _pajek_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int
 
 
 def _pairs(path: Path, number: int, section: str, fields: list[str]) -> list[tuple[int, str, list[str]]]:
-    """Return the links of a line; in a list section, the links of its first vertex."""
+    """Return the link of a line; in a list section, the links of the first vertex to each other vertex."""
     if len(fields) < 2:
         _fail(path, number, short_repr(" ".join(fields)), "the numbers of two vertices")
     if section.endswith("list"):

@@ -1,4 +1,4 @@
-"""Graphs of networkx and igraph, recognised by their methods, as rows of nodes and edges."""
+"""Convert graphs of networkx and igraph, recognised by their methods, to rows of nodes and edges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["graph_of_object"]
 def graph_of_object(source: Any, weight: str | bool | None) -> GraphRows | None:
     """Return the rows of a networkx or igraph graph, or ``None`` for another object.
 
-    Nodes of igraph are the vertex attribute ``name`` or, without it, the numbers of vertices.
+    The id of an igraph node is the vertex attribute ``name`` or, without this attribute, the vertex number.
     """
     if not callable(getattr(source, "is_directed", None)):
         return None
@@ -46,7 +46,10 @@ def _rows(name: str, nodes: Iterable[Any], edges: Iterable[Any]) -> Iterator[Row
 
 
 def _attribute(source: Any, found: Iterable[str], weight: str | bool | None) -> str | None:
-    """Return the edge attribute of weights: the given one, else ``weight`` if edges have it."""
+    """Return the name of the edge attribute of weights, or ``None`` if the edges have no weights.
+
+    It is the name in the argument ``weight``, or else ``"weight"`` if an edge has this attribute.
+    """
     names = sorted(map(str, found))
     if isinstance(weight, str) and weight not in names:
         known = ", ".join(map(short_repr, names)) or "none"

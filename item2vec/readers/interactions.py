@@ -74,39 +74,39 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         Names of the columns; ``None`` omits an optional column. The name ``user_id`` also matches the header
         cell ``user_id:token``. Every row needs a value in each of these columns.
     sep, columns, encoding
-        For delimited text: the separator, of one or several characters (``None``: tab, comma, semicolon, pipe
-        or ``::``, detected from the first line, or named by Excel's line ``sep=;``), the column names of a
-        file without a header, and the encoding.
+        For delimited text: the separator, of one or several characters (``None``: tab, comma, semicolon,
+        pipe, ``::`` or blank, detected from the first line, or stated by Excel's line ``sep=;``), the column
+        names of a file without a header, and the encoding.
     quotes
         For delimited text: whether a field may be quoted, and then contain separators and line breaks.
         False: quotes are ordinary characters.
     time_unit, time_format
         Unit of all epoch numbers (``"s"``, ``"ms"``, ``"us"`` or ``"ns"``), or format of all timestamps as in
-        ``datetime.strptime``, such as ``"%d.%m.%Y %H:%M"``. ``None``: as in the notes.
+        ``datetime.strptime``, such as ``"%d.%m.%Y %H:%M"``. ``None``: detected by the rules in the notes.
     on_error, on_skip, max_bad
         ``"raise"``: raise an error for the first bad row. ``"skip"``: skip bad rows, log a warning with their
         number and the first three faults (logger ``item2vec.readers``), and call ``on_skip`` with each
         ``Fault``. If no row is valid, or the share of bad rows is larger than ``max_bad``, an error states
         the number of bad rows and the first three faults.
     max_line
-        Largest length of a line of text, or of a row of several lines, in bytes. Memory is bounded by it.
+        Largest length of a line of text, or of a row of several lines, in bytes. It bounds the memory.
     connection
         SQLAlchemy engine or connection that executes the select, or connection that executes the text of a
-        query. Errors of SQLAlchemy are not converted.
+        query. Errors of SQLAlchemy are not converted to ``InputError``.
 
     Notes
     -----
-    Ids are text and are not changed: ``01``, ``NA`` and surrounding blanks are valid ids. Only an empty id is
-    a missing value. Integers in JSON, DataFrames and Parquet become text (``7`` becomes ``"7"``), even if
-    pandas stores them as floats because of missing values.
+    Ids are text and are not changed: ``01``, ``NA`` and surrounding blanks are valid ids. Only null, NaN and
+    an empty id are missing values. Integers in JSON, DataFrames and Parquet become text (``7`` becomes
+    ``"7"``), even if pandas stores them as floats because of missing values.
 
     Timestamps are ISO 8601 text, typed timestamps, or epoch numbers, from year 1 to 9999. Timestamps without
-    a time zone are in UTC. The first batch of rows determines the kind and the unit of a column; a value that
-    contradicts them, in any batch, is a bad row:
+    a time zone are in UTC. The first batch with a valid timestamp determines the kind and the unit of a
+    column. A row with a value that contradicts them, in any batch, is a bad row:
 
-    - *Dates or numbers.* The more frequent kind of value is valid.
-    - *Unit.* The unit of an epoch number is seconds, milliseconds, microseconds or nanoseconds if its date is
-      then from 1990 to 2100. The most frequent unit is the unit of the column. If fewer than 90 % of the
+    - *Dates or numbers.* Values of the more frequent kind are valid.
+    - *Unit.* An epoch number is in seconds, milliseconds, microseconds or nanoseconds if its date in this
+      unit is from 1990 to 2100. The most frequent unit is the unit of the column. If fewer than 90 % of the
       numbers are dates in this unit (from 1900 to 2200, except for the first 48 days of 1970), there is no
       common unit, which is an error. If no number has a unit (counters such as 0, 1, 2), all numbers are read
       as seconds, and a warning is logged. ``time_unit`` disables this rule.
@@ -121,8 +121,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
 
     A quote opens a field only directly after a separator or a line start, and closes it only directly before
     a separator or a line end. If no quote closes a field in this way, the quotes of the line are ordinary
-    characters. A quoted field that contains a line which is a row by itself is the sign of a stray quote: the
-    row is bad, or, if columns are separated by tabs or several characters, its first line is read as text.
+    characters. A quoted field that contains a line which is itself a row has a stray quote: the row is bad
+    or, if the separator is a tab or several characters, the first line of the row is read as text.
 
     Files are read in batches, and iterators of DataFrames one DataFrame at a time.
 

@@ -1,4 +1,4 @@
-"""``read_items`` reads items from a table; ``write_items`` and ``open_items`` use the file of a bundle."""
+"""Read items from a table; write and read the items file of a bundle."""
 
 from __future__ import annotations
 
@@ -61,21 +61,21 @@ def read_items(
     """Read titles and attributes of items from a source that ``read_interactions`` supports.
 
     All columns except ``item`` and ``title`` become attributes. Null, NaN, and empty fields of delimited text
-    are missing values. Without a column ``"title"``, items have no titles. If an item has several rows, the
-    rows must be equal.
+    are missing values. If ``title`` is ``"title"`` and there is no such column, items have no titles. If an
+    item has several rows, the rows must be equal.
 
     An attribute of delimited text is a number if all its values are plain decimal numbers (``7``, ``-1.50``,
     but not ``007``, ``+7``, ``1e5`` or `` 7``), a boolean if all are ``true`` or ``false`` in any case, and
-    otherwise text. With a type suffix of RecBole in the header, ``:token`` is text, ``:token_seq`` and
-    ``:float_seq`` are lists separated by blanks. Attributes from other sources are JSON values, with dates as
-    ISO text.
+    otherwise text. The header may have type suffixes of RecBole: an attribute ``:token`` is text, and an
+    attribute ``:token_seq`` or ``:float_seq`` is a list separated by blanks. Attributes from other sources
+    are JSON values; dates become ISO text.
 
     Parameters
     ----------
     list_sep
         Separator of lists, such as ``"|"``: an attribute that is text and contains the separator in at least
-        one item is a list in all items. The elements have no surrounding blanks, and empty ones are omitted.
-        The elements of a list from delimited text have a type in the same way.
+        one item is a list in all items. Blanks around elements are removed, and empty elements are omitted.
+        The type of the elements of a list from delimited text follows the rules for attributes.
     columns, sep, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
@@ -153,7 +153,7 @@ def write_items(items: Items, path: Path) -> None:
         ]
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
-            f"items cannot be written: {error}; expected titles as text, attributes as JSON"
+            f"items cannot be written: {error}; expected titles that are text and attributes that are JSON"
         ) from error
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=_SCHEMA), sink, write_page_checksum=True)
@@ -321,6 +321,6 @@ _JSON_OF: dict[Any, Callable[[Any], Any]] = {
 
 
 def _values(column: pa.ChunkedArray) -> Iterator[Any]:
-    """Yield the values of a column, a thousand at a time: a conversion blocks the other threads."""
+    """Yield the values of a column, converted a thousand at a time: a conversion blocks other threads."""
     for start in range(0, len(column), 1_000):
         yield from column.slice(start, 1_000).to_pylist()

@@ -1,4 +1,4 @@
-"""Tables of several files or frames, read as if their rows were concatenated."""
+"""Tables of several files or DataFrames, whose rows are read as if they were concatenated."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Parts:
     parts
         Function that returns an iterator over all parts. A part is opened when its rows are read.
     same_columns
-        Whether a part may not have further columns.
+        Whether a part with columns that the first part lacks is an error.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Parts:
     def _check(self, table: Table, partition: Mapping[str, str | None]) -> None:
         if type(table) is not type(self._first):
             raise InputError(
-                f"{table.name} and {self._first.name} are of different kinds; expected files or frames of "
-                "one kind: read them one by one"
+                f"{table.name} and {self._first.name} are of different kinds; expected files or DataFrames "
+                "of one kind: read them one by one"
             )
         if list(partition) != self._keys:
             raise InputError(
@@ -75,7 +75,7 @@ class Parts:
             )
 
     def _position(self, table: Table, at: int) -> int | None:
-        """Return the position of a column in a part; ``None`` for a key that a JSON lines file lacks."""
+        """Return the position of a column in a part, or ``None`` for a key that a JSON lines file lacks."""
         if table.names == self._first.names:
             return self._own[at]
         name = self.names[at]

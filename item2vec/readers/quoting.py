@@ -1,16 +1,18 @@
-r"""Rules of quotes in delimited text: the division of rows into fields.
+r"""Divide rows of delimited text into fields by rules for quotes.
 
-For a separator of one or several characters:
+The separator has one or several characters. The rules:
 
 - A quote that directly follows a separator or a line start opens a quoted field. The field may contain
-  separators and line breaks, and two quotes for one. A quote directly before a separator or a line end
-  closes the field. Any other quote is an ordinary character.
+  separators, line breaks, and pairs of quotes, which stand for one quote. A quote directly before a separator
+  or a line end closes the field. Any other quote is an ordinary character.
 - If the quote that would close a field is not followed by a separator or a line end, as in
-  ``"Weird Al" Yankovic``, or there is none, all quotes of the first line of the row are ordinary characters.
-- A quoted field that contains a line which is itself a row has a stray quote. The line is a row if it has as
-  many fields, and numbers, dates and codes in the columns where the first rows of the file have them. The
-  opening line, read as text, must have as many fields, too. Then the row is a bad row; but if the separator
-  is a tab or several characters, which prose does not contain, the opening line is read as text.
+  ``"Weird Al" Yankovic``, or no quote closes the field, all quotes of the first line of the row are ordinary
+  characters.
+- A quoted field that contains a line which is itself a row has a stray quote. The line is a row if it has the
+  number of fields of the header, and numbers, dates and codes in the columns in which the first rows of the
+  file have them. The first line of the quoted field, read as text, must have this number of fields, too. A
+  row with a stray quote is a bad row; but if the separator is a tab or several characters, which prose does
+  not contain, the first line of the row is read as text.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ Shape = re.Pattern[str] | None
 class Row(NamedTuple):
     """Fields of a row, and the number of lines.
 
-    ``stray`` is the offset of the first line that is itself a row, or 0. Such a row is read as text
-    (``n_lines=1``).
+    ``stray`` is the offset of the first line that is itself a row, or 0 without a stray quote. The first line
+    of a row with a stray quote is read as text (``n_lines=1``).
     """
 
     fields: list[str]
@@ -45,7 +47,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Rules of one file: the separator, whether quotes are read, the number and the shapes of the columns.
+    """Rules of one file: the separator, whether quotes enclose fields, the number and shapes of the columns.
 
     ``width`` is 0 before the header is read. ``shapes`` may be empty.
     """
@@ -56,7 +58,7 @@ class Dialect:
     shapes: Sequence[Shape] = ()
 
     def row(self, lines: Sequence[str], first: int, *, final: bool = True) -> Row | None:
-        r"""Divide the row that starts with line ``first``. Return ``None`` if it continues after the lines.
+        r"""Divide the row that starts with line ``first``. Return ``None`` if the row exceeds the lines.
 
         ``final``: no lines follow, so that a quote that is not closed is an ordinary character.
 
@@ -117,7 +119,9 @@ class Dialect:
 
 
 def shapes_of(rows: Iterable[Sequence[str]], width: int) -> tuple[Shape, ...]:
-    """Return the pattern that all values of a column match: numbers and dates, codes with a digit, or none.
+    """Return the pattern that all values of each column match: numbers and dates, or codes with a digit.
+
+    For a column that matches neither pattern, the result contains ``None``.
 
     >>> shapes = shapes_of([["u1", "1983", "Low"], ["u2", "1984", "TV 42"]], 3)
     >>> [shape is not None for shape in shapes]
@@ -136,7 +140,7 @@ def lines_in(block: bytes) -> list[str]:
 
 
 def _closing(lines: Sequence[str], index: int, start: int) -> tuple[int, int, str] | None:
-    """Find the quote that closes a field. Return its line, the position after it, and the field."""
+    """Find the quote that closes a field. Return its line index, the position after it, and the field."""
     parts = []
     while index < len(lines):
         line = lines[index]

@@ -1,7 +1,7 @@
-"""Interactions as Parquet files, for programs that read more rows than fit into memory.
+"""Convert interactions to Parquet files, for programs that process more rows than fit into memory.
 
-Parquet files that need no conversion are used as they are. The rows of any other source are read by the rules
-of ``read_interactions`` and written to a new Parquet file, one batch in memory at a time.
+Parquet files whose column types are suitable are not converted. The rows of any other source are read by the
+rules of ``read_interactions`` and written to a new Parquet file, with one batch in memory at a time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StagedRows:
     """Rows of interactions in Parquet files.
 
     ``columns`` maps the parameters of ``read_interactions`` (``"user"``, …) to columns of the files. ``unit``
-    is the unit of timestamps that are integers; ``None`` if they have a timestamp type.
+    is the unit of timestamps that are integers, and otherwise ``None``.
     """
 
     files: tuple[Path, ...]
@@ -80,7 +80,7 @@ class InteractionFormat:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
-        """Return the rows of Parquet files whose types need no conversion; ``None`` for other sources.
+        """Return the rows of Parquet files that need no conversion, or ``None`` for other sources.
 
         The values of the rows are not checked.
         """

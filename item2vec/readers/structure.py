@@ -28,9 +28,9 @@ _ONE, _LAST = np.uint64(1), np.uint64(63)
 class Structure:
     """Rows and quotes of a block that Arrow divides by the rules of ``quoting.py``.
 
-    ``text`` is the block and one line end. ``quoted``: whether quotes delimit fields; otherwise they are
-    ordinary characters. ``inside`` holds the positions inside quoted fields. ``end`` is the number of bytes
-    of complete rows, and ``n_lines`` the number of their lines.
+    ``text`` is the block, followed by one line end. ``quoted``: whether quotes delimit fields; otherwise they
+    are ordinary characters. ``inside`` holds the positions inside quoted fields. ``end`` is the number of
+    bytes of the complete rows, and ``n_lines`` the number of lines of these rows.
     """
 
     text: Bytes
@@ -69,10 +69,10 @@ class Structure:
 def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
     r"""Return the structure of a block, or ``None`` if only ``Dialect.row`` can divide it.
 
-    There are two kinds of blocks with quotes. Either the block follows RFC 4180: every quote with an even
-    number opens a field or is the second quote of a pair, and every other quote closes a field or is the
-    first quote of a pair. Or no quote follows a separator or a line start, so that all are ordinary
-    characters.
+    A block with quotes has a structure in two cases. Either the block follows RFC 4180: if quotes are
+    numbered from 0, every quote with an even number opens a field or is the second quote of a pair, and every
+    other quote closes a field or is the first quote of a pair. Or no quote follows a separator or a line
+    start, so that all quotes are ordinary characters.
 
     >>> found = structure_of(b'"a\nb",c\nd,"e', ",", quotes=True)
     >>> found.quoted, found.n_lines, found.end
@@ -118,7 +118,7 @@ def _positions(text: Bytes, character: str) -> Bits:
 
 
 def _after(bits: Bits) -> Bits:
-    """Return the positions directly after positions, and position 0."""
+    """Return the positions directly after the given positions, and position 0."""
     shifted = bits << _ONE
     shifted[1:] |= bits[:-1] >> _LAST
     shifted[0] |= _ONE
@@ -126,14 +126,14 @@ def _after(bits: Bits) -> Bits:
 
 
 def _before(bits: Bits) -> Bits:
-    """Return the positions directly before positions."""
+    """Return the positions directly before the given positions."""
     shifted = bits >> _ONE
     shifted[:-1] |= bits[1:] << _LAST
     return shifted
 
 
 def _parity(bits: Bits) -> Bits:
-    """Return each position up to which, and including which, the number of positions is odd."""
+    """Return each position for which the number of given positions up to and including it is odd."""
     parity = bits.copy()
     for step in (1, 2, 4, 8, 16, 32):
         parity ^= parity << np.uint64(step)
@@ -143,6 +143,6 @@ def _parity(bits: Bits) -> Bits:
 
 
 def _last(bits: Bits) -> int:
-    """Return the last position, or -1."""
+    """Return the last of the given positions, or -1 if there is none."""
     words = np.flatnonzero(bits)
     return int(words[-1]) * 64 + int(bits[words[-1]]).bit_length() - 1 if len(words) else -1

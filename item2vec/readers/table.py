@@ -93,7 +93,7 @@ def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
     """Return the position of each column in ``wanted``, which maps parameters to column names.
 
-    A name matches a column exactly, or without its type suffix (see ``bare``).
+    A name matches a header cell exactly, or the cell without its type suffix (see ``bare``).
     """
     return [_position(table, parameter, name) for parameter, name in wanted.items()]
 

@@ -43,7 +43,7 @@ _JSON_OBJECT = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
 
 
 def _unzstd(file: IO[bytes]) -> pa.NativeFile:
-    # Arrow closes its input when the stream is collected; the caller closes this file.
+    # Arrow closes its input when the stream is garbage-collected, but the caller closes this file.
     unclosed = SimpleNamespace(read=file.read, closed=False, close=lambda: None)
     return pa.CompressedInputStream(pa.PythonFile(unclosed, "r"), "zstd")
 
@@ -65,8 +65,9 @@ def open_table(
 ) -> Table:
     """Return the table of a source: a file, folder, glob, DataFrame, select, query, or several of them.
 
-    ``wanted`` holds column names, from which the separator of delimited text is detected. ``same_columns``:
-    all files must have equal columns; otherwise only the columns that are read must be equal.
+    ``wanted`` holds the names of the columns to read. The separator of delimited text is detected from these
+    names. ``same_columns``: no file may have a column that the first file lacks; otherwise, all files need
+    only the columns that are read.
     """
     wanted = list(wanted)
     for name in wanted:
@@ -87,12 +88,12 @@ def open_table(
 
 
 def data_files_of(sources: Iterable[str | PathLike[str]], encoding: str) -> list[Path]:
-    """Return the files of files, folders and patterns, in the order in which they are read."""
+    """Return the data files of paths, folders and patterns, in the order in which they are read."""
     return [file for source in sources for file, _ in _files_of(Path(source), encoding)]
 
 
 def parquet_files(sources: Iterable[Any], encoding: str) -> list[Path]:
-    """Return the files of paths if all are Parquet files without partition columns; else no files."""
+    """Return the files of sources if all are Parquet files without partition columns, else an empty list."""
     files: list[_File] = []
     for source in sources:
         if not isinstance(source, str | PathLike):
@@ -261,7 +262,7 @@ def _format_of(path: Path, encoding: str) -> str | None:
 
 
 def _label_of(path: Path, encoding: str) -> str:
-    """Return the format of a file; text has the suffix of its name appended; empty for an empty file."""
+    """Return the format of a file, followed by the suffix of its name for text; "" for an empty text file."""
     format_ = _format_of(path, encoding)
     suffix = f" {Path(content_name(path)).suffix}" if format_ == _TEXT else ""
     return f"{format_ or ''}{suffix}".strip()

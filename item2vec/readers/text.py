@@ -155,7 +155,10 @@ class DelimitedFile:
         return self._slow_batch(data, number, positions, strays, final=final)
 
     def _quick_batch(self, structure: Structure, number: int, positions: Sequence[int]) -> Batch | None:
-        """Parse complete rows with Arrow; return ``None`` if a row is ragged, not UTF-8, or too long."""
+        """Parse complete rows with Arrow.
+
+        Return ``None`` if a row is not UTF-8, is too long, or has another number of fields or a stray quote.
+        """
         columns = _parsed_by_arrow(structure, self._dialect, positions)
         if columns is None:
             return None

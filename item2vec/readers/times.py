@@ -1,7 +1,7 @@
 """``TimeColumn``: the parser of timestamps.
 
 The first batch with valid timestamps determines whether a column holds dates or epoch numbers, and the unit
-or the layout of the numbers (``epochs.py``). Values that contradict it, in any batch, are bad rows.
+or the layout of the numbers (``epochs.py``). A row whose value contradicts these, in any batch, is a bad row.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class TimeColumn:
         Raises
         ------
         InputError
-            If the values of the first batches turn out to be invalid only when the later batches are known.
+            If values of the first batches are invalid according to the later batches.
         """
         if self._n_without_unit:
             self._report_numbers_without_unit()
@@ -141,7 +141,10 @@ class TimeColumn:
             self._unit = None if self._form else unit_of(numbers, self.name)
 
     def _without_placeholders(self, micros: Offsets, bad: Mask) -> Mask:
-        """Add placeholders of missing dates to the bad rows if the other dates are from 1990 to 2100."""
+        """Add placeholders of missing dates to the bad rows.
+
+        At least 90 % of the other dates, in this or an earlier batch, must be from 1990 to 2100.
+        """
         unlikely = ~(bad | is_plausible(micros))
         missing = unlikely & is_placeholder(micros) if unlikely.any() else unlikely
         n_dates = np.count_nonzero(~bad & ~missing)

@@ -1,4 +1,4 @@
-"""Tables of results: DataFrames, and the bytes of Parquet files.
+"""Convert the columns of results to DataFrames, Arrow tables and the content of Parquet files.
 
 A column is an array, or codes and texts: ``(codes, texts)`` stands for ``texts[code]`` in each row.
 """
@@ -45,9 +45,9 @@ def arrow_table(columns: Mapping[str, Column]) -> pa.Table:
 
 
 def parquet(parts: Iterable[Mapping[str, Column]]) -> memoryview:
-    """Return the content of a Parquet file of tables with the same columns, compressed by zstd.
+    """Return the content of a Parquet file with the rows of several tables, compressed by zstd.
 
-    There is at least one table.
+    ``parts`` contains at least one table. All tables have the same columns.
 
     >>> content = parquet([{"rank": np.array([1, 2])}, {"rank": np.array([1])}])
     >>> pq.read_table(pa.BufferReader(content))["rank"].to_pylist()
@@ -64,7 +64,7 @@ def parquet(parts: Iterable[Mapping[str, Column]]) -> memoryview:
 
 
 def count_rows(path: Path) -> int:
-    """Return the number of rows of a Parquet file, from its last bytes.
+    """Return the number of rows of a Parquet file, which is in the metadata at its end.
 
     Raises
     ------
