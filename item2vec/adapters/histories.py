@@ -1,4 +1,4 @@
-"""Training sentences from interactions: one sentence per user (histories) or per visit (sessions)."""
+"""Build training sentences from interactions: one sentence per user (histories) or per session (sessions)."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
         Whether the two steps are repeated until neither drops an interaction (k-core). Each remaining item
         and user then has the minimum number of interactions. Without ``core``, each step is applied once.
     drop_longer_than
-        After the filters above, drop sentences with more interactions, such as sentences of robots; a log
-        message contains their number. Dropped sentences count in ``min_item_count``.
+        After the filters above, drop sentences with more than ``drop_longer_than`` interactions, such as
+        those of robots, and log the number of dropped sentences. The interactions of dropped sentences count
+        towards ``min_item_count`` and ``min_user_count``.
     min_length, max_length, collapse_repeats, group_by, ordered
         See ``playlists``. ``max_length`` keeps the newest items.
 
@@ -267,7 +268,7 @@ def _filtered(
 
 
 def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the row numbers grouped by user, oldest first, and the offsets of the groups, which have rows.
+    """Return the row numbers grouped by user, oldest first, and the offsets of the groups that have rows.
 
     >>> by_user(Interactions.of(user=["u", "v"], item=["a", "b"]).take(np.array([1])))
     (array([0]), array([0, 1]))

@@ -1,4 +1,4 @@
-"""Training sentences from pairs of an item and a context that is not an item."""
+"""Build training sentences from pairs of an item and a context that is not an item."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def pairs(items: Iterable[str], contexts: Iterable[str]) -> Sentences:
 
     Contexts are search words, hours, shops or attributes, for example. Train with ``objective="skipgram"``,
     ``backend="numba"`` and ``forward_only=True``, so that items have input vectors and contexts have output
-    vectors; ``ContextVectors.of`` separates both.
+    vectors; ``ContextVectors.of`` separates the vectors of items from those of contexts.
 
     Source: Levy & Goldberg, Dependency-Based Word Embeddings, ACL 2014.
 
     Parameters
     ----------
     items, contexts
-        The item and the context of each pair; repeated pairs count repeatedly.
+        The item and the context of each pair. Each repeat of a pair is a further sentence.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def pairs(items: Iterable[str], contexts: Iterable[str]) -> Sentences:
         )
     if shared := set(item_ids).intersection(context_ids):
         raise InputError(
-            f"id {short_repr(min(shared))} is both an item and a context; expected distinct ids: prefix the "
-            "contexts"
+            f"id {short_repr(min(shared))} is both an item and a context; expected distinct ids: add a "
+            "prefix to the contexts"
         )
     vocabulary = Vocabulary.of([*item_ids, *context_ids])
     tokens = np.column_stack((vocabulary.encode(item_ids), vocabulary.encode(context_ids))).reshape(-1)

@@ -1,4 +1,4 @@
-"""Playlists in a file: text, JSON, and the playlist files of media players (M3U, PLS, XSPF)."""
+"""Read playlists from a file: text, JSON, or a playlist file of a media player (M3U, PLS, XSPF)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def file_playlists(
     unit: str | None,
     max_line: int,
 ) -> Located:
-    """Yield the playlists of a file, whose layout is recognised by its first line or by its suffix."""
+    """Yield the playlists of a file. The first line, or else the suffix, determines the file's layout."""
     layout = _layout(path, first_line(path, encoding, skip_lines))
     _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)
     max_line = max(max_line, MAX_DOCUMENT) if layout == "JSON" else max_line
@@ -78,7 +78,7 @@ def _layout(path: Path, first: str) -> str | None:
     by_suffix = _SUFFIXES.get(suffix_of(path))
     by_content = layout_of(first)
     if by_content == "JSON" and by_suffix == "M3U" and first[:1] == "[":
-        return by_suffix  # the name of a file may start with "["
+        return by_suffix  # the name of a track's file may start with "["
     return by_content or by_suffix
 
 
@@ -120,7 +120,7 @@ def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
 
 
 def _xspf(path: Path, unit: str | None) -> list[str]:
-    """Return the locations of the tracks, or else ``title by creator``; or the field ``unit`` of each."""
+    """Return the field ``unit`` of each track; without a unit, its location, or else ``title by creator``."""
     ids = []
     tracks = xml_elements(
         path, root="playlist", tags={"track"}, kind="XSPF", advice="export the playlist as XSPF or M3U"

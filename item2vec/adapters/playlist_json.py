@@ -1,4 +1,4 @@
-"""Playlists in JSON: lines, arrays and other documents, and the layout of the Million Playlist Dataset."""
+"""Read playlists from JSON lines and JSON documents, also in the layout of the Million Playlist Dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from item2vec.errors import InputError, Remedy
 __all__ = ["MAX_DOCUMENT", "json_playlists", "track_field"]
 
 MAX_DOCUMENT = 256 * 2**20
-"""Largest number of characters of a line or document in JSON, which is read into memory."""
+"""Largest number of characters of a JSON line or JSON document. Lines and documents are read into memory."""
 
 _DECODER = json.JSONDecoder(parse_int=lambda digits: str(int(digits)))
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -48,7 +48,7 @@ def track_field(where: str, position: int, track: Any, unit: str) -> Any:
     """Return a field of a track; raise ``InputError`` if the track does not have the field."""
     if not isinstance(track, dict):
         raise InputError(
-            f"{where}: found the id {track!r}; expected an object with the field {unit!r}: omit the field"
+            f"{where}: found the id {track!r}; expected an object with the field {unit!r}: omit unit"
         )
     if unit not in track:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Playlists in text with one playlist per line: the separator is detected, and lines are split into ids."""
+"""Read playlists from text with one playlist per line: detect the separator, and split lines into ids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PADDING = re.compile(r" *([\t,;|]) *")
 def text_playlists(
     name: str, lines: Iterator[tuple[int, str]], *, sep: str | None, skip_fields: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the location and the ids of each line. Empty fields are dropped."""
+    """Yield the location and the ids of each line that has ids. Empty fields are dropped."""
     head = list(islice(lines, HEAD_LINES))
     found = find_separator([line for _, line in head], name) if sep is None else sep
     for number, line in chain(head, lines):
@@ -48,7 +48,7 @@ def find_separator(lines: Sequence[str], name: str) -> str:
     Raises
     ------
     InputError
-        If the rule leaves a choice, for example in ``user<tab>a b c`` or ``user a,b,c``.
+        If several separators are possible, for example in ``user<tab>a b c`` or ``user a,b,c``.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def find_separator(lines: Sequence[str], name: str) -> str:
 
 
 def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
-    """Return whether each line contains the mark, but not in each field, as in ``user a,b,c``."""
+    """Return whether each line of several fields, but not each field, contains the mark (``user a,b,c``)."""
     fields = [split_line(line, " ") for line in lines if " " in line or "\t" in line]
     return all(any(mark in field for field in line) for line in fields) and not all(
         mark in field for line in fields for field in line

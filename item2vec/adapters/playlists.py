@@ -1,4 +1,4 @@
-"""Training sentences from lists of ids, in a file or in memory."""
+"""Build training sentences from lists of ids, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def playlists(
     Parameters
     ----------
     source
-        An iterable of iterables of ids, or the path of a file, which may be compressed. The first line or,
-        failing that, the suffix of the file determines its layout:
+        An iterable of iterables of ids, or the path of a file, which may be compressed. The first line
+        determines the layout of the file; if the line has no known start, the suffix does:
 
         - JSON lines, a JSON array or other JSON document. A playlist is ``{"items": […]}`` or a list;
           ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
@@ -58,17 +58,18 @@ def playlists(
         of text.
     sep
         Separator between ids in text; blanks around ids are removed. ``" "`` means blanks and tabs. ``None``:
-        detected from the first 1,000 lines. These are blanks and tabs; a tab alone if ids contain blanks;
-        or, without blanks and tabs between ids, a comma, semicolon or pipe.
+        detected from the first 1,000 lines: a tab if ids contain blanks; a comma, semicolon or pipe if there
+        are no blanks or tabs between ids; otherwise blanks and tabs.
     encoding
         Encoding of a file. XML states its own encoding.
     unit
-        Field of a track in JSON or XSPF that is the item, such as ``"artist_name"``. ``None``: the items are
-        ids, or have the field ``track_uri``.
+        Name of the field of a track in JSON or XSPF whose value is the item, such as ``"artist_name"``.
+        ``None``: in JSON, tracks are ids, or have the field ``track_uri``; in XSPF, see above.
     max_line
-        Largest length of a line of a file, in bytes. A JSON document may have 256 Mi characters.
+        Largest length of a line of a file, in bytes. JSON lines and documents may have 256 Mi characters.
     min_length, max_length
-        Drop playlists of fewer than ``min_length`` items. Keep the last ``max_length`` items of a playlist.
+        Keep the last ``max_length`` items of each playlist. Then drop playlists of fewer than ``min_length``
+        items.
     collapse_repeats
         Whether to replace each run of equal items by one item.
     group_by
@@ -127,7 +128,7 @@ def playlists(
 
 
 def _encoded(located: Located, ordered: bool) -> Sentences:
-    """Encode playlists one at a time. Memory is needed for two arrays and the vocabulary only."""
+    """Encode playlists one at a time, so that only two arrays and the vocabulary are in memory."""
     code_of: defaultdict[str, int] = defaultdict(count().__next__)
     tokens, offsets = array("i"), array("q", [0])
     for where, sentence in located:

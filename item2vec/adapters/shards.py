@@ -1,4 +1,4 @@
-"""Writes interactions as a sharded corpus. A hash of the id assigns each user to a shard."""
+"""Write the sentences of interactions to a sharded corpus. The hash of a user's id determines the shard."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def save_shards(
     shards: int = 8,
     items: Items | None = None,
 ) -> None:
-    """Write the training sentences of interactions as a sharded corpus, for ``Sentences.open``.
+    """Write the training sentences of interactions to a sharded corpus, which ``Sentences.open`` reads.
 
     The sentences are those of ``histories`` or ``sessions`` with the settings of the adapter, in another
     order. A user belongs to shard ``shard_of(user, shards)``. Within a shard, users are in the order of the
-    UTF-8 bytes of their ids, and the sessions of a user in order of time. The corpus stores the user of each
-    sentence.
+    UTF-8 bytes of their ids, and the sessions of a user are in order of time. The corpus stores the user of
+    each sentence.
 
     Ids (of items, or of groups with ``group_by``) are numbered by descending number of interactions after
-    the filters by time, event and minimum counts; ties by id. If ``max_length`` shortens sentences, some ids
-    may occur in no sentence.
+    the filters by time, event and minimum counts, and in case of ties by id. Some ids may occur in no
+    sentence, because sentences are shortened or dropped after this count.
 
     ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``. If the process is
-    killed, the same call keeps the complete shards and writes the others.
+    killed, repeat the call: complete shards are kept, and the others are written.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def save_shards(
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
-    """Return histories or sessions at full length, and the code of the user of each."""
+    """Return histories or sessions at full length, and the user code of each sentence."""
     if adapter.kind == "histories":
         rows, offsets = by_user(chosen)
     else:
@@ -113,7 +113,7 @@ def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
 
 
 def _shards_and_places(users: Vocabulary, n_shards: int) -> tuple[Codes, Codes]:
-    """Return the shard of each user, and the rank of its id among all ids in sorted order."""
+    """Return the shard of each user, and the rank of the user's id among all sorted ids."""
     shard = np.array([shard_of(user, n_shards) for user in users.ids], dtype=np.int32)
     place = np.empty(len(users), dtype=np.int32)
     place[sorted(range(len(users)), key=users.ids.__getitem__)] = np.arange(len(users))

@@ -1,4 +1,4 @@
-"""Training sentences from random walks on a graph."""
+"""Build training sentences by random walks on a graph."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def walks(
         A ``Graph``, or a source for ``readers.read_edges``: a file, a DataFrame, a graph of networkx or
         igraph, or tuples of source, target and optionally weight.
     walks_per_node
-        Number of passes, and of walks from each node.
+        Number of passes, which is the number of walks from each node.
     walk_length
         Maximum number of nodes in a walk. A walk ends early at a node without outgoing edges.
     p, q
@@ -63,13 +63,14 @@ def walks(
     seed
         Seed of the random number generator. Results do not depend on the number of threads.
     directed
-        Whether the edges are directed. Must not be True for an undirected graph. ``None``: as the graph
-        states, or undirected.
+        Whether the edges are directed. True is an error for an undirected graph. ``None``: the graph states
+        the direction; edges without a stated direction are undirected.
 
     Raises
     ------
     ConfigError
-        If a setting is out of range, or the walks do not fit into memory.
+        If a setting is out of range, ``directed`` is True for an undirected graph, or the walks do not fit
+        into memory.
 
     Examples
     --------

@@ -12,7 +12,7 @@ through the modules in this order::
       │                          columnar.py: Parquet, Arrow, …
       ▼
     Batch                        columns.py: ids → codes, weights; times.py: microseconds; masks of bad rows
-      │  collecting.read_columns drops bad rows; faults.FaultReport raises their faults as errors, or logs them
+      │  collecting.read_columns drops bad rows; faults.FaultReport raises faults as errors, or logs them
       ▼
     one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph
 

@@ -64,7 +64,7 @@ def typed(
 
 
 def _converter(texts: Iterable[str]) -> Callable[[str], Any]:
-    """Return the function that converts the texts: to numbers or booleans if all are such, else to ``str``."""
+    """Return a function that converts all texts to numbers or all to booleans, or else returns the text."""
     if all(map(_NUMBER.fullmatch, texts)):
         return _number
     return _boolean if all(text.lower() in _BOOLEANS for text in texts) else str
