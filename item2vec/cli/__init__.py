@@ -28,8 +28,8 @@ The path of ``item2vec recommend --user u42``:
 
    a. ``store/store.py`` `Store.histories` reads the user's events from SQL.
    b. ``view.py`` `View._plausible` drops events dated in the future from the history.
-   c. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
-      items that count as seen. `View` adds the latter to ``exclude``.
+   c. ``shaping.py`` `shape_histories` is called twice: the first call returns the history that the model
+      reads, the second the items that count as seen. `View` adds the seen items to ``exclude``.
 
 7. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 
@@ -40,10 +40,10 @@ The path of ``item2vec recommend --user u42``:
       disliked items of the history, which are excluded.
    d. ``user_vectors.py`` `read_user_vectors` computes the user vector: with ``interests``, ``interests.py``
       `divide` divides the history; ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean
-      of item vectors; ``dislikes.py`` `move_away` moves it away from disliked items. In Python, ``direction``
-      moves it as well.
+      of item vectors; ``dislikes.py`` `move_away` moves this vector away from disliked items. The rule
+      ``direction``, which the command line does not have, moves it in a direction.
    e. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
-      recommended, of repeats; none with the default settings.
+      recommended, of repeats. With the default settings, there are no bonuses.
    f. ``prior.py`` `queries_of` appends the weight of the popularity prior, if ``popularity`` is above 0.
    g. ``selection.py`` `select` applies ``at_most`` and ``diversity`` to rows in order of score, in which
       ``sources.py`` `Demoting.best` puts rows near disliked items last, and ``sources.py`` `Boosted.best`
@@ -52,8 +52,8 @@ The path of ``item2vec recommend --user u42``:
 
 8. ``cli/output.py`` `as_rows` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
 
-Without a user vector, as for a user without events, ``sources.py`` `Ordered.best` takes the place of the
-search in step 7 g: the most popular items.
+If there is no user vector, for example because the user has no events, ``sources.py`` `Ordered.best` replaces
+the search in step 7 g, and returns the most popular items.
 
 ``index/search.py`` draws the search. The path of ``item2vec retrain`` is in ``retraining/run.py``. A test
 checks that both paths name functions that are called in this order.
@@ -88,15 +88,17 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run the command given by ``words``, by default ``sys.argv[1:]``.
 
     An ``Item2VecError`` is printed on stderr as one line and determines the exit code. Any other exception is
-    printed as a traceback, with secrets masked; the exit code is 1. On SIGTERM the command
-    removes its temporary files and exits with code 1, on Ctrl-C with 130 (typer). If stdout is a closed pipe
-    (typer) or cannot be written for another reason, such as a full disk, the exit code is 1. ``retrain``
-    differs: once ``CURRENT`` is replaced, SIGTERM and Ctrl-C give 6 if the publication was not finished,
-    otherwise 0; while the outcome of a refused or failed run is recorded, they do not change its exit code;
-    and neither do errors of stdout after a promotion or a refusal.
+    printed as a traceback, with secrets masked; the exit code is 1. On SIGTERM and Ctrl-C, the command
+    removes its temporary files; the exit code is 1 on SIGTERM, and 130 on Ctrl-C (set by typer). If stdout is
+    a closed pipe (handled by typer) or cannot be written for another reason, such as a full disk, the exit
+    code is 1.
+
+    ``retrain`` differs. After ``CURRENT`` is replaced, SIGTERM and Ctrl-C lead to exit code 6 if the
+    publication was not finished, otherwise to 0. While the outcome of a refused or failed run is recorded,
+    they do not change the exit code. After a promotion or a refusal, errors of stdout do not change it.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # the encoding of a terminal may lack characters of titles
+        if isinstance(stream, io.TextIOWrapper):  # titles may have characters that the encoding lacks
             stream.reconfigure(errors="backslashreplace")
     log_to_stderr()
     signal.signal(signal.SIGTERM, _stop)
@@ -123,7 +125,7 @@ def _end(message: str, code: int) -> None:
 
 
 def _write_to_stderr(text: str) -> None:
-    """Write text with secrets masked. If stderr is full, nothing is written, and the exit code is kept."""
+    """Write text with secrets masked. If stderr cannot be written, the exit code does not change."""
     try:
         sys.stderr.write(masked(text))
     except OSError:

@@ -1,4 +1,4 @@
-"""The tree of commands: assigns a function to each command and group of commands."""
+"""Build the tree of commands: assign a function to each command and each group of commands."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ for group in (app, models.models, runs.runs, data.db):
 
 @cache
 def root() -> Any:
-    """Return the command that contains all others. typer needs 35 ms to build it, which ``app()`` repeats."""
+    """Return the command that contains all others. typer builds it in 35 ms; ``app()`` would rebuild it."""
     return typer.main.get_command(app)
 
 
 def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:
-    """Yield (words, command) for each group and command, where ``words`` is its full name.
+    """Yield (words, command) for each group and command, where ``words`` is the full name.
 
     A group precedes its commands.
 
@@ -102,5 +102,5 @@ def about(
 ) -> None:
     """A recommender engine for sequences: playlists, click sessions and walks over graphs.
 
-    Settings are read from flags, then from ITEM2VEC_* variables, then from item2vec.toml in this folder.
+    Flags override ITEM2VEC_* variables, which override item2vec.toml in the current folder.
     """

@@ -1,4 +1,4 @@
-"""The command ``ingest`` and the command group ``db``, which write to the SQL store."""
+"""The command ``ingest``, which adds data to the store, and the command group ``db``, which manages it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def ingest(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE…]",
-            help="CSV, TSV, JSON lines, Parquet or Arrow files, also compressed; folders of them; patterns.",
+            help="CSV, TSV, JSON lines, Parquet or Arrow files, folders of such files, or patterns of paths. "
+            "Text files may be compressed.",
         ),
     ] = None,
     from_sql: Annotated[
@@ -59,14 +60,15 @@ def ingest(
     """Add interactions from files or a database to the store.
 
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
-    user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file
-    are counted as repeats. --columns and --sep describe FILE; --encoding, --no-quotes and --max-line describe
-    FILE and --items. An attribute of --items has the type number or boolean (true/false) if all its values
-    have this type. It is a list if any value contains --list-sep. Otherwise it is text. The command prints
-    the types.
+    user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file,
+    and are merged with it (see --repeats), are counted as repeats. --columns and --sep describe FILE;
+    --encoding, --no-quotes and --max-line describe FILE and --items. An attribute of --items has the type
+    number or boolean (true/false) if all its values have this type. It is a list if any value contains
+    --list-sep. Otherwise it is text. The command prints the types.
 
-    --from-sql reads the rows in blocks, in one transaction that only reads. The password may be in ~/.pgpass
-    in place of the URL. The flags that describe interactions are also keys of [ingest] in item2vec.toml.
+    With --from-sql, the command reads the rows in blocks, in one read-only transaction. The password may be
+    stored in ~/.pgpass instead of the URL. The flags that describe interactions are also keys of [ingest] in
+    item2vec.toml.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
@@ -103,7 +105,7 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Query:
-    """A query of another database, or one of its tables."""
+    """A query of another database, or the name of a table of this database."""
 
     url: str = field(repr=False)
     query: str | None
@@ -144,7 +146,7 @@ def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[Int
 
 
 def columns_of(read: IngestConfig) -> dict[str, Any]:
-    """Return the arguments of ``read_interactions`` for the columns and the bad rows."""
+    """Return the arguments of ``read_interactions`` that describe columns, timestamps and bad rows."""
     names = ("user", "item", "weight", "event", "session", "columns", "time_unit", "time_format", "max_bad")
     return {name: getattr(read, name) for name in names} | {
         "timestamp": None if read.no_timestamps else read.timestamp,
@@ -153,7 +155,7 @@ def columns_of(read: IngestConfig) -> dict[str, Any]:
 
 
 def _attributes(items: Items) -> list[dict[str, Any]]:
-    """Return the type of each attribute, its number of items with a value, and of distinct values."""
+    """Return the type of each attribute, the number of items with a value, and that of distinct values."""
     columns = {name: items.column(name) for name in items.attribute_names}
     return [
         {
@@ -181,7 +183,7 @@ def upgrade(store: options.Store = None, as_json: options.AsJson = False) -> Non
 
 @db.command()
 def current(store: options.Store = None, as_json: options.AsJson = False) -> None:
-    """Show the store's schema revision and the required revision.
+    """Show the schema revision of the store and the required revision.
 
     Example: item2vec db current
     """

@@ -32,8 +32,9 @@ MODELS: dict[str, dict[str, Any]] = {
     OURS: {"context_decay": (0.98,), "tied": 1},
     "gensim (skip-gram)": {"objective": "skipgram"},
 }
-"""Settings of the two models to compare. Those of next_item were chosen on validation: one slow decay, and
-one matrix in both roles (``tied``). The tastes of the sample's users change little."""
+"""Settings of the two models to compare. The settings of ``next_item`` were chosen on validation data: one
+slow decay, and one matrix for input and output vectors (``tied``). The tastes of the sample's users change
+little."""
 
 
 def demo(
@@ -42,10 +43,10 @@ def demo(
     ] = Path("item2vec-demo"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Run ingest, evaluation and serving on the sample data.
+    """Ingest, evaluate, train and recommend on the sample data.
 
-    Two models are compared on held-out data. The model with the higher NDCG@10 is published, and songs are
-    recommended for three users.
+    A model of item2vec and, if gensim is installed, a model of gensim are compared on held-out data. The
+    model with the higher NDCG@10 is published, and songs are recommended for three users.
 
     Example: item2vec demo
     """
@@ -60,7 +61,7 @@ def demo(
     results = _evaluate(listens, say)
 
     best = max(_models(), key=lambda name: _score(results, name))
-    say(f"\nPublished: {best}, which has the higher NDCG@10, trained on all data")
+    say(f"\nPublished: {best}, the model with the highest NDCG@10, trained on all data")
     vectors = train(histories, seed=SEED, **MODELS[best])
     version = publish(Recommender(vectors, items=songs), models)
     say(f"  {vectors}\n  {version.path}")
@@ -75,7 +76,7 @@ def demo(
 
 
 def publish_sample(folder: Path, say: Say) -> None:
-    """Ingest the sample data into a folder's store, train the demo's model, and publish it."""
+    """Ingest the sample data into the store of a folder; train the item2vec model of the demo; publish it."""
     from item2vec import Recommender, adapters, publish, train
 
     listens, songs = _ingest(folder, f"sqlite:///{folder}/item2vec.db", say)
@@ -85,7 +86,7 @@ def publish_sample(folder: Path, say: Say) -> None:
 
 
 def _models() -> dict[str, dict[str, Any]]:
-    """Return the models to compare; models trained by gensim are omitted if gensim is not installed."""
+    """Return the settings of the models to compare, without gensim's model if gensim is not installed."""
     has_gensim = importlib.util.find_spec("gensim") is not None
     return {name: settings for name, settings in MODELS.items() if has_gensim or "gensim" not in name}
 

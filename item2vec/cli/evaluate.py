@@ -60,14 +60,15 @@ def evaluate(
         bool,
         typer.Option(
             "--repeats",
-            help=f"Only for {', '.join(WITH_REPEATS)}: items of the history are also targets and candidates.",
+            help=f"Only for {', '.join(WITH_REPEATS)}: items of a history may be targets and candidates.",
         ),
     ] = False,
     cold_targets: Annotated[
         str,
         typer.Option(
             metavar="keep|drop",
-            help="Targets that do not occur in the training part: count as misses (keep), or drop them.",
+            help="Whether targets that do not occur in the training part count as misses (keep) or are "
+            "removed (drop).",
         ),
     ] = "keep",
     min_history: Annotated[
@@ -149,7 +150,7 @@ def _check(
 
 
 def _check_filters(cold_targets: str, min_history: int) -> None:
-    """Raise ``ConfigError`` for an invalid option, before data are read."""
+    """Raise ``ConfigError`` for an invalid value of an option, before data are read."""
     if cold_targets not in COLD_TARGETS:
         raise ConfigError(f"--cold-targets is {cold_targets!r}; expected {' or '.join(COLD_TARGETS)}")
     if min_history < 0:

@@ -1,4 +1,4 @@
-"""The commands ``explore`` and ``playground``: the explorer on a models folder, and on the sample data."""
+"""The commands ``explore`` and ``playground``, which start the explorer on a models folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a fr
 
 
 def explore(*, port: Port = 8000, models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """Open the explorer on a models folder, without a store.
+    """Start the explorer on a models folder, without a store.
 
     The page shows recommendations for a history, similar items, analogies, a map of the catalogue, and the
     versions. Titles and attributes are read from the model.
@@ -37,9 +37,10 @@ def playground(
     port: Port = 8000,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train a model on the sample data, and open the explorer on it.
+    """Train a model on the sample data, and explore the model.
 
-    If the folder contains the model of an earlier playground, that model is served.
+    If the folder already contains a published model, for example of an earlier playground, no model is
+    trained, and that model is served.
 
     Example: item2vec playground
     """

@@ -29,4 +29,4 @@ columns_format = option_group(
     ],
     lambda **flags: ingest_config(flags),
 )
-"""Decorator that adds the options of ``interactions_format`` that do not belong to the store."""
+"""Decorator that adds the options of ``interactions_format`` except ``--repeats``, which requires a store."""

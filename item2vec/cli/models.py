@@ -31,9 +31,9 @@ Id = Annotated[str | None, typer.Argument(metavar="ID", help="Version id [defaul
 def list_versions(models: options.Models = None, as_json: options.AsJson = False) -> None:
     """List all versions and their states, oldest first.
 
-    States: served, previous (served before it), pinned, leased (loaded by a process), held (on hold since a
-    rollback), damaged. The score is the metric of the gates on the held-out interactions, as recorded by
-    "item2vec retrain"; a version that another command published has no score.
+    States: served, previous (served before the served version), pinned, leased (loaded by a process), held
+    (on hold since a rollback), damaged. The score is the metric of the gates on the held-out interactions, as
+    recorded by "item2vec retrain"; a version that another command published has no score.
 
     Example: item2vec models list
     """
@@ -43,7 +43,7 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
     folder = Path(location("models", models))
     rows = [_row(entry) for entry in overview(folder)]
     show_rows(rows if as_json else [_as_text(row) for row in rows], as_json=as_json)
-    # CURRENT and HOLD are checked after the list is printed, so that it is printed even if they are damaged.
+    # CURRENT and HOLD are checked last, so that the list is printed even if one of these files is damaged.
     served_version_or_none(folder)
     held(folder)
 
@@ -121,8 +121,8 @@ def rollback(
 ) -> None:
     """Serve another version, and hold promotions back.
 
-    The commands "train" and "retrain" publish nothing until "item2vec models release". The rollback is also
-    recorded in the store, if the store is available.
+    The commands "train" and "retrain" publish nothing until "item2vec models release" is run. The rollback is
+    also recorded in the store, if the store is available.
 
     Example: item2vec models rollback --reason "low diversity in recommendations"
     """
@@ -141,7 +141,7 @@ def rollback(
 
 @models.command()
 def release(models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """End the hold of a rollback, so that models are published again.
+    """End the hold of a rollback, so that models can be published.
 
     Example: item2vec models release
     """
@@ -161,7 +161,8 @@ def gc(
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of newest reports and pages of runs to keep [default: reports of [retention], 100].",
+            help="Number of newest reports and pages of runs to keep [default: the setting reports of "
+            "[retention], or 100].",
         ),
     ] = None,
     models: options.Models = None,
@@ -234,7 +235,7 @@ def _as_text(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _age(seconds: int) -> str:
-    """Return a duration in the largest unit that fits; 0 min if the clock is behind.
+    """Return a duration in the largest unit that fits. A negative duration is 0 min.
 
     >>> _age(59), _age(7_199), _age(200_000)
     ('0 min', '1 h', '2 d')

@@ -24,7 +24,7 @@ def separator(text: str | None) -> str | None:
 
 
 def size(text: str) -> int:
-    """Return the number of bytes of a size.
+    """Convert a size such as ``16MB`` to a number of bytes.
 
     >>> size("16MB"), size("512 kb"), size("1000")
     (16777216, 524288, 1000)
@@ -123,7 +123,7 @@ INTERACTIONS: dict[str, Any] = {
         bool | None,
         typer.Option(
             "--no-timestamps",
-            help="Ingest interactions without timestamps. The order of the file is their order.",
+            help="Read interactions without timestamps. Their order is that of the rows.",
         ),
     ],
     "repeats": Annotated[
@@ -140,7 +140,7 @@ INTERACTIONS: dict[str, Any] = {
     ],
     "skip_bad_rows": Annotated[
         bool | None,
-        typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),
+        typer.Option("--skip-bad-rows", help="Skip and count bad rows instead of raising an error."),
     ],
     "max_bad": Annotated[
         float | None,

@@ -20,12 +20,12 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def echo(text: str) -> None:
-    """Print a text on stdout in its encoding. ``main`` sets the error handler for other characters."""
+    """Print a text in the encoding of stdout. ``main`` sets the handler for characters that it lacks."""
     typer.echo(text, file=sys.stdout)  # without a file, typer replaces the encoding ASCII by UTF-8
 
 
 def discard(stream: TextIO) -> None:
-    """Discard the text that a stream could not write, because Python would write it again at exit."""
+    """Discard text that a stream could not write, because Python would try to write it again at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -51,7 +51,8 @@ NEEDS_VALIDATION = "patience"
 class ItemsFile:
     """The file of item titles and attributes of ``--items``, and the options that describe it.
 
-    ``columns`` and ``sep`` are ``None`` if they are detected, ``list_sep`` if there are no lists.
+    ``columns`` and ``sep`` are ``None`` if they are detected. ``list_sep`` is ``None`` if no attribute is a
+    list.
 
     >>> ItemsFile(Path("u.item"), sep="|", encoding="latin-1").columns is None
     True
@@ -257,7 +258,7 @@ ITEMS = [
         "list_sep",
         str,
         metavar="SEP",
-        help="Separator of lists in --items, such as '|': a text attribute that contains it is a list.",
+        help="Separator of lists in --items, such as '|': a text attribute with this separator is a list.",
     ),
 ]
 settings = option_group(
@@ -265,7 +266,7 @@ settings = option_group(
     [_setting(name, owners) for name, owners in MODEL_SETTINGS.items() if name != NEEDS_VALIDATION],
     _model_config,
 )
-"""Decorator that adds an option for each model setting, passed to the command as ``config: Config``."""
+"""Decorator that adds an option for each model setting but ``patience``, passed as ``config: Config``."""
 
 fixed_settings = option_group(
     "fixed",

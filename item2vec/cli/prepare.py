@@ -1,4 +1,4 @@
-"""The command ``prepare``, which writes a sharded corpus of files that may be larger than the memory."""
+"""The command ``prepare``, which converts files that may be larger than memory to a sharded corpus."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def prepare(
         list[Path],
         typer.Argument(
             metavar="FILE…",
-            help="CSV, TSV, JSON lines, Parquet or Arrow files, also compressed; folders of them; patterns. "
-            "Several files are read as one.",
+            help="CSV, TSV, JSON lines, Parquet or Arrow files, folders of such files, or patterns of paths. "
+            "Text files may be compressed. Several files are read as one.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; it must not exist.")],
@@ -51,12 +51,12 @@ def prepare(
     gap: options.Gap = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write files as a sharded corpus, for more data than memory.
+    """Convert files that may exceed the memory to a sharded corpus.
 
-    The commands train, tune and evaluate read the folder with --corpus, and retrain with the key corpus of
-    [adapter]. The settings of [adapter] determine the sentences, as for the store. After an interruption, run
-    the same command again: coded rows and complete shards are kept. The flags that describe interactions are
-    also keys of [ingest] in item2vec.toml.
+    The commands train, tune and evaluate read the corpus if --corpus names its folder, and retrain if the key
+    corpus of [adapter] does. The settings of [adapter] determine the sentences, as for the store. After an
+    interruption, run the same command again: coded rows and complete shards are kept. The flags that describe
+    interactions are also keys of [ingest] in item2vec.toml.
 
     Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4
     """

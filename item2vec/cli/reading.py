@@ -86,7 +86,7 @@ def read_graph(
 
 
 def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]:
-    """Return the playlists of a file, a corpus, or the interactions and items of the store.
+    """Return the playlists of a file, the sentences of a corpus, or the interactions and items of the store.
 
     Interactions dated a day or more after ``now`` are omitted with a warning, as in a nightly run.
     """

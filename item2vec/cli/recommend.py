@@ -34,7 +34,7 @@ def recommend(
     ] = False,
     corpus: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="With --all: sharded corpus to read the users from, not the store."),
+        typer.Option(metavar="DIR", help="With --all: read users from this sharded corpus, not the store."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
@@ -43,9 +43,15 @@ def recommend(
         bool, typer.Option("--to-store", help="With --all: fill the table recommendation of the store.")
     ] = False,
     rules: RuleOptions,
-    log: Annotated[bool, typer.Option("--log", help="Record the answer in the store, as shown.")] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="Record in the store that the items were shown to the user.")
+    ] = False,
     exclude_shown: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Exclude items shown in this time, such as 7d.")
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Exclude items that were shown to the user within this duration, such as 7d.",
+        ),
     ] = None,
     items: ItemsFile | None,
     models: options.Models = None,
@@ -58,8 +64,8 @@ def recommend(
     recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
     the titles known at training time.
 
-    --all writes files or rows in blocks of users; with --corpus, a file per shard. After an interruption, run
-    the same command again: finished blocks are kept.
+    With --all, the command writes files or rows in blocks of users, or, with --corpus, one file per shard.
+    After an interruption, run the same command again: finished blocks and files are kept.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
@@ -143,11 +149,12 @@ def analogy(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the items nearest to a sum and difference of items.
+    """List the items near a sum and difference of item vectors.
 
-    The items of the query are left out. 3cosadd is the cosine to the sum of the unit vectors, with negative
-    items subtracted; 3cosmul multiplies and divides cosines (Levy & Goldberg, CoNLL 2014). The store
-    and titles are read as in "item2vec similar".
+    The items of the query are excluded. With 3cosadd, the score is the cosine to the sum of the unit vectors,
+    in which negative items are subtracted. With 3cosmul, the cosines to positive items are multiplied, and
+    divided by the cosines to negative items (Levy & Goldberg, CoNLL 2014). The store and titles are read as
+    in "item2vec similar".
 
     Example: item2vec analogy --positive blue-harbour --positive hinterhof --negative misty-estuary -k 5
     """

@@ -74,10 +74,10 @@ def message_of(error: Item2VecError) -> str:
 
 @contextlib.contextmanager
 def remedies_for(**argument_of: str) -> Iterator[None]:
-    """Rename the arguments in remedies of errors, and replace the remedies with other arguments.
+    """Rename the arguments in the remedies of errors; other remedies are replaced by their alternative text.
 
-    Use it if the arguments of a library function are not named as the flags of the command: for the items
-    file of ``ingest``, ``sep`` is the flag ``--items-sep``.
+    The names are needed if an argument of a library function has another name than the flag of the command:
+    for the items file of ``ingest``, the argument ``sep`` is the flag ``--items-sep``.
     """
     try:
         yield
@@ -90,7 +90,7 @@ def remedies_for(**argument_of: str) -> Iterator[None]:
 
 
 def _as_flag(remedy: Remedy) -> str:
-    """Return a remedy as a flag, or its alternative if the command has no such flag or already sets it."""
+    """Return a remedy as a flag, or its alternative text if the flag does not exist or is already set."""
     context = _running.get()
     flag = _flag(remedy)
     parameter = None if context is None else _parameters(context.command).get(flag)

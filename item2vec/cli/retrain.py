@@ -31,7 +31,7 @@ def retrain(
         bool,
         typer.Option(
             "--force",
-            help="Publish even if gates fail, except the gates hold and training; requires --reason.",
+            help="Publish even if gates other than hold and training fail; requires --reason.",
         ),
     ] = False,
     reason: Annotated[
@@ -56,8 +56,8 @@ def retrain(
     """Run the nightly job: snapshot, evaluate, train, publish.
 
     Gates are checked before the snapshot and after each step but the last. If a gate fails, the run ends, and
-    the served version is unchanged. Both trainings start from random vectors, not from the vectors of the
-    served version.
+    the served version is unchanged. The model for the evaluation and the published model are both trained
+    from random vectors, not from the vectors of the served version.
 
     Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
     failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,
@@ -91,7 +91,7 @@ def _print(report: Mapping[str, Any], path: str | None = None) -> None:
     try:
         show(report if path is None else _facts(report, path), as_json=path is None)
         sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - neither do SIGTERM and Ctrl-C
+    except BaseException as error:  # noqa: BLE001 - SIGTERM and Ctrl-C do not change it either
         problem = f"{type(error).__name__}: {error}"
         log.warning("the result was not printed", extra={"facts": {"error": problem}})
         discard(sys.stdout)

@@ -1,4 +1,4 @@
-"""The options of a request's rules, passed to a command as one argument."""
+"""The options for the rules of a request, passed to a command as one argument."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
         "NAME=N",
         "Return at most N items with the same value of an attribute, such as artist=2; may be repeated.",
     ),
-    "diversity": (float, "0…1", "Weight of the similarity to items of higher rank; 0: order of score."),
+    "diversity": (
+        float,
+        "0…1",
+        "Weight of the penalty for similarity to items of higher rank; 0: order of score.",
+    ),
     "boost": (list[str], "ITEM=FACTOR", "Factor of the score of an item, such as y=1.2; may be repeated."),
     "popularity": (float, "WEIGHT", "Weight of the popularity prior, in place of the model's."),
     "disliked": (
@@ -49,7 +53,7 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
 
 @dataclass(frozen=True)
 class RuleOptions:
-    """The rules of the options. ``conditions`` are the values of ``--where``, of types not yet known.
+    """The rules that options specify. ``conditions`` are the values of ``--where``, whose types are unknown.
 
     >>> RuleOptions.of(at_most=["artist=2"], boost=["y=1.2"], deny=[]).arguments()
     {'at_most': {'artist': 2}, 'boost': {'y': 1.2}}
@@ -65,7 +69,7 @@ class RuleOptions:
         Raises
         ------
         ConfigError
-            If a value is not of the form NAME=NUMBER.
+            If ``at_most`` or ``boost`` is not of the form NAME=NUMBER, or ``interests`` is not an integer.
         InputError
             If a condition is malformed.
         """

@@ -1,4 +1,4 @@
-"""The command group ``runs``: the runs of ``retrain`` that the store has recorded."""
+"""The command group ``runs``, which shows the runs of ``retrain`` that are recorded in the store."""
 
 from __future__ import annotations
 

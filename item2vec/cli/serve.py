@@ -1,4 +1,4 @@
-"""The command ``serve``: the HTTP service."""
+"""The command ``serve``, which runs the HTTP service."""
 
 from __future__ import annotations
 
@@ -23,21 +23,26 @@ def serve(
     keys: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="API keys: a line 'read KEY' or 'write KEY' per key [default: no keys]."
+            metavar="FILE",
+            help="File of API keys, with one line 'read KEY' or 'write KEY' per key [default: no keys].",
         ),
     ] = None,
     reload_every: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds between two checks for a new version.")
     ] = 2.0,
     max_in_flight: Annotated[
-        int, typer.Option(min=1, help="Requests in progress or waiting; further requests get status 503.")
+        int,
+        typer.Option(
+            min=1,
+            help="Largest number of requests in progress or waiting; further requests get status 503.",
+        ),
     ] = 1_024,
     rate: Annotated[
         float | None,
         typer.Option(
             metavar="N",
-            help="Requests per second of each API key, or of each address without keys; further requests get "
-            "status 429 [default: no limit].",
+            help="Largest number of requests per second of each API key or, without --keys, of each client address; "
+            "further requests get status 429 [default: no limit].",
         ),
     ] = None,
     models: options.Models = None,
@@ -46,8 +51,8 @@ def serve(
 ) -> None:
     """Serve recommendations over HTTP, and the explorer at /.
 
-    The newest published version is loaded without interruption. GET /docs describes the routes. Without
-    --keys, every client that reaches the address may read and write.
+    After a publication or a rollback, the service loads the served version without interruption. GET /docs
+    describes the routes. Without --keys, every client that reaches the address may read and write.
 
     Example: item2vec serve --port 8000 --keys keys.txt
     """

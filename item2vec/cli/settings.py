@@ -127,13 +127,13 @@ def retention() -> RetentionConfig:
 
 
 def adapter_config(gap: str | None) -> AdapterConfig:
-    """Return the adapter settings of the settings file; ``gap`` overrides ``kind`` and ``gap``."""
+    """Return the adapter settings of the settings file; a ``gap`` overrides the settings kind and gap."""
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
     return AdapterSection(**{**_file().get("adapter", {}), **sessions}).adapter()
 
 
 def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
-    """Return the settings of ``[ingest]``, overridden by flags that were given."""
+    """Return the settings of ``[ingest]``, overridden by flags that are neither ``None`` nor False."""
     given = {name: value for name, value in flags.items() if value is not None and value is not False}
     if "timestamp" in given and "no_timestamps" in given:
         raise ConfigError(f"got --no-timestamps and --timestamp {given['timestamp']}; expected one of them")
@@ -180,7 +180,7 @@ def _file() -> dict[str, Any]:
 
 
 def _content() -> dict[str, Any]:
-    """Parse item2vec.toml, whose keys TOML requires to be distinct."""
+    """Return the parsed content of item2vec.toml; if the file does not exist, the result is empty."""
     try:
         return tomllib.loads(FILE.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -52,9 +52,10 @@ def read_titles(
     item
         Name of the id column, if the file has a column of this name.
     sep
-        Separator of the file if neither ``--items-sep`` nor detection finds one.
+        Separator of a file without a header if ``--items-sep`` is not set, and the first id would otherwise
+        contain this separator.
     encoding
-        Encoding of the file if it is not an option of the items file.
+        Encoding of the file if ``file.encoding`` is ``None``.
     quotes, max_line
         See ``read_items``.
 
@@ -88,8 +89,8 @@ def read_titles(
 def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items | None, Source]:
     """Read the items file of a command that has a source, whose ``--encoding`` describes both.
 
-    If the source is the store, ``--encoding`` describes the items file only. It is not an option of the
-    returned source.
+    If the source is the store or a corpus, ``--encoding`` describes the items file only, and is not an option
+    of the returned source.
     """
     if items is None:
         return None, source
@@ -101,9 +102,10 @@ def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items |
 
 
 def _checked_separator(file: ItemsFile, detected: str, sep: str | None, encoding: str) -> str:
-    """Return the separator of a file without a header: ``sep`` if the first id would contain ``sep``.
+    """Return the separator of a file without a header.
 
-    Raise ``InputError`` if there is no separator, or if ``::`` may be one and no option confirms it.
+    It is ``sep`` if the first id would otherwise contain ``sep``, and else the detected separator. Raise
+    ``InputError`` if there is no separator, or if ``::`` may be one and no option confirms it.
     """
     with reading(file.path), open_text(file.path, encoding, newline="") as lines:
         line = next((line for line in lines if not line.isspace()), "").strip("\r\n")
@@ -126,7 +128,7 @@ def _without_separator(file: ItemsFile, field: str) -> InputError:
 def _is_header(names: Sequence[str], item: str) -> bool:
     if {item, ITEM, TITLE} & {*names} or ID_NAME.fullmatch(names[0]):
         return True
-    # A title in the first row may end in "name", but then the row starts with an id.
+    # A title in the first row may end in "name", but then the row starts with an id, which has a digit.
     return _title_column(names) != TITLE and not any(map(str.isdigit, names[0]))
 
 

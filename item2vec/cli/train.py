@@ -78,7 +78,7 @@ def train(
 
     folder = location("models", models)
     has_layout = computes_layout(layout)
-    # Checked before the training, because publish requires the locks and no hold after it.
+    # Both are checked before the training, because publish fails without locks, and during a hold.
     check_locks()
     check_no_hold(folder)
     titles, source = read_titles_beside(items, source)
