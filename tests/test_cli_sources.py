@@ -84,7 +84,7 @@ def test_every_command_has_the_flags_of_playlists(item2vec, monkeypatch, command
         ("--edges x.txt --skip-lines 1", "--skip-lines does not apply to sentences from --edges"),
         ("--playlists x.txt --sep=", "sep is ''"),
         ("--playlists tabs.txt", "pass --sep tab, or pass --sep ' ' for blanks and tabs"),
-        ("--playlists a.json", "name the field that is the item, such as --unit id"),
+        ("--playlists a.json", "name the field of the item ids, such as --unit id"),
         (
             "--edges e.csv",
             "no column 'source'; found 'a', 'b'; name the column with --source COLUMN, or pass --no",

@@ -305,7 +305,7 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
         )
     else:
         starts = np.ones(len(rows), dtype=bool)
-        starts[1:] = np.diff(interactions.timestamp[rows]).view(np.uint64) > pause  # uint64 cannot overflow
+        starts[1:] = np.diff(interactions.timestamp[rows]).view(np.uint64) > pause  # no overflow in uint64
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
     return rows, offsets

@@ -94,7 +94,7 @@ def _check_options(
     for option, value in options.items():
         if value and option not in applicable:
             name, kind = option.replace("_", " "), layout or "lines of ids"
-            raise ConfigError(f"{name} is {value!r}, which does not apply to {kind}, as in {path}; omit it")
+            raise ConfigError(f"{name} is {value!r}, which does not apply to {kind} ({path}); omit it")
     if layout not in {None, "JSON", "XML", "M3U", "PLS"}:
         raise InputError(f"{path} is in the layout {layout}; expected playlists")
 

@@ -129,7 +129,7 @@ def _items(where: str, playlist: Any, unit: str | None) -> list[Any]:
         if "track_uri" not in first:
             raise InputError(
                 f"{where}: found items with the fields {_names(first)}; expected ids",
-                remedies=[Remedy("unit", _likely(first), "name the field that is the item, such as {}")],
+                remedies=[Remedy("unit", _likely(first), "name the field of the item ids, such as {}")],
             )
         unit = "track_uri"
     if unit is None:

@@ -50,8 +50,8 @@ def playlists(
         - JSON lines, a JSON array or other JSON document. A playlist is ``{"items": […]}`` or a list;
           ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
           are read as text.
-        - M3U, PLS and XSPF: one playlist of the locations of its tracks (XSPF: without a location,
-          ``title by creator``).
+        - M3U, PLS and XSPF: one playlist, whose items are the locations of the tracks. A track in XSPF
+          without a location is the item ``title by creator``.
         - Otherwise text with one playlist per line.
     skip_lines, skip_fields
         Number of lines to skip at the start of a file, and number of fields to skip at the start of each line

@@ -57,7 +57,7 @@ def read_sentences(
 ) -> tuple[Sentences | ShardedSentences, Items | None, AdapterConfig]:
     """Return the sentences of a source, the items of the store, and the adapter settings.
 
-    The items are ``None`` if the source is a file. ``seed`` is the random seed of the walks. For ``now``, see
+    The items are ``None`` if the source is not the store. ``seed`` is the random seed of the walks. For ``now``, see
     ``read_events``.
     """
     if source.edges is None:
@@ -136,7 +136,7 @@ def as_sentences(events: Events, adapter: AdapterConfig, items: Items | None) ->
 def adapter_of(source: Source) -> AdapterConfig:
     """Return the adapter settings from ``[adapter]`` in item2vec.toml and from ``--gap``.
 
-    For playlists and a corpus, the default settings are returned. ``days`` is not resolved to a timestamp
+    If the source is not the store, the default settings are returned. ``days`` is not resolved to a timestamp
     here, because a split counts the days back from its own cut-off.
     """
     if not source.is_store:

@@ -64,7 +64,7 @@ class RuleOptions:
 
     @classmethod
     def of(cls, **values: Any) -> RuleOptions:
-        """Parse the values of the options by name of the rule.
+        """Parse the values of the options, which are given by the names of the rules.
 
         Raises
         ------

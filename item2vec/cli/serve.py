@@ -41,8 +41,8 @@ def serve(
         float | None,
         typer.Option(
             metavar="N",
-            help="Largest number of requests per second of each API key or, without --keys, of each client address; "
-            "further requests get status 429 [default: no limit].",
+            help="Largest number of requests per second of each API key or, without --keys, of each client "
+            "address; further requests get status 429 [default: no limit].",
         ),
     ] = None,
     models: options.Models = None,

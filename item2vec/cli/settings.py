@@ -1,4 +1,4 @@
-"""Settings from flags, ITEM2VEC_* variables and item2vec.toml, in this order of precedence."""
+"""Read settings from flags, ITEM2VEC_* variables and item2vec.toml, in this order of precedence."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _text(tuning: Tuning, out: Path | None) -> str:
         )
     if important := [(name, share) for name, share in tuning.importances().items() if share >= SHOWN]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
-        verdict += f"\nshares of the differences between trials that settings explain: {shares}"
+        verdict += f"\nshare of the differences between trials that each setting explains: {shares}"
     notes = [f"Warning: {text}" for text in tuning.warnings]
     written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{tuning.config.to_toml()}"
     return "\n\n".join([f"{len(states)} trials: {counts}", table(rows), verdict, *notes, written])

@@ -29,7 +29,7 @@ def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultRepor
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     columns = list(parsers.values())
-    with ThreadPoolExecutor(len(columns)) as threads:  # Arrow releases the GIL
+    with ThreadPoolExecutor(len(columns)) as threads:  # in parallel: Arrow releases the GIL
         batches = table.batches(positions)
         report.finish(sum(_append(batch, table.row_kind, columns, report, threads) for batch in batches))
         return dict(zip(parsers, threads.map(lambda column: column.finish(), columns), strict=True))

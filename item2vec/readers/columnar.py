@@ -51,8 +51,8 @@ class ParquetFile:
                 yield batch
             if n_rows != file.metadata.num_rows:
                 raise InputError(
-                    f"{self.name} has {n_rows:,} rows; expected {file.metadata.num_rows:,}, as in the "
-                    "metadata: use another copy of the file"
+                    f"{self.name} has {n_rows:,} rows; expected {file.metadata.num_rows:,}, the number in "
+                    "the metadata: use another copy of the file"
                 )
 
 

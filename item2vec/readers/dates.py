@@ -35,11 +35,11 @@ VALID = (-62_135_596_800, 253_402_300_800)
 _PLACEHOLDERS = [
     microseconds_of(datetime(*day)) // DAY
     for day in (
-        (1, 1, 1),  # zero of .NET and Go
+        (1, 1, 1),  # zero value of dates in .NET and Go
         (1753, 1, 1),  # oldest date of SQL Server
-        (1899, 12, 30),  # zero of Excel
+        (1899, 12, 30),  # day 0 of Excel
         (1900, 1, 1),
-        (1969, 12, 31),  # epoch -1, and epoch 0 west of Greenwich
+        (1969, 12, 31),  # epoch number -1, and epoch number 0 in time zones west of Greenwich
         (1970, 1, 1),
         (9999, 12, 31),
     )
@@ -152,7 +152,7 @@ def check_format(form: str) -> None:
     if not isinstance(form, str):
         raise InputError(f"time_format is {form!r}; {expected}")
     if "%Z" in form.replace("%%", ""):
-        raise InputError(f"time_format is {form!r}, but names of time zones are ambiguous; use %z for +0100")
+        raise InputError(f"time_format is {form!r}, but names of time zones are ambiguous; use %z (+0100)")
     day = EPOCH.replace(year=2017, month=8, day=23)
     try:
         year = datetime.strptime(day.strftime(form), form).year

@@ -24,8 +24,8 @@ Row = tuple[int, list[str], float | None]
 _AS_ADJACENCY = Remedy(
     "format",
     "adjacency",
-    "pass {} for a node and its neighbours",
-    "rename a file of nodes and their neighbours to end in .adjlist",
+    "pass {} if each line is a node and its neighbours",
+    "if each line is a node and its neighbours, rename the file to a name that ends in .adjlist",
 )
 _SEPARATORS = " \t,;|"
 
@@ -96,7 +96,7 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """
     name = type(source).__name__
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
-        raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples of two ids")
+        raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples (a, b)")
     for number, edge in enumerate(source):
         if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:
             expected = "(source, target), (source, target, weight) or (node,)"

@@ -282,7 +282,7 @@ def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
 
 
 def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
-    """Return the column ``weight``, in any case, of a table, or ``None`` if there is none; log the result."""
+    """Return the name of the column ``weight``, in upper or lower case, or ``None``. Log the result."""
     others = [column for column in map(bare, table.names) if column not in ends]
     if len(others) + len(ends) > len(table.names):
         return None  # a column of nodes is missing

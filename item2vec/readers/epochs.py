@@ -143,7 +143,7 @@ def unit_of(numbers: Numbers, name: str) -> str | None:
     others = n_numbers - sum(votes.values())
     counts += f", {others:,} in no unit" if others > 0 else ""
     raise InputError(
-        f"column {name!r} has no common unit: dates from 1990 to 2100 among {n_numbers:,} epoch numbers: "
+        f"the {n_numbers:,} epoch numbers of column {name!r} have no common unit; dates from 1990 to 2100: "
         f"{counts}; expected one unit: correct the column",
         remedies=[Remedy("time_unit", unit, "pass the unit of all numbers, such as {}")],
     )

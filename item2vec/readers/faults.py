@@ -17,7 +17,7 @@ __all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "short_repr"]
 OnError = Literal["raise", "skip"]
 
 MAX_BAD = 0.05
-"""Default of ``max_bad``: the largest share of bad rows that are skipped."""
+"""Default of ``max_bad``: the largest share of the rows that may be bad and are then skipped."""
 
 _LOG = logging.getLogger("item2vec.readers")
 _UNDECODED = re.compile("[\udc80-\udcff]")

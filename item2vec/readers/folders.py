@@ -42,7 +42,7 @@ def data_files(folder: Path) -> list[Path]:
             for name in names:
                 if (link := Path(root, name)).is_symlink():
                     raise InputError(
-                        f"{link} is a link to a folder; expected no links: pass the folder itself"
+                        f"{link} is a link to a folder; expected no links: pass the target of the link"
                     )
             paths += [Path(root, name) for name in files if not is_hidden(name)]
     if not paths:

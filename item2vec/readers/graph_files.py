@@ -23,7 +23,7 @@ __all__ = ["GraphRows", "read_graph_file"]
 
 
 class GraphRows(NamedTuple):
-    """A graph that states whether it is directed: a row for each node, then a row for each edge."""
+    """Direction and rows of a graph: a row for each node, then a row for each edge."""
 
     directed: bool
     rows: Iterable[Row]

@@ -58,7 +58,7 @@ class Dialect:
     shapes: Sequence[Shape] = ()
 
     def row(self, lines: Sequence[str], first: int, *, final: bool = True) -> Row | None:
-        r"""Divide the row that starts with line ``first``. Return ``None`` if the row exceeds the lines.
+        r"""Divide the row that starts with line ``first``. Return ``None`` if its end is not in ``lines``.
 
         ``final``: no lines follow, so that a quote that is not closed is an ordinary character.
 

@@ -1,7 +1,7 @@
 """Check that Arrow's parser divides a block of delimited text by the rules of ``quoting.py``.
 
 A set of positions in the block is an array of 64-bit words, with one bit per byte. The bit operations on
-words are the method of Langdale and Lemire (Parsing gigabytes of JSON per second, VLDB Journal 2019).
+words follow the method of Langdale and Lemire (Parsing gigabytes of JSON per second, VLDB Journal 2019).
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
     """
     separator = sep.encode()
     has_quotes = quotes and b'"' in data
-    if (has_quotes and len(separator) > 1) or data.startswith(codecs.BOM_UTF8):  # Arrow would drop the mark
+    # Arrow would remove a byte order mark.
+    if (has_quotes and len(separator) > 1) or data.startswith(codecs.BOM_UTF8):
         return None
     text = np.frombuffer(data + b"\n", np.uint8)
     ends, returns = _positions(text, "\n"), _positions(text, "\r")

@@ -63,7 +63,7 @@ def open_table(
     quotes: bool = True,
     max_line: int = MAX_LINE,
 ) -> Table:
-    """Return the table of a source: a file, folder, glob, DataFrame, select, query, or several of them.
+    """Return the table of a source: file, folder, pattern, DataFrame, select, query, or several of them.
 
     ``wanted`` holds the names of the columns to read. The separator of delimited text is detected from these
     names. ``same_columns``: no file may have a column that the first file lacks; otherwise, all files need
@@ -210,7 +210,7 @@ def _joined(name: str, openers: Any, same_columns: bool) -> Table:
 def _files_of(source: Path, encoding: str) -> list[_File]:
     """Return the data files of a path, with their partition columns.
 
-    The path is a file, a folder, or a glob if no file or folder has this name.
+    The path is a file, a folder, or a pattern if no file or folder has this name.
     """
     with reading(source):
         is_folder = source.is_dir()

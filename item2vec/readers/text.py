@@ -74,9 +74,9 @@ class DelimitedFile:
         return one_ahead(self._batches(positions))
 
     def _head(self) -> tuple[int, int, list[str], bool]:
-        """Return the number and the position of the first line that is not blank, and the lines from there.
+        """Return the number and the byte offset of the first line that is not blank, lines, and a flag.
 
-        The flag is True if these are all lines of the file.
+        The lines begin with this line. The flag is True if the file has no further lines.
         """
         line, offset, head = 1, 0, b""
         for number, block in blocks_of_lines(self._path, self._encoding, self._max_line, cr=True):
@@ -134,7 +134,7 @@ class DelimitedFile:
             _LOG.warning(note, self.name, strays[0], f"{len(strays):,}")
 
     def _blocks(self) -> Iterator[bytes]:
-        """Yield the file after the header in blocks of whole lines."""
+        """Yield the part of the file after the header, in blocks of whole lines."""
         skip = self._offset
         for _, block in blocks_of_lines(self._path, self._encoding, self._max_line, cr=True):
             if skip < len(block):

@@ -175,7 +175,7 @@ class TimeColumn:
         return micros, bad
 
     def _is_valid(self, micros: Offsets) -> Mask:
-        """Return a mask of the valid dates if neither the unit nor the format is an argument."""
+        """Return a mask of the valid dates, for a column whose unit and format are not arguments."""
         if self._unit is None:
             return is_recent(micros)
         return is_dated(micros) | is_placeholder(micros)

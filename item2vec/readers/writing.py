@@ -64,7 +64,7 @@ def parquet(parts: Iterable[Mapping[str, Column]]) -> memoryview:
 
 
 def count_rows(path: Path) -> int:
-    """Return the number of rows of a Parquet file, which is in the metadata at its end.
+    """Return the number of rows of a Parquet file, read from the metadata at the end of the file.
 
     Raises
     ------
