@@ -305,7 +305,8 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
         )
     else:
         starts = np.ones(len(rows), dtype=bool)
-        starts[1:] = np.diff(interactions.timestamp[rows]).view(np.uint64) > pause  # no overflow in uint64
+        # Timestamps of a user are sorted: a difference may exceed int64, but not uint64.
+        starts[1:] = np.diff(interactions.timestamp[rows]).view(np.uint64) > pause
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
     return rows, offsets

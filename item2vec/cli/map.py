@@ -41,7 +41,8 @@ def draw_map(
     layout_seed: Annotated[int, typer.Option(help="Seed of the layout.")] = 1,
     models: options.Models = None,
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="DIR", help="Bundle to draw, in place of --models.")
+        Path | None,
+        typer.Option("--model", metavar="DIR", help="Bundle to draw, not the served one of --models."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

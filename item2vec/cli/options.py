@@ -131,8 +131,9 @@ INTERACTIONS: dict[str, Any] = {
         typer.Option(
             "--repeats",
             metavar="keep|merge",
-            help="Rows of a file with equal user, item, event and timestamp: keep each as an event, or merge "
-            "them into one event with the sum of their weights [default: merge; with --no-timestamps: keep].",
+            help="Whether rows of a file with equal user, item, event and timestamp are separate events "
+            "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; with "
+            "--no-timestamps: keep].",
         ),
     ],
     "no_quotes": Annotated[

@@ -57,8 +57,8 @@ def read_sentences(
 ) -> tuple[Sentences | ShardedSentences, Items | None, AdapterConfig]:
     """Return the sentences of a source, the items of the store, and the adapter settings.
 
-    The items are ``None`` if the source is not the store. ``seed`` is the random seed of the walks. For ``now``, see
-    ``read_events``.
+    The items are ``None`` if the source is not the store. ``seed`` is the random seed of the walks. For
+    ``now``, see ``read_events``.
     """
     if source.edges is None:
         events, items = read_events(source, now=now)

@@ -40,7 +40,7 @@ def recommend(
         Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
     ] = None,
     to_store: Annotated[
-        bool, typer.Option("--to-store", help="With --all: fill the table recommendation of the store.")
+        bool, typer.Option("--to-store", help="With --all: write to the table recommendation of the store.")
     ] = False,
     rules: RuleOptions,
     log: Annotated[

@@ -28,7 +28,7 @@ def serve(
         ),
     ] = None,
     reload_every: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds between two checks for a new version.")
+        float, typer.Option(metavar="SECONDS", help="Seconds between two checks which version is served.")
     ] = 2.0,
     max_in_flight: Annotated[
         int,

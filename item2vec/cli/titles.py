@@ -44,9 +44,9 @@ def read_titles(
     For delimited text, the columns of ids and titles are inferred from the header, or from
     ``--items-columns``. The id column is the column ``item``, else ``item_id``, else the first column. The
     title column is ``title``, else the first column whose name ends in "title" or "name". The first line is a
-    header if it contains ``item``, ``item_id`` or ``title``, if its first field is a name such as ``song_id``,
-    or if a field ends in "title" or "name" and the first field has no digit. Without a header, the columns
-    are id, title, artist and further attributes.
+    header if it contains ``item``, ``item_id`` or ``title``, if its first field is a name such as
+    ``song_id``, or if a field ends in "title" or "name" and the first field has no digit. Without a header,
+    the columns are id, title, artist and further attributes.
 
     Parameters
     ----------

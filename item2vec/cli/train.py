@@ -35,11 +35,11 @@ def train(
         typer.Option(
             metavar="PATH",
             help="Bundle or models folder for a warm start, or a file or folder of vectors: training starts "
-            "from its vectors, usually with fewer --epochs.",
+            "from these vectors, usually with fewer --epochs.",
         ),
     ] = None,
     freeze: Annotated[
-        bool, typer.Option("--freeze", help="Keep the vectors of --start; only new items learn.")
+        bool, typer.Option("--freeze", help="Keep the vectors of --start; train only vectors of new items.")
     ] = False,
     checkpoint: Annotated[
         Path | None,
