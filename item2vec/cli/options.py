@@ -132,8 +132,8 @@ INTERACTIONS: dict[str, Any] = {
             "--repeats",
             metavar="keep|merge",
             help="Whether rows of a file with equal user, item, event and timestamp are separate events "
-            "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; with "
-            "--no-timestamps: keep].",
+            "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; "
+            "with --no-timestamps: keep].",
         ),
     ],
     "no_quotes": Annotated[
