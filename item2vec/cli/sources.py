@@ -80,7 +80,7 @@ PLAYLISTS = [
     inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
     option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
     option("skip_fields", int, help="Number of fields to skip at the start of each --playlists line."),
-    option("unit", str, metavar="FIELD", help="Field of a --playlists track that is the item."),
+    option("unit", str, metavar="FIELD", help="Field of a track in --playlists whose value is the item."),
     option(
         "collapse_repeats", bool, help="Merge consecutive repeats of an item in --playlists [default: no]."
     ),
@@ -101,12 +101,16 @@ WALKS = [
         metavar="COLUMN",
         help="Column of edge weights in --edges [default: weight, if there is one].",
     ),
-    option("weights", bool, help="Whether the --edges have weights [default: if the file has any]."),
-    option("directed", bool, help="Whether the --edges are directed [default: as the file states, or not]."),
+    option("weights", bool, help="Whether to read weights of --edges [default: yes, if the file has any]."),
+    option(
+        "directed",
+        bool,
+        help="Whether the --edges are directed [default: as the file states, otherwise no].",
+    ),
     option("header", bool, help="Whether an --edges table has a header [default: detected]."),
     option("quotes", bool, help="Whether quotes enclose fields of --edges [default: yes]."),
     option("walks_per_node", int, help="Number of random walks from each node of the --edges graph."),
-    option("walk_length", int, help="Number of nodes per random walk."),
+    option("walk_length", int, help="Maximum number of nodes per random walk."),
     option("p", float, help="Return parameter p of node2vec."),
     option("q", float, help="In-out parameter q of node2vec."),
 ]
