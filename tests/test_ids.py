@@ -145,7 +145,11 @@ NOT_IDS = {
         *((f"read_{kind}", name) for kind in ("interactions", "items") for name in ("item", "source")),
         *(("read_interactions", name) for name in ("user", "event", "session")),
     ],
-    "files and tables, where whole numbers are valid ids": [("read_edges", "source"), ("walks", "edges")],
+    "files and tables, where whole numbers are valid ids": [
+        ("read_edges", "source"),
+        ("save_walks", "edges"),
+        ("walks", "edges"),
+    ],
     "group_by, where None means no group; see test_adapters": [
         (adapter, "group_by") for adapter in ("histories", "playlists", "sessions")
     ],

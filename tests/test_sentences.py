@@ -149,10 +149,10 @@ def test_illegal_ids_are_errors(illegal):
 @pytest.mark.parametrize(
     ("tokens", "offsets", "column", "message"),
     [
-        ([0, 1], [], None, "start at 0 and end at 2"),
-        ([0, 1], [0, 1], None, "start at 0 and end at 2"),
-        ([0, 1], [0, 3], None, "start at 0 and end at 2"),
-        ([0, 1], [1, 2], None, "start at 0 and end at 2"),
+        ([0, 1], [], None, "do not start at 0 or do not end at 2"),
+        ([0, 1], [0, 1], None, "do not start at 0 or do not end at 2"),
+        ([0, 1], [0, 3], None, "do not start at 0 or do not end at 2"),
+        ([0, 1], [1, 2], None, "do not start at 0 or do not end at 2"),
         ([0, 1], [0, 2, 1, 2], None, "decrease"),
         ([0, 1], [0, -1, 2], None, "decrease"),
         ([0, 2], [0, 2], None, "outside 0 … 1"),

@@ -126,7 +126,7 @@ def test_a_lost_revision_is_an_error_with_advice(store, sql, url, revisions, is_
                 SchemaError, match=r"in the table alembic_version; .*restore a backup"
             ) as raised:
                 call()
-        advice = str(raised.value).partition("SQL statements: ")[2]
+        advice = str(raised.value).partition("run the SQL: ")[2]
         assert bool(advice) == is_whole
         if is_whole:
             for statement in advice.split(";"):

@@ -90,7 +90,7 @@ def test_the_path_of_recommend_and_the_drawing_of_the_search(tmp_path, monkeypat
     checked = called.index(("versions/checking.py", "check_rankings"))
     # This check ranks items as well, in the same functions.
     called[checked + 1 : called.index(("store/store.py", "Store.check_schema"))] = []
-    path, _, without_taste = cli.__doc__.partition("\nWithout a user vector")
+    path, _, without_taste = cli.__doc__.partition("\nIf there is no user vector")
     steps = re.findall(r"``([\w/]+\.py)``\s+`([\w.]+)`", path)
     assert len(steps) > 30
     assert first_missing(steps, called) is None
