@@ -86,8 +86,8 @@ class Catalogue:
 class Values(NamedTuple):
     """The values of an attribute by row, as codes.
 
-    The codes of the distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``. A list has one
-    value per distinct element, and null has no value.
+    The codes of the distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``. If the attribute
+    of an item is a list, each distinct element is one value. If it is null, the row has no values.
     """
 
     offsets: Offsets

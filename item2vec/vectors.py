@@ -50,7 +50,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemVectors(Geometry):
-    """The input and output matrices of a training, one row per item, most frequent item first.
+    """The input and output matrices of a training run, one row per item, most frequent item first.
 
     Attributes
     ----------

@@ -233,7 +233,9 @@ def check(case, folder, block_bytes):
     bad = [fault.number for fault in skipped]
     if expected.error or (expected.bad and not expected.pairs):
         if not (isinstance(lenient, InputError) and isinstance(strict, InputError)):
-            raise WrongAnswerError(f"expected an error ({expected}), got {lenient} and {strict}")
+            raise WrongAnswerError(
+                f"got {lenient} with on_error='skip', and {strict} without; expected two errors ({expected})"
+            )
         return f"error: {expected.error or 'no valid row'}"
     if bad != expected.bad or pairs_of(lenient) != expected.pairs:
         raise WrongAnswerError(f"got {lenient}, bad lines {bad}; expected {expected}")

@@ -92,7 +92,7 @@ class TasteConfig(Settings):
 
     @checked
     def mixture_for(self, train: TrainConfig | None) -> float:
-        """Return ``mixture``, or its default for a training, if a table of neighbours can be built.
+        """Return ``mixture``, or its default for a training run, if a table of neighbours can be built.
 
         >>> from item2vec import TrainConfig
         >>> TasteConfig().mixture_for(TrainConfig(objective="ease")), TasteConfig().mixture_for(None)

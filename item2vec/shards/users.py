@@ -27,7 +27,8 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
     Raises
     ------
     InputError
-        If the number of ids differs from the number of sentences, or an id is null or not text.
+        If the number of ids differs from the number of sentences, an id is null, or an id cannot be
+        converted to text. Integers of an Arrow array are converted; in other sequences, they are errors.
     """
     try:
         is_arrow = isinstance(users, pa.Array | pa.ChunkedArray)

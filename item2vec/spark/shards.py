@@ -43,7 +43,11 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads rows as interactions. Their ``events`` include all events that the adapter selects."""
+    """Converts rows to ``Interactions``.
+
+    If the rows have an event column, the vocabulary ``events`` contains every name in ``adapter.events``,
+    even names that do not occur in these rows.
+    """
 
     adapter: AdapterConfig
     time_unit: str | None

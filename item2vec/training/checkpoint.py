@@ -1,4 +1,4 @@
-"""``Checkpoint``: a folder with the state of a training, from which a killed training continues.
+"""``Checkpoint``: a folder with the state of a training run, from which a killed training run continues.
 
 The folder contains::
 
@@ -45,7 +45,7 @@ OWN = re.compile(r"(?P<kind>state|best)-(?P<number>\d{8})|\.(state|best)-\d{8}\.
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The checkpoint folder of a training, and the identity of its inputs.
+    """The checkpoint folder of a training run, and the identity of its inputs.
 
     ``identity`` maps a description of each input, such as "sentences", to a JSON value that identifies it.
     """
@@ -94,12 +94,12 @@ class Checkpoint:
             ) from error
 
     def save(self, state: State, trainer: Trainer) -> None:
-        """Write the state of a training, then remove older states.
+        """Write the state of the training run and the vectors of its best epoch; then remove older ones.
 
         Raises
         ------
         WriteError
-            If a file cannot be written.
+            If a file cannot be written, or an older folder cannot be removed.
         """
         with refusing_unwritable(self.folder):
             self._save(state, trainer)
@@ -137,7 +137,7 @@ class Checkpoint:
             theirs = saved["identity"].get(name)
             if theirs != ours:
                 raise ConfigError(
-                    f"checkpoint {self.folder} belongs to a training with {name} {short_repr(theirs)}; "
+                    f"checkpoint {self.folder} belongs to a training run with {name} {short_repr(theirs)}; "
                     f"expected {short_repr(ours)}; {remedy}"
                 )
 
@@ -177,7 +177,7 @@ def identity_of(
     *,
     freeze: bool,
 ) -> dict[str, Any]:
-    """Return JSON values that identify all inputs of a training, by description.
+    """Return JSON values that identify all inputs of a training run, by description.
 
     The number of workers is not included, so that it may change.
     """

@@ -1,4 +1,4 @@
-"""``State``: the position and the results of a training in progress."""
+"""``State``: the position and the results of a training run in progress."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Best(NamedTuple):
 
 @dataclass
 class State:
-    """The position of a training in its corpus, and its results so far, except the arrays of the trainer.
+    """The position of a training run in its corpus, and its results so far, except the arrays of the trainer.
 
     ``read`` is a mask of the items that were read in a sentence of two or more tokens, and ``loss`` the sum
     of the losses of the current epoch.

@@ -83,7 +83,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     """Search for settings significantly better than the default; if there are none, return the default.
 
     Validation queries are held out from the data by ``protocol``, which should be the protocol of the final
-    evaluation. Optuna suggests training settings. After each training, the taste with the best score is
+    evaluation. Optuna suggests training settings. After each training run, the taste with the best score is
     searched, which requires no further training. The searched settings of a taste are score and decay (except
     for next_item), history length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A
     trial is stopped if its score after a quarter, a half or three quarters of its epochs is below the median
@@ -148,7 +148,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         File for the trials. An existing study is resumed, even with a different number of ``jobs``. Several
         processes can run the same study together.
     jobs
-        Number of concurrent trainings; the number of cores by default.
+        Number of concurrent training runs; the number of cores by default.
     max_tokens
         Maximum number of tokens in the sample that the search uses.
     now

@@ -104,8 +104,8 @@ NO_TRIALS = Earlier((), ((),) * len(RUNGS))
 class Limits:
     """The condition that ends a training early, and the clock.
 
-    ``reason_to_stop`` is called with the estimated remaining time of a training in seconds. It returns the
-    reason to end the training, or ``None``. ``now`` returns the time of a monotonic clock in seconds.
+    ``reason_to_stop`` is called with the estimated remaining time of a training run in seconds. It returns
+    the reason to end the run, or ``None``. ``now`` returns the time of a monotonic clock in seconds.
     """
 
     reason_to_stop: Callable[[float], str | None] = lambda _: None
@@ -122,7 +122,7 @@ class _Stopped(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass
 class _Watch:
-    """Callback after each epoch, which ends a training that is worse than others or takes too long."""
+    """Callback after each epoch, which ends a training run that is worse than others or takes too long."""
 
     problem: Problem
     earlier: Earlier

@@ -36,7 +36,7 @@ def items_of(folder):
 
 
 def measure(split, seeds, **how):
-    """Return HR@10 and NDCG@10 of each query (means over seeds), and CPU seconds of each training."""
+    """Return HR@10 and NDCG@10 of each query (means over seeds), and CPU seconds of each training run."""
     metrics, seconds = [], []
     for seed in range(1, seeds + 1):
         started = time.process_time()
@@ -74,7 +74,7 @@ def main() -> None:
         "--validation", action="store_true", help="use the item before the last one as target"
     )
     parser.add_argument("--attributes-only", nargs="+", type=float, default=[None], metavar="P")
-    parser.add_argument("--settings", type=json.loads, default={}, help="settings of all trainings, as JSON")
+    parser.add_argument("--settings", type=json.loads, default={}, help="settings of all models, as JSON")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
     measured = {}
@@ -107,7 +107,7 @@ def main() -> None:
                 )
                 row = {"without": before.tolist(), "with": after.tolist(), "interval": [low, high]}
                 measured.setdefault(f"{name}, {share}", {})[group] = row
-            print(f"  CPU seconds of a training: {seconds:.1f} without, {seconds_with:.1f} with")
+            print(f"  CPU seconds of a training run: {seconds:.1f} without, {seconds_with:.1f} with")
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1))
 

@@ -30,7 +30,7 @@ WIDTH, HEIGHT, MARGIN = 640, 400, 60
 
 
 def measure(split, settings, epochs, seeds):
-    """Return the mean seconds and NDCG@10 of trainings with this number of epochs."""
+    """Return the mean seconds and NDCG@10 of training runs with this number of epochs."""
     seconds, scores = [], []
     for seed in range(1, seeds + 1):
         started = time.perf_counter()

@@ -29,7 +29,7 @@ SHARES = {"1/4": 1 / 4, "1/2": 1 / 2, "all": 1}
 
 
 def measure(split: Split, config: TrainConfig, slower: float, seed: int):
-    """Yield the label of each training, its metrics on all queries and on new items, and CPU seconds."""
+    """Yield the label of each training run, its metrics on all queries and on new items, and CPU seconds."""
     random = np.random.default_rng(seed)
     yesterday = leave_last_out(split.train).train
     new = random.random(len(yesterday.vocabulary)) < 0.1
