@@ -77,6 +77,7 @@ def world(tmp_path_factory):
         logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 def test_a_hostile_argument_gives_a_result_or_an_error_of_ours(world):
     faults = []
     for function, valid in calls_of(world):

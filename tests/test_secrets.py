@@ -210,6 +210,7 @@ def test_no_argument_is_repeated_with_its_secret(secretive, words):
     secretive(TYPO, *given)
 
 
+@pytest.mark.slow
 def test_no_output_of_a_successful_command_contains_a_secret(secretive, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
     schema = empty_schema(cluster)

@@ -26,6 +26,7 @@ def outcome(tuning):
     return [getattr(tuning, field.name) for field in dataclasses.fields(tuning)]
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_number_of_trials_give_the_same_result():
     run = partial(item2vec.tune, chains(), trials=11, epochs=3, **SMALL)
     tuning = run(seed=3)
