@@ -169,6 +169,15 @@ def test_a_bundle_round_trip_preserves_every_bit(tmp_path_factory, parts, note, 
     assert loaded.recommend_many(histories, k=3) == expected.recommend_many(histories, k=3)
 
 
+def test_a_library_with_unreadable_metadata_is_not_listed(tmp_path, monkeypatch):
+    installed = {"annoy": None, "faiss-cpu": "1.0"}  # version() returns None if it cannot read the metadata
+    monkeypatch.setattr("item2vec.bundle.manifest.version", installed.__getitem__)
+    bundle.write(made_model().parts, tmp_path / "songs")
+    listed = bundle.verify(tmp_path / "songs").libraries
+    assert listed["faiss-cpu"] == "1.0"
+    assert listed.keys().isdisjoint({"annoy", "gensim"})
+
+
 @pytest.mark.parametrize("index", ["exact", "faiss", "annoy"])
 @pytest.mark.parametrize("score", ["cosine", "output"])
 def test_a_loaded_model_ranks_like_the_saved_one(tmp_path, index, score):

@@ -226,8 +226,10 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
 def _libraries() -> dict[str, str]:
     versions = {"item2vec": __version__, "numpy": np.__version__, "python": platform.python_version()}
     for name in ("annoy", "faiss-cpu", "gensim"):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
+        # If the metadata of a library cannot be read, its version is None, or a KeyError in later Pythons.
+        with contextlib.suppress(PackageNotFoundError, KeyError):
+            if found := version(name):
+                versions[name] = found
     return versions
 
 
