@@ -90,7 +90,7 @@ def test_a_checkpoint_continues_the_same_training_only(item2vec, tmp_path):
     assert np.array_equal(load("models").vectors.input, vectors.input)
     code, _, err = item2vec(*words, "--epochs", "3")
     assert code == 2
-    assert "checkpoint state belongs to a training with epochs 2; expected 3; remove state" in err
+    assert "checkpoint state belongs to a training run with epochs 2; expected 3; remove state" in err
 
 
 @pytest.mark.parametrize(

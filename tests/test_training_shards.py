@@ -362,13 +362,13 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     sentences, other = random_sentences(120), random_sentences(120, seed=1)
     arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
     start = train(sentences, **arguments)
-    with pytest.raises(ConfigError, match=r"training with sentences '.*'; expected '.*'; remove .*point"):
+    with pytest.raises(ConfigError, match=r"training run with sentences '.*'; expected '.*'; remove .*point"):
         train(other, **arguments)
-    with pytest.raises(ConfigError, match="a training with vector_size 8; expected 9; remove"):
+    with pytest.raises(ConfigError, match="a training run with vector_size 8; expected 9; remove"):
         train(sentences, **arguments | {"vector_size": 9})
-    with pytest.raises(ConfigError, match="a training with start None; expected"):
+    with pytest.raises(ConfigError, match="a training run with start None; expected"):
         train(sentences, **arguments, start=start)
-    with pytest.raises(ConfigError, match="a training with validation None; expected"):
+    with pytest.raises(ConfigError, match="a training run with validation None; expected"):
         train(sentences, **arguments, validation=other)
     with pytest.raises(ConfigError, match="checkpoint cannot be set with objective='lsa'"):
         train(sentences, objective="lsa", checkpoint=tmp_path / "checkpoint")
@@ -384,7 +384,7 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
     with pytest.raises(CorruptBundleError, match=r"output\.npy"):
         train(sentences, **arguments)
     (state / "state.json").write_text('{"format": 1, "identity": {}}')
-    with pytest.raises(ConfigError, match="a training with sentences None"):
+    with pytest.raises(ConfigError, match="a training run with sentences None"):
         train(sentences, **arguments)
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="could not be written"):
