@@ -7,14 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
 
 from item2vec.items import Items
+from item2vec.sentences import ShardedSentences
 from item2vec.types import Recommendation
 
-__all__ = ["as_rows", "discard", "echo", "show", "show_rows", "table"]
+__all__ = ["as_rows", "discard", "echo", "show", "show_corpus", "show_rows", "table"]
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -36,6 +38,19 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
         echo(_json(facts))
     else:
         echo("\n".join(_lines(facts)))
+
+
+def show_corpus(path: Path, corpus: ShardedSentences, seconds: float, *, as_json: bool) -> None:
+    """Print the sizes of a new corpus, and the duration of its command."""
+    facts = {
+        "corpus": str(path),
+        "shards": len(corpus.shards),
+        "sentences": len(corpus),
+        "tokens": corpus.n_tokens,
+        "items": len(corpus.vocabulary),
+        "seconds": round(seconds, 1),
+    }
+    show(facts, as_json=as_json)
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.data import columns_of
 from item2vec.cli.interactions import columns_format
-from item2vec.cli.output import show
+from item2vec.cli.output import show_corpus
 from item2vec.cli.settings import adapter_config
 from item2vec.config import IngestConfig
 
@@ -76,12 +76,4 @@ def prepare(
         max_line=options.size(read.max_line),
         **columns_of(read),
     )
-    facts = {
-        "corpus": str(out),
-        "shards": len(corpus.shards),
-        "sentences": len(corpus),
-        "tokens": corpus.n_tokens,
-        "items": len(corpus.vocabulary),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    show(facts, as_json=as_json)
+    show_corpus(out, corpus, time.monotonic() - started, as_json=as_json)

@@ -86,13 +86,13 @@ PLAYLISTS = [
     ),
     *TEXT,
 ]
+EDGES = option(
+    "edges",
+    Path,
+    metavar="FILE",
+    help="Graph for random walks: edge list, table, .adjlist, GraphML or Pajek.",
+)
 WALKS = [
-    option(
-        "edges",
-        Path,
-        metavar="FILE",
-        help="Graph for random walks: edge list, table, .adjlist, GraphML or Pajek.",
-    ),
     option("source", str, metavar="COLUMN", help="Column of source nodes in --edges [default: source]."),
     option("target", str, metavar="COLUMN", help="Column of target nodes in --edges [default: target]."),
     option(
@@ -118,5 +118,5 @@ WALKS = [
 source = option_group("source", PLAYLISTS, _source)
 """Decorator that adds the options for playlists and the store, passed as ``source: Source``."""
 
-source_with_walks = option_group("source", PLAYLISTS + WALKS, _source)
+source_with_walks = option_group("source", [*PLAYLISTS, EDGES, *WALKS], _source)
 """Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import show
+from item2vec.cli.output import show_corpus
 from item2vec.cli.parameters import option_group
 from item2vec.cli.sources import TEXT, WALKS, given_options
 
 __all__ = ["walks"]
 
 
-@option_group("given", [*WALKS[1:], *TEXT], given_options)
+@option_group("given", [*WALKS, *TEXT], given_options)
 def walks(
     *,
     edges: Annotated[
@@ -54,9 +54,10 @@ def walks(
 
     Example: item2vec walks --edges sample_data/friends.csv --out walks --shards 4
     """
-    from item2vec import Sentences, adapters
+    from item2vec import adapters
     from item2vec import corpus as corpora
     from item2vec.cli.reading import read_graph
+    from item2vec.sentences import ShardedSentences
     from item2vec.shards.writer import check_absent
 
     check_absent(out)  # before the graph is read, which may take long
@@ -64,13 +65,4 @@ def walks(
     read = partial(corpora.read_graph, driver=driver, memory=memory)  # type: ignore[arg-type]  # checked there
     graph, of_walks = read_graph(edges, given, read)
     adapters.save_walks(graph, out, shards=shards, seed=walk_seed, **of_walks)
-    corpus = Sentences.open(out)
-    facts = {
-        "corpus": str(out),
-        "shards": len(corpus.shards),
-        "sentences": len(corpus),
-        "tokens": corpus.n_tokens,
-        "items": len(corpus.vocabulary),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    show(facts, as_json=as_json)
+    show_corpus(out, ShardedSentences.open(out), time.monotonic() - started, as_json=as_json)
