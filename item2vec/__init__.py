@@ -17,7 +17,7 @@ highest scores for this taste are recommended. Data passes through these files a
     Recommender                        recommender.py: recommendations for a history
       │  bundle/ saves a model in a folder; versions/ publishes it
       ▼
-    Engine                             engine.py: recommendations for a user of the store; used by cli/
+    Engine                             engine.py: recommendations by user id; used by cli/ and service/
 
 Importing this package loads no dependency. Each public name loads its module on first use.
 """

@@ -1,4 +1,4 @@
-"""``python -m item2vec`` is the command line."""
+"""Run the command line with ``python -m item2vec``."""
 
 from item2vec.cli import main
 

@@ -28,15 +28,15 @@ class Answers:
     Attributes
     ----------
     items
-        The item of each rank as a code of ``vocabulary`` (int32, n × k), best first; -1 if an answer has
-        fewer than k items.
+        The recommended items as codes of ``vocabulary`` (int32, n × k): one row per history, best item first.
+        A row with fewer than k items is padded with -1.
     scores
         The scores of the items (float32, n × k); NaN where ``items`` is -1.
     vocabulary
         The items of the model.
     source, sources
         ``sources`` holds the names of the sources, such as ``"model"`` and ``"popular"``. ``source`` holds
-        the position in ``sources`` of the source of each item (int8, n × k); -1 where ``items`` is -1.
+        the source of each item, as an index of ``sources`` (int8, n × k); -1 where ``items`` is -1.
     users
         The user of each answer (n); ``None`` if the histories have no user ids.
     titles
@@ -69,7 +69,7 @@ class Answers:
         object.__setattr__(self, "source", read_only(self.source, np.int8))
         if self.users is not None and len(self.users) != len(self.items):
             raise InputError(
-                f"found {len(self.users):,} users for {len(self.items):,} answers; expected equal numbers"
+                f"found {len(self.users):,} users for {len(self.items):,} answers; expected one per answer"
             )
 
     @classmethod
@@ -84,9 +84,9 @@ class Answers:
     ) -> Answers:
         """Create answers from one ranking per history.
 
-        A ranking has the rows of at most ``k`` items, their scores, and the name of the source. For rows that
-        ``untrained`` (bool, one flag per row of the model) marks, ``"attributes"`` replaces the source
-        ``"model"``.
+        A ranking consists of the model rows of at most ``k`` items, the scores of these rows, and the name of
+        the source. For rows that ``untrained`` (bool, one flag per row of the model) marks, ``"attributes"``
+        replaces the source ``"model"``.
         """
         columns = tuple(zip(*rankings, strict=True))
         all_rows, all_scores, of_answers = columns or ((), (), ())
@@ -117,7 +117,9 @@ class Answers:
         return list(map(Recommendation, ids, self.scores[number][filled].tolist(), sources))
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns of ``to_frame`` by name: an array, or (codes, texts) for a column of text.
+        """Return the columns of ``to_frame`` by name: an array, or a pair (codes, texts) for text.
+
+        In a pair, the text of a cell is ``texts[code]``.
 
         >>> columns = Answers.of([([2, 0], [0.5, 0.25], "model")], 2, Vocabulary(("a", "b", "c"))).columns()
         >>> columns["rank"], columns["item"]
@@ -138,7 +140,7 @@ class Answers:
         """Return a DataFrame with the columns ``user rank item score source title``.
 
         There is one row per recommended item. Rows are in the order of the histories, then of the ranks,
-        which start at 1. ``user`` is the user id, or the position of the history if there are no user ids.
+        which start at 1. ``user`` is the user id, or the index of the history if there are no user ids.
         The value of ``title`` is missing if the title of the item is unknown.
 
         >>> Answers.of([([2, 0], [0.5, 0.25], "model")], 2, Vocabulary(("a", "b", "c"))).to_frame()
@@ -151,7 +153,7 @@ class Answers:
         return data_frame(self.columns())
 
     def _titles(self) -> Sequence[str | None]:
-        """Return the title of each item of ``vocabulary``; ``None`` for an unknown title."""
+        """Return the title of each item of ``vocabulary``; ``None`` for an item without a title."""
         if self.titles is None:
             return [None] * len(self.vocabulary)
         known = (*self.titles.titles, None)

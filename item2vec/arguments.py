@@ -1,4 +1,4 @@
-"""Checks of arguments of public functions: types by annotation, arrays of numbers, and row numbers."""
+"""Checks of the arguments of public functions: types by annotation, numeric arrays, and row indices."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["as_array", "check_fields", "check_rows", "checked", "checked_except"
 T = TypeVar("T", bound=Callable[..., Any])
 
 MOST = 2**63 - 1
-"""Largest magnitude of an integer argument. Arrays and SQL columns store integers as int64."""
+"""Maximum magnitude of an integer argument. Arrays and SQL columns store integers as int64."""
 
 
 class _Kind(NamedTuple):
-    """The values that an annotation accepts, and their description in messages.
+    """A test for the values that an annotation accepts, and the description of these values in messages.
 
     A value whose type is in ``types`` is accepted without a call of ``accepts``.
     """
@@ -45,10 +45,14 @@ _Kinds = Mapping[str, _Kind]
 def checked(target: T) -> T:
     """Check the types of arguments against the annotations; raise ``InputTypeError`` for a mismatch.
 
-    The target is a function, or a class whose public methods and ``__init__`` are then checked. Integers
-    exclude booleans, and fit into int64. Booleans include the integers 0 and 1. Numbers exclude NaN. Paths
-    contain no NUL and no lone surrogate. The following are not checked: default values, elements of lists,
-    choices of a ``Literal``, protocols, and annotations with a class that is imported for type checking only.
+    The target is a function or a class. Of a class, ``__init__`` and the public methods are checked, but not
+    class methods and static methods, which need a decorator of their own.
+
+    An integer must fit into int64, and must not be a boolean. A boolean may be the integer 0 or 1. A number
+    must not be NaN. A path must not contain a NUL or a lone surrogate. A value for a ``Literal`` needs the
+    type of one of the options, but need not be one of them. The following are not checked: default values,
+    elements of lists and dicts, arguments of ``**kwargs``, protocols, and annotations with a class that is
+    imported for type checking only.
 
     >>> @checked
     ... def half(number: float | None) -> float:
@@ -67,7 +71,7 @@ def checked(target: T) -> T:
 
 
 def checked_except(*unchecked: str) -> Callable[[T], T]:
-    """Return a decorator like ``checked`` that does not check the arguments ``unchecked``.
+    """Return a decorator for a function, like ``checked``, that does not check the arguments ``unchecked``.
 
     The decorated function checks these arguments itself, with more specific messages.
     """
@@ -239,9 +243,10 @@ def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     Raises
     ------
     InputTypeError
-        If the values are not numbers, rows differ in length, or NaN would become an integer.
+        If a value is not a number or the text of a number, rows differ in length, or an integer dtype cannot
+        represent NaN or another float.
     InputError
-        If a list contains an integer outside the range of the dtype.
+        If a list contains a number outside the range of an integer dtype.
 
     Examples
     --------
@@ -260,9 +265,9 @@ def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
-    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or a list of row numbers below ``n``.
+    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or a list of row indices below ``n``.
 
-    Negative row numbers count from the end, as in NumPy.
+    Negative indices count from the end, as in NumPy.
 
     >>> check_rows(np.array([3]), 3)
     Traceback (most recent call last):

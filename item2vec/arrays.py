@@ -8,22 +8,22 @@ import numpy.typing as npt
 __all__ = ["Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words"]
 
 Codes = npt.NDArray[np.int32]
-"""Dense integer codes of ids: items, users or nodes."""
+"""Dense integer codes of ids, such as the ids of items, users or nodes."""
 
 Offsets = npt.NDArray[np.int64]
 """Positions, counts, or timestamps in microseconds."""
 
 Rows = npt.NDArray[np.intp]
-"""Row numbers, in the type that NumPy returns for indices."""
+"""Row indices, in the type that NumPy returns for indices."""
 
 Floats = npt.NDArray[np.float32]
 """Vectors and scores."""
 
 Doubles = npt.NDArray[np.float64]
-"""Values that are summed or averaged, such as weights and metrics."""
+"""Numbers that are summed or averaged, such as weights and metrics."""
 
 Mask = npt.NDArray[np.bool_]
-"""One boolean per row."""
+"""One boolean per element, such as a row, an item or a token."""
 
 Words = npt.NDArray[np.uint64]
 """Random states and lookup tables of the compiled loops."""

@@ -26,13 +26,16 @@ each data set.
 def history_bonuses(
     histories: Histories, taste: TasteConfig, table: NeighbourTable | None, *, repeats: bool
 ) -> Bonuses | None:
-    """Return the bonuses of each history, or ``None`` if neither of the two bonuses applies.
+    """Return the bonuses of each history; ``None`` if neither the mixture nor the repeat bonus applies.
 
-    With a ``table``, ``mixture · log(1 + p / 0.0001)`` is added to the score of an item, where p is the
-    item's share of the weighted sum of the table rows of the history items. A row is weighted by the weight
-    of the history item, the decay of the table, and ``half_life`` and ``last_n`` of the taste. With
-    ``repeats``, ``repeat_bonus`` is added to the scores of the items of the history, except items of weight 0
-    and items older than the newest ``last_n``.
+    The mixture bonus applies if there is a ``table`` and ``mixture`` is above 0. It adds
+    ``mixture · log(1 + p / 0.0001)`` to the score of an item, where p is the item's share of the weighted sum
+    of the table rows of the history items; negative sums count as 0. A row is weighted by the weight of the
+    history item, the decay of the table, and ``half_life`` and ``last_n`` of the taste.
+
+    The repeat bonus applies if ``repeats`` is true and ``repeat_bonus`` is above 0. It adds ``repeat_bonus``
+    to the score of each item of the history, except items of weight 0 and items older than the newest
+    ``last_n``.
 
     The bonuses of a history are the same, to the last bit, whichever other histories the batch contains.
 
@@ -57,9 +60,9 @@ def token_bonuses(
 ) -> Doubles:
     """Return the contribution of each token of one history to the bonuses of an item (float64, n tokens).
 
-    Both bonuses are those of ``history_bonuses`` with ``repeats``. The mixture bonus is divided among the
-    tokens in proportion to their contributions to p. The repeat bonus is divided equally among the tokens of
-    the item.
+    The bonuses are those of ``history_bonuses(..., repeats=True)``. The mixture bonus is divided among the
+    tokens in proportion to their contributions to p. The repeat bonus is divided equally among the item's
+    tokens that have a weight above 0 and are among the newest ``last_n``.
 
     Examples
     --------
@@ -108,13 +111,13 @@ def _repeat_bonuses(histories: Histories, taste: TasteConfig) -> Bonuses:
 
 
 def _counted(histories: Histories, taste: TasteConfig) -> Mask:
-    """Return the mask of the tokens with a weight above 0 that are among the newest ``last_n``."""
+    """Return a mask of the tokens that have a weight above 0 and are among the newest ``last_n``."""
     plain = TasteConfig(decay=1.0, last_n=taste.last_n)  # a decay would underflow in a long history
     return history_weights(histories.offsets, plain, weights=histories.weights)[:, 0] > 0
 
 
 def _sum(parts: list[Bonuses], n: int) -> Bonuses:
-    """Return the sum of several bonuses of the same ``n`` histories."""
+    """Add up several sets of bonuses of the same ``n`` histories."""
     if len(parts) == 1:
         return parts[0]
     n_rows = max(int(part.rows.max(initial=0)) for part in parts) + 1

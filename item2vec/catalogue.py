@@ -25,8 +25,8 @@ CACHED_VALUES = 16
 class Catalogue:
     """The items of a store at one revision, and their active flags.
 
-    ``active`` is a bool array in the order of item codes; only active items may be recommended. ``revision``
-    is the number of the last change of items in the store; 0 if there is no change.
+    ``active`` (bool, one flag per item code) marks the items that may be recommended. ``revision`` is the
+    revision number of the last change of an item in the store; 0 before the first change.
 
     >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "jazz"}})
     >>> Catalogue(songs, np.array([True, False]), revision=3).where({"genre": "jazz"})
@@ -87,19 +87,20 @@ class Values(NamedTuple):
     """The values of an attribute by row, as codes.
 
     The codes of the distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``. If the attribute
-    of an item is a list, each distinct element is one value. If it is null, the row has no values.
+    of an item is a list, each distinct element is one value. If the attribute is null or missing, the row has
+    no values.
     """
 
     offsets: Offsets
     codes: Codes
 
     def of(self, row: int) -> list[int]:
-        """Return the codes of the values of a row."""
+        """Return the value codes of a row."""
         codes: list[int] = self.codes[self.offsets[row] : self.offsets[row + 1]].tolist()
         return codes
 
     def rows_with(self, values: Mask) -> Rows:
-        """Return the rows, ascending, with at least one value marked in ``values`` (one flag per code)."""
+        """Return the rows, ascending, with at least one value that ``values`` marks (one flag per code)."""
         entries = np.flatnonzero(values[self.codes])
         return np.unique(np.searchsorted(self.offsets, entries, side="right") - 1)
 
@@ -116,11 +117,11 @@ class Eligible:
     vocabulary
         Items of the model, in row order.
     attributes
-        Items whose attributes are read if no item of the catalogue has an attribute, such as the items of the
-        model.
+        A fallback, such as the items of the model: its attributes are read if no item of the catalogue has
+        attributes. ``None`` for no fallback.
     before
         An ``Eligible`` of an older catalogue or model. Its item codes are reused if the vocabularies of model
-        and catalogue are the same objects.
+        and catalogue are the same objects. ``None`` if there is no such object.
 
     Examples
     --------
@@ -169,16 +170,16 @@ class Eligible:
         return self._described.catalogue.items
 
     def mask(self, where: Where | None = None) -> Mask | None:
-        """Return a read-only mask of the model rows that may be recommended; ``None`` for all rows."""
+        """Return a read-only mask of the rows that are active and meet ``where``; ``None`` if all rows do."""
         return self._mask(parse({})) if not where else self._described._mask(parse(where))
 
     def values(self, name: str) -> Values:
-        """Return the values of an attribute by model row; ``InputError`` if no item has the attribute."""
+        """Return an attribute's values by model row; raise ``InputError`` if no item has the attribute."""
         return self._described._values(name)
 
     @cached_property
     def _described(self) -> Eligible:
-        """``self``, or a copy with the attributes of ``attributes`` if the catalogue has no attributes."""
+        """``self``, or an ``Eligible`` with the fallback attributes if the catalogue has no attributes."""
         if self._fallback is None or any(self.catalogue.items.attributes):
             return self
         return Eligible(self.catalogue.with_attributes_of(self._fallback), self.vocabulary)

@@ -1,4 +1,4 @@
-"""``CatalogueCache``: the catalogue of a store in memory, which follows the changes of the store."""
+"""``CatalogueCache``: the catalogue of a store, kept in memory and updated when the store changes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class CatalogueCache:
     """A cache of the catalogue of a store. An access after a change reads only the changed rows.
 
     A change through the same ``Store`` object is read at the next access. A change by another process is read
-    at the next access after ``every`` seconds or less; if ``every`` is ``None``, by ``refresh``.
+    at the first access that is at least ``every`` seconds after the last read. If ``every`` is ``None``, it
+    is read only by ``refresh``, or together with a change through the same ``Store`` object.
 
-    If the store is unavailable, the last catalogue remains in use. One request at a time tries to read the
-    store, after a delay that doubles up to one minute.
+    If the store becomes unavailable, the last catalogue remains in use. One request at a time tries to read
+    the store, after a delay that doubles up to one minute. If the store is unavailable when the cache is
+    created, ``StoreError`` is raised.
     """
 
     def __init__(self, store: Store, *, every: float | None) -> None:
@@ -54,7 +56,10 @@ class CatalogueCache:
         return catalogue
 
     def refresh(self) -> Catalogue:
-        """Read the rows that have changed since the last refresh, and return the catalogue."""
+        """Read the rows that have changed since the last refresh, and return the catalogue.
+
+        If the store cannot be read, ``StoreError`` is raised.
+        """
         self._next_check = math.inf  # other requests do not wait for an unreachable server
         last_change = self._store.last_change
         try:

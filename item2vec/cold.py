@@ -1,8 +1,8 @@
 """Vectors of new items, which occur in no training sentence, computed without training.
 
 A ridge regression from the attributes of the trained items to their vectors predicts the vectors of an item
-from its attributes. An item without attributes gets the mean of the vectors of items that occurred together
-with it.
+from its attributes. An item without a known attribute value gets the mean of the vectors of the items that
+occurred together with it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Value = frozenset[tuple[str, str | float]]
 
 
 class ColdVectors(NamedTuple):
-    """Vectors of new items (float32, n items × dimensions). Items that got no vector have no row.
+    """Vectors of new items: ``input`` and ``output`` (float32, n rows × dimensions).
 
-    ``positions`` holds, for each row, the position of its item in the items of the call. ``output`` is
-    ``None`` if the model has no output matrix.
+    ``positions`` holds, for each row, the index of the item among the items (or lists) that were passed in.
+    Items that got no vector have no row. ``output`` is ``None`` if the model has no output matrix.
     """
 
     positions: Rows
@@ -52,10 +52,10 @@ class AttributeRegression:
     """Ridge regression from the attribute values of items to their vectors.
 
     Features are a constant, an indicator per attribute value, and an indicator per pair of attribute values
-    if at least five items have the pair. Each element of a list is a value; numbers are compared for
-    equality. Items with more than 12 values have no pairs. Targets are the input and output vectors, with
-    each part scaled to length 1. An item of count c has the weight c / (c + 3), because its vectors are
-    learned from c tokens.
+    if at least five items have the pair. Each element of a list is a value, and each distinct number is a
+    value. Items with more than 12 values have no pairs. Targets are the input and output vectors. They are
+    divided into equal parts (``n_parts`` of ``fit``), and each part is scaled to length 1. An item of count c
+    has the weight c / (c + 3), because its vectors are learned from c tokens.
 
     Each part of a predicted vector is scaled to the median length of this part in the trained vectors.
     Without this step, a predicted vector is much shorter than the trained vectors, and its inner products
@@ -64,12 +64,12 @@ class AttributeRegression:
     Attributes
     ----------
     features
-        The position of each attribute value, or pair of values, in ``weights``.
+        The row of ``weights`` that belongs to each attribute value, or pair of values.
     weights
         The weights of the features, then of the constant (float32, (n features + 1) × parts × dimensions of a
         part). The parts of the input matrix precede the parts of the output matrix, if there is one.
     lengths
-        The median length of each of these parts (float64).
+        The median length of each of these parts in the trained vectors (float64).
     has_output
         Whether the model has an output matrix.
 
@@ -102,21 +102,24 @@ class AttributeRegression:
         penalty: float = PENALTY,
         max_values: int = MAX_VALUES,
     ) -> AttributeRegression:
-        """Solve the regression over the 20,000 most frequent trained items that ``items`` describes.
+        """Solve the regression over the trained items in ``items``, at most the 20,000 most frequent ones.
+
+        Trained items that lack a vector in one of the matrices are left out.
 
         Parameters
         ----------
         vectors
             The vectors of the trained items.
         items
-            Items with attributes. Items without a trained vector are ignored.
+            Items with attributes. Items that are not in the vocabulary of ``vectors`` are ignored.
         n_parts
-            The number of equal parts of a vector, which a score compares separately (``taste.decays``).
+            The number of equal parts of a vector that a score compares separately: one part per decay of the
+            taste (``taste.decays``).
         penalty
             The weight of the squared norm of the regression weights, relative to the mean weight of an item.
         max_values
-            The maximum number of features. Values are chosen before pairs, and frequent features before rare
-            ones. Time grows with the cube of this number.
+            The maximum number of features besides the constant. Values are chosen before pairs, and frequent
+            features before rare ones. Time grows with the cube of this number.
 
         Raises
         ------
@@ -125,7 +128,8 @@ class AttributeRegression:
         """
         if not 0 < penalty < np.inf or max_values < 1:
             raise ConfigError(
-                f"found penalty={penalty}, max_values={max_values}; expected positive, finite numbers"
+                f"found penalty={penalty}, max_values={max_values}; expected a finite penalty above 0, and "
+                "max_values of at least 1"
             )
         rows = vectors.vocabulary.encode(items.vocabulary.ids).astype(np.intp)
         described = np.flatnonzero((rows >= 0) & _complete(vectors)[rows])
@@ -147,7 +151,10 @@ class AttributeRegression:
         return f"AttributeRegression({len(self.features):,} features)"
 
     def predict(self, items: Items) -> ColdVectors:
-        """Predict the vectors of items from their attributes. Items without a known value have no row."""
+        """Predict the vectors of items from their attributes.
+
+        An item that has none of the attribute values in ``features`` has no row in the result.
+        """
         values, entries = _values(items, np.arange(len(items)))
         indicators = _indicators(values, entries, self.features, len(items))
         positions, starts, n_columns = np.unique(indicators.rows, return_index=True, return_counts=True)
@@ -160,8 +167,9 @@ class AttributeRegression:
 def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 1) -> ColdVectors:
     """Return the mean of the vectors of each list of rows.
 
-    Rows without a vector in each matrix are ignored; a list without other rows gets no mean. Parts are scaled
-    to length 1 before the mean, and to their median length in ``vectors`` after it.
+    Rows that lack a vector in one of the matrices are ignored. A list without any other row gets no mean.
+    Each part of a vector is scaled to length 1 before the mean is computed. Each part of a mean is scaled to
+    the median length of this part in ``vectors``.
 
     >>> from item2vec.types import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.array([[2, 0], [0, 4]]), None, np.ones(2))
@@ -179,7 +187,7 @@ def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 
 
 
 class _Indicators(NamedTuple):
-    """The entries of a matrix that are 1, as distinct pairs of row and column, in ascending order of rows."""
+    """A sparse matrix of zeros and ones: the distinct (row, column) pairs of the ones, sorted by row."""
 
     rows: Rows
     columns: Rows
@@ -191,7 +199,7 @@ class _Indicators(NamedTuple):
 
 
 def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
-    """Return all values and pairs of values, and an indicator of each value (column) of each item (row)."""
+    """Return the values and pairs of values, and their indicators: a row per item of ``described``."""
     row_of = np.full(len(items), -1, dtype=np.intp)
     row_of[described] = np.arange(len(described))
     values: list[Value] = []
@@ -208,7 +216,7 @@ def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
 
 
 def _with_pairs(values: list[Value], single: _Indicators) -> tuple[list[Value], _Indicators]:
-    """Add the pairs of values of each row that has at most 12 values."""
+    """Add the pairs of values of each row that has at most 12 values, and the indicators of the pairs."""
     few = np.bincount(single.rows)[single.rows] <= MAX_PAIRED
     owners, first, second = _partners(_Indicators(single.rows[few], single.columns[few]))
     kept = first < second
@@ -220,7 +228,7 @@ def _with_pairs(values: list[Value], single: _Indicators) -> tuple[list[Value], 
 
 
 def _partners(indicators: _Indicators) -> tuple[Rows, Rows, Rows]:
-    """Return all ordered pairs of columns of each row: the row, the first and the second column."""
+    """Return all ordered pairs of columns of each row, also (c, c): rows, first columns, second columns."""
     rows, columns = indicators
     n_columns = np.bincount(rows)
     partners = n_columns[rows]
@@ -240,7 +248,10 @@ def _most_frequent(values: Sequence[Value], entries: _Indicators, n: int) -> dic
 def _indicators(
     values: Sequence[Value], entries: _Indicators, features: Mapping[Value, int], n_rows: int
 ) -> _Indicators:
-    """Keep and renumber the columns of ``entries`` that are ``features``; add the constant to each row."""
+    """Renumber the columns of ``entries`` by ``features``; add the column of the constant to each row.
+
+    Columns that are not in ``features`` become the column of the constant, and thereby have no effect.
+    """
     n_features = len(features)
     columns = np.array([features.get(value, n_features) for value in values], dtype=np.intp)[entries.columns]
     rows = np.concatenate((entries.rows, np.arange(n_rows)))
@@ -258,7 +269,7 @@ def _gram(indicators: _Indicators, weights: Doubles, n_features: int) -> Doubles
 
 
 def _products(targets: Doubles, indicators: _Indicators, n_features: int) -> Doubles:
-    """Return, for each feature, the sum of the targets of all rows that have the feature."""
+    """Return, for each feature, the sum of the (weighted) targets of all rows that have the feature."""
     sums = np.zeros((n_features, *targets.shape[1:]))
     by_feature = np.argsort(indicators.columns, kind="stable")
     bounds = np.searchsorted(indicators.columns[by_feature], np.arange(1, n_features))
@@ -268,7 +279,7 @@ def _products(targets: Doubles, indicators: _Indicators, n_features: int) -> Dou
 
 
 def _complete(vectors: ItemVectors) -> Mask:
-    """Return a mask of the items with a vector in each matrix."""
+    """Return a mask of the items that have a vector in each matrix: input, and output if present."""
     return vectors.has_input if vectors.output is None else vectors.has_input & vectors.output.any(axis=1)
 
 
@@ -284,7 +295,7 @@ def _unit_parts(vectors: ItemVectors, rows: Rows, n_parts: int) -> Floats:
 
 
 def _scaled(parts: Floats, lengths: Doubles | float) -> Floats:
-    """Scale each part to its length in ``lengths``. A part of zeros is unchanged."""
+    """Scale each part to the length given in ``lengths``. A part of zeros is unchanged."""
     current = _norms(parts)
     factors = (lengths / np.where(current > 0, current, 1.0)).astype(np.float32)
     scaled: Floats = parts * factors[:, :, None]
@@ -292,7 +303,7 @@ def _scaled(parts: Floats, lengths: Doubles | float) -> Floats:
 
 
 def _median_lengths(vectors: ItemVectors, n_parts: int) -> Doubles:
-    """Return the median length of each part of the matrices, over a sample of equidistant rows."""
+    """Return the median length of each part of the matrices, over a sample of evenly spaced rows."""
     rows = np.flatnonzero(_complete(vectors))
     parts = _parts(vectors, rows[:: -(-len(rows) // SAMPLED_LENGTHS) or 1], n_parts)
     return np.median(_norms(parts), axis=0) if len(parts) else np.zeros(parts.shape[1])

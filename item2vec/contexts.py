@@ -24,8 +24,8 @@ class ContextVectors:
     """Input vectors of items, and output vectors of contexts.
 
     The inner product of an item and a context is high if they occur together more often than by chance. With
-    enough dimensions, the inner product approaches their pointwise mutual information minus
-    log(``negative``).
+    enough dimensions, it approaches the pointwise mutual information of the item and the context minus
+    log(``negative``), where ``negative`` is the number of negative samples in training.
 
     Source: Levy & Goldberg, Dependency-Based Word Embeddings, ACL 2014; Neural Word Embedding as Implicit
     Matrix Factorization, NIPS 2014, section 3.1.
@@ -68,23 +68,28 @@ class ContextVectors:
                 "dimensions of the item vectors"
             )
         if not bool(np.isfinite(self.output).all()):
-            raise InputError("output contains a number that is not finite; expected finite numbers")
+            row = int(np.argmin(np.isfinite(self.output).all(axis=1)))
+            raise InputError(
+                f"row {row} of output contains a number that is not finite; expected finite numbers"
+            )
 
     @classmethod
     @checked
     def of(cls, vectors: ItemVectors) -> ContextVectors:
         """Separate the items from the contexts of vectors that were trained on ``adapters.pairs``.
 
+        A row without an input vector is a context.
+
         Raises
         ------
         InputError
-            If there is no output matrix, or no context. A row without an input vector is a context.
+            If there is no output matrix, or each row has an input vector.
         """
         is_context = ~vectors.has_input
         if vectors.output is None or not is_context.any():
             raise InputError(
-                "the vectors have no contexts; expected skip-gram vectors of adapters.pairs, trained with "
-                'backend="numba" and forward_only=True'
+                "the vectors have no contexts, which are rows with only an output vector; expected skip-gram "
+                'vectors of adapters.pairs, trained with backend="numba" and forward_only=True'
             )
         items, contexts = np.flatnonzero(~is_context), np.flatnonzero(is_context)
         named = dataclasses.replace(vectors.take(items), output=None)

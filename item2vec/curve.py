@@ -1,4 +1,4 @@
-"""The training curve: the training loss of each epoch, and the validation metrics after it."""
+"""The training curve: the training loss and the validation metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,21 @@ class Epoch:
     hr, ndcg
         HR@10 and NDCG@10 on the validation data after the epoch; ``None`` without validation data.
     loss
-        Mean training loss of the epoch, in nats (GloVe: a squared error); ``None`` if unknown. For next_item:
-        the sampled softmax loss of a prediction, averaged over the parts. For skip-gram with
-        ``backend="numba"``: the loss of a pair of centre and context with its negative samples, before its
-        update; for CBOW, the loss of a window. With ``backend="gensim"``: the same loss on a fixed random
-        sample of pairs after the epoch, because gensim's own sum of losses varies between runs with several
-        workers, and stops changing near 2**27. For GloVe: half the weighted squared error of a pair, before
-        its update. For objectives that are computed in one step, such as LSA: ``None``. Losses of different
-        objectives, backends and numbers of negative samples are not comparable.
+        Mean training loss of the epoch, in nats (GloVe: a squared error). ``None`` if the loss is not finite
+        or was not measured, as for objectives that are computed in one step, such as LSA.
 
+        - next_item: the sampled softmax loss of a prediction, averaged over the parts.
+        - Skip-gram and CBOW with ``backend="numba"``: the loss of a pair of centre and context (CBOW: of a
+          window) and its negative samples, before the update for this pair or window.
+        - Skip-gram and CBOW with ``backend="gensim"``: the same loss on a fixed random sample, after the
+          epoch. Gensim's own sum of losses varies between runs with several workers, and stops changing near
+          2**27.
+        - GloVe: half the weighted squared error of a pair, before the update for this pair.
+
+        Losses of different objectives, backends and numbers of negative samples are not comparable.
+
+    Examples
+    --------
     >>> Epoch(epoch=1, loss=2.5).loss
     2.5
     """
@@ -57,6 +63,9 @@ def chart_of(curve: Sequence[Epoch]) -> Chart:
     ['loss', 'ndcg@10', 'hr@10']
     """
     if not curve:
-        raise InputError("the training curve is empty; expected vectors that were trained by item2vec.train")
+        raise InputError(
+            "the training curve is empty; expected at least one epoch: train with item2vec.train, and pass "
+            "validation= for objectives without epochs, such as lsa"
+        )
     values = {name: [getattr(point, of) for point in curve] for name, of in LINES.items()}
     return training_curve([point.epoch for point in curve], values)

@@ -10,7 +10,7 @@ __all__ = ["Renamed", "module_getattr"]
 
 
 class Renamed:
-    """A deprecated attribute. Reading the attribute emits a warning, and returns the attribute ``new``.
+    """A deprecated attribute. Reading it emits a warning, and returns the value of the attribute ``new``.
 
     In a class body, ``questions = Renamed("queries")`` defines ``questions`` as a deprecated name of the
     attribute ``queries``.

@@ -1,4 +1,4 @@
-"""``Direction``: the difference of the mean vectors of two groups of items, which moves a query."""
+"""``Direction``: the difference of the mean vectors of two groups of items, to be added to queries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class Direction:
     Attributes
     ----------
     input
-        The difference of unit input vectors (float32, dimensions), which moves cosine queries.
+        The difference of the mean unit input vectors (float32, dimensions), for queries that are compared
+        with input vectors.
     output
-        The difference of unit output vectors (float32, dimensions), which moves queries of output scores;
-        ``None`` if the model has no output matrix.
+        The difference of the mean unit output vectors (float32, dimensions), for queries that are compared
+        with output vectors; ``None`` if the model has no output matrix.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Disliked items: user vectors move away from them, and items nearer to them than to the history rank last.
+"""Disliked items: they repel user vectors, and items that are nearer to them than to the history rank last.
 
 An item is disliked if the argument ``disliked`` of a request contains it, or if an entry of the item in the
 history has a negative weight.
@@ -24,10 +24,10 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Dislikes", "dislike_scores", "move_away", "nearer_to_dislikes", "split_dislikes"]
 
 PUSH = 0.3
-"""Length of the step away from the dislikes, relative to the length of the user vector.
+"""Factor of the step away from the disliked items, relative to the length of the user vector.
 
-Chosen on validation data of movielens-100k (docs/benchmarks/rules.md): of the lengths from 0 to 1, it has the
-highest HR@10 and NDCG@10.
+Chosen on validation data of movielens-100k (docs/benchmarks/rules.md): of the factors from 0 to 1 that were
+tried, this one has the highest HR@10 and NDCG@10.
 """
 NEAR_DUPLICATE = 0.5
 """Cosine above which an item is a near-duplicate of a disliked item, if the history is empty."""
@@ -37,8 +37,8 @@ ROUNDING = 1e-6
 class Dislikes(NamedTuple):
     """The disliked items of each history: ``codes[offsets[i]:offsets[i + 1]]`` (int32) for history ``i``.
 
-    ``strengths`` (float64, above 0) has one number per entry of ``codes``. The strength is the absolute
-    weight of the entry in the history, or 1 for an item of the argument ``disliked``.
+    ``strengths`` (float64, above 0) has one number per entry of ``codes``. The strength is the absolute value
+    of a negative weight in the history, or 1 for an item of the argument ``disliked``.
     """
 
     codes: Codes
@@ -46,7 +46,7 @@ class Dislikes(NamedTuple):
     strengths: Doubles
 
     def take(self, histories: Rows) -> Dislikes:
-        """Return the disliked items of these histories, in this order; a history may repeat."""
+        """Return the disliked items of the histories with these indices, which may repeat, in this order."""
         lengths = np.diff(self.offsets)[histories]
         offsets = offsets_of(lengths)
         entries = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][histories] - offsets[:-1], lengths)
@@ -61,9 +61,9 @@ class Dislikes(NamedTuple):
 def split_dislikes(histories: Histories, further: Sequence[Rows] | None = None) -> tuple[Histories, Dislikes]:
     """Split each history into the entries that are not disliked, and the disliked items.
 
-    Entries of negative weight are disliked, with their absolute weight as strength. ``further`` holds other
-    disliked rows of each history, of strength 1. All entries of a disliked item are removed from the history,
-    also entries of positive weight.
+    Entries of negative weight are disliked, with their absolute weight as strength. ``further`` holds the
+    rows of further disliked items for each history, with strength 1. All entries of a disliked item are
+    removed from the history, including those of positive weight.
 
     Examples
     --------
@@ -96,24 +96,27 @@ strengths=array([3.])))
 def move_away(
     tastes: Tastes, histories: Histories, dislikes: Dislikes, vectors: ItemVectors, taste: TasteConfig
 ) -> tuple[Tastes, Doubles]:
-    """Move user vectors away from disliked items, and towards the items of the history; keep their lengths.
+    """Move user vectors away from disliked items, and towards the items of the history.
+
+    The lengths of the user vectors do not change.
 
     A user vector v becomes the vector of the same length in the direction of::
 
         v + 0.3 · |v| · Σ s (h - d) / n
 
-    where h is the mean of the unit vectors of the history items of positive weight, d the unit vector of one
-    of the ``n`` disliked items, and s its strength. h and d are rows of the scored matrix: output vectors for
-    ``score="output"``. If a score is a mean of cosines of parts, each part is moved separately.
+    where h is the mean of the unit vectors of the history items of positive weight, d is the unit vector of
+    one of the n disliked items, and s is the strength of this item. h and d are computed from the scored
+    matrix, which holds output vectors for ``score="output"``. If a score is a mean of cosines of parts, each
+    part is moved separately. A history whose vector becomes zero is marked as empty.
+
+    Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. A step
+    only away from the input vectors of the disliked items lowers HR@10 (docs/benchmarks/rules.md).
 
     Returns
     -------
     tuple
-        The moved tastes, and the length of each step after scaling (float64, n histories × moved parts), for
-        ``dislike_scores``.
-
-    Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. A step
-    only away from the input vectors of the disliked items lowers HR@10 (docs/benchmarks/rules.md).
+        The moved tastes, and the factor of the sum in each step, for ``dislike_scores`` (float64, n histories
+        × moved parts): 0.3 · |v|, times the factor that restores the length of v.
     """
     if not len(dislikes.codes):
         return tastes, np.zeros((len(tastes.vectors), 1))
@@ -144,10 +147,10 @@ def dislike_scores(
     taste: TasteConfig,
     item: int,
 ) -> Doubles:
-    """Return the contributions of a step to the score of an item, for one history (float64).
+    """Return the contributions of the step of ``move_away`` to the score of an item, for one history.
 
-    The result has one contribution per entry of the history, followed by one per disliked item. The
-    contributions are added to those of ``token_scores``. ``moved`` is the result of ``move_away``.
+    The result (float64) has one contribution per entry of the history, followed by one per disliked item. The
+    contributions are to be added to those of ``token_scores``. ``moved`` is the result of ``move_away``.
     """
     tastes, steps = moved
     n_groups = steps.shape[1]
@@ -158,10 +161,11 @@ def dislike_scores(
 
 
 def nearer_to_dislikes(matrix: Floats, rows: Rows, *, liked: Rows | Codes, disliked: Rows | Codes) -> Mask:
-    """Return whether the largest cosine of each row to a disliked row exceeds its largest to a liked row.
+    """Return a mask of the rows whose nearest disliked row is nearer than their nearest liked row.
 
-    Without liked rows, the largest cosine to a disliked row is compared with 0.5. Cosines that differ by at
-    most 1e-6 count as equal. ``rows``, ``liked`` and ``disliked`` are row numbers of ``matrix``.
+    The largest cosine to a disliked row is compared with the largest cosine to a liked row or, without liked
+    rows, with 0.5. Cosines that differ by at most 1e-6 count as equal. ``rows``, ``liked`` and ``disliked``
+    are row indices of ``matrix``.
 
     Source: best_score of Qdrant's recommendation API. In Qdrant, points nearer to a negative example have
     scores below all other points.
@@ -180,7 +184,7 @@ def nearer_to_dislikes(matrix: Floats, rows: Rows, *, liked: Rows | Codes, disli
 
 
 def _n_groups(vectors: ItemVectors, taste: TasteConfig, tastes: Tastes) -> int:
-    """Return the number of parts that are moved separately: 1 unless a score averages their cosines."""
+    """Return the number of parts that are moved separately: 1 unless the score averages cosines of parts."""
     score = taste.as_trained(vectors.config, has_output=vectors.output is not None).score
     by_part = score == "output" and cosine_divisor(vectors, taste) is not None
     return tastes.weights.shape[1] if by_part else 1
@@ -195,7 +199,7 @@ def _directions(
     taste: TasteConfig,
     n_groups: int,
 ) -> Doubles:
-    """Return the term of each entry and of each disliked item in a step (float64, n × parts × dimensions)."""
+    """Return the terms of the sum in a step: one per history entry, then one per disliked item (float64)."""
     matrix = scored_matrix(vectors, taste)
     own = slice(histories.offsets[history], histories.offsets[history + 1])
     counted = tastes.weights[own].any(axis=1).astype(np.float64)

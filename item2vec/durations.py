@@ -33,15 +33,15 @@ SECOND = 1_000_000
 DAY = UNITS["d"] * SECOND
 """One day in microseconds."""
 DEFAULT_GAP = "30min"
-"""Default maximum pause between two interactions of a session."""
+"""Default maximum pause between two consecutive interactions of a session."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of timestamp 0."""
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-"""Units of epoch numbers (numbers of units since 1970-01-01 UTC), in units per second."""
+"""Units of epoch numbers, which count a unit of time since 1970-01-01 UTC: the number of units per second."""
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-"""Names of the units of epoch numbers in messages."""
+"""Names of the units of epoch numbers, for messages."""
 PLAUSIBLE = (631_152_000, 4_102_444_800)
-"""Start of 1990 and of 2100, in seconds since 1970-01-01 UTC.
+"""Start of 1990 (inclusive) and start of 2100 (exclusive), in seconds since 1970-01-01 UTC.
 
 A unit is plausible for an epoch number if the number, read in this unit, is a date in this period. A number
 has at most one plausible unit.
@@ -49,8 +49,17 @@ has at most one plausible unit.
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:
-    """Return a duration in seconds; ``name`` is the name of the setting in the error message.
+    """Return a duration (text such as "30min", a number of seconds, or a timedelta) in seconds.
 
+    ``name`` is the name of the setting in the error message.
+
+    Raises
+    ------
+    ConfigError
+        If the value is not a duration above 0 and below 1e12 seconds.
+
+    Examples
+    --------
     >>> seconds_of("30min", "gap")
     1800.0
     >>> seconds_of("a", "gap")
@@ -91,8 +100,8 @@ def microseconds_of(time: datetime) -> int:
 def moment_of(moment: datetime | timedelta | str, name: str, now: datetime) -> int:
     """Return a time in microseconds since 1970-01-01 UTC. A time without a time zone is UTC.
 
-    A ``timedelta``, or a duration such as ``"30d"``, is subtracted from ``now``. Other text is an ISO 8601
-    time. ``name`` is the name of the argument in the error message.
+    A ``timedelta``, or a duration such as ``"30d"``, is subtracted from ``now``. Other text must be an ISO
+    8601 time. ``name`` is the name of the argument in the error message.
 
     >>> moment_of("1970-01-02", "since", now=EPOCH), moment_of("1s", "since", now=EPOCH)
     (86400000000, -1000000)
@@ -100,7 +109,7 @@ def moment_of(moment: datetime | timedelta | str, name: str, now: datetime) -> i
     Raises
     ------
     InputError
-        If the text is neither an ISO 8601 time nor a duration above 0.
+        If the value is neither a datetime, an ISO 8601 time, nor a duration above 0 and below 1e12 seconds.
     """
     time: object = moment
     if isinstance(moment, str):

@@ -41,7 +41,7 @@ class Engine:
     remains in use.
 
     The catalogue (active flags and attributes of the items) is cached in memory. A change made through
-    ``store`` takes effect immediately, and a change by another process after at most ``reload_every``
+    ``store`` takes effect at the next request, and a change by another process after at most ``reload_every``
     seconds. The first request after a change reads the changed rows. Instances may be shared between threads,
     and used in forked processes.
 
@@ -52,8 +52,8 @@ class Engine:
     store
         URL of the SQL store. ``None``: there are no users, and all items of the model are active.
     reload_every
-        Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, they
-        are checked only by ``refresh``.
+        Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, only
+        ``refresh`` checks for new versions and for changes by other processes.
     wait_for_new_items
         Whether the first request after new items appear in the store waits for their vectors, which can take
         seconds. If false, the vectors are computed in a thread, and answers do not contain the new items
@@ -65,8 +65,12 @@ class Engine:
         If no model is published in the folder.
     CorruptBundleError
         If the served version is damaged.
+    ConfigError
+        If ``reload_every`` is not a positive number, or ``store`` is not a valid URL.
     SchemaError
         If the schema revision of the store is not the one that this version of item2vec requires.
+    StoreError
+        If the store cannot be read.
 
     Examples
     --------
@@ -107,7 +111,11 @@ class Engine:
 
     @property
     def model(self) -> Recommender:
-        """The model in use. To make several calls on the same model, read this property once."""
+        """The model in use, without the catalogue of the store.
+
+        Calls on this model ignore the active flags and the new items of the store; ``view().model`` applies
+        them. To make several calls on the same model, read this property once.
+        """
         return self._live.model
 
     @property
@@ -118,7 +126,7 @@ class Engine:
 
     @property
     def store(self) -> Store:
-        """The store. If the engine has no store, ``InputError`` is raised."""
+        """The store; ``InputError`` is raised if the engine has no store."""
         if self._store is None:
             raise InputError("the engine has no store; pass store= to Engine")
         return self._store
@@ -129,10 +137,11 @@ class Engine:
         return self.view().catalogue
 
     def status(self) -> dict[str, Any]:
-        """Return the version in use and the error of the last failed reload, as JSON values.
+        """Return the version in use, and the error if a newer version could not be loaded, as JSON values.
 
-        The keys are ``version`` and ``generation``, which are ``None`` for a single bundle; ``loaded_at``;
-        and ``failure``, which is ``None``, or a dict with the keys ``text`` and ``since``.
+        The keys are ``version``, ``generation``, ``loaded_at`` and ``failure``. ``version`` and
+        ``generation`` are ``None`` for a single bundle. ``failure`` is ``None`` if the last load succeeded;
+        otherwise, it is a dict with the keys ``text`` and ``since``.
         """
         served, failure = self._live.served, self._live.failure
         return {
@@ -157,9 +166,9 @@ class Engine:
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a user, best first.
 
-        The result has fewer items only if fewer are eligible, or ``at_most`` admits fewer. If no item of the
-        history is in the model, the most popular items are returned, with ``source="popular"``. Inactive
-        items are never returned.
+        The result has fewer items only if fewer are eligible, or ``at_most`` admits fewer. If the history has
+        no user vector, for example because the model contains none of its items, the most popular eligible
+        items are returned, with ``source="popular"``. Inactive items are never returned.
 
         Parameters
         ----------
@@ -171,18 +180,19 @@ class Engine:
         weights, timestamps
             Weight and timestamp of each item of ``history``, as in ``Recommender.recommend``.
         k
-            The largest number of items to return.
+            The maximum number of items to return.
         filter_seen
-            Whether to exclude seen items. A user has seen the items of the events that ``seen_events`` of the
-            model lists, by default of all events. A visitor has seen the items of ``history``.
+            Whether to exclude seen items. A user has seen the items of all events, or of the events that
+            ``seen_events`` in the adapter settings of the model lists. A visitor has seen the items of
+            ``history``.
         log
             Whether to record the items of the answer in the store, as impressions of the user. One
             transaction records the items after the answer is computed. If the store cannot be written, a
-            warning is logged.
+            warning is logged, and the answer is returned all the same.
         exclude_shown
-            Exclude the items that were shown to the user in the last ``exclude_shown``: a duration such as
-            ``"7d"``, a number of seconds, or a ``timedelta``. The items of answers with ``log=True`` count as
-            shown.
+            A duration such as ``"7d"``, a number of seconds, or a ``timedelta``: items that were shown to the
+            user within this time before now are excluded. The items of answers with ``log=True`` count as
+            shown. ``None``: shown items are not excluded.
         rules
             As in ``Recommender.recommend``, such as ``where={"genre": ["jazz", "soul"]}``. Attributes are
             read from the store, or from the model if the store has none.
@@ -190,11 +200,16 @@ class Engine:
         Raises
         ------
         InputError
-            If no item has an attribute named in ``where``.
+            If no item has an attribute that a rule names, a number is out of range, or ``user`` is passed to
+            an engine without a store.
         InputTypeError
             If both or neither of ``user`` and ``history`` are passed, ``log`` or ``exclude_shown`` is passed
-            with ``history``, ``weights`` or ``timestamps`` with ``user``, an argument is unknown, or a value
-            in ``where`` cannot be compared with the values of its attribute.
+            with ``history``, ``weights`` or ``timestamps`` is passed with ``user``, an argument is unknown or
+            has the wrong type, or a value in ``where`` cannot be compared with the values of its attribute.
+        ConfigError
+            If ``exclude_shown`` is not a duration above 0.
+        StoreError
+            If the store cannot be read.
         """
         own: dict[str, Any] = {"history": history, "weights": weights, "timestamps": timestamps}
         own |= {"log": log, "exclude_shown": exclude_shown}
@@ -229,9 +244,10 @@ class Engine:
     ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations for each user, as in ``recommend``, computed in one batch.
 
-        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user.
-        ``disliked`` holds items for all users, or a list of items per user. The other rules apply to all
-        users. With ``as_arrays``, the result is an ``Answers``, with the user ids.
+        All users are served by the same model and catalogue. ``exclude`` holds a list of item ids per user.
+        ``disliked`` holds item ids for all users, or a list of item ids per user. The other rules apply to
+        all users. The result is a list of recommendations per user or, with ``as_arrays``, an ``Answers``
+        with the user ids.
         """
         shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown, "as_arrays": as_arrays}
         answers: list[list[Recommendation]] | Answers
@@ -253,7 +269,7 @@ class Engine:
         k: int = 10,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
+        """Return the ``k`` active items that best complete an analogy; see ``Recommender.analogy``."""
         return self.view().analogy(positive=positive, negative=negative, method=method, k=k, **rules)
 
     def nearest(
@@ -263,7 +279,7 @@ class Engine:
         return self.view().model.nearest(vector, k=k, **rules)
 
     def direction(self, where_a: Where, where_b: Where) -> Direction:
-        """Return the direction from one group of active items to another; see ``Recommender.direction``."""
+        """Return the direction between two groups of active items; see ``Recommender.direction``."""
         return self.view().model.direction(where_a, where_b)
 
     def radio(
@@ -275,7 +291,7 @@ class Engine:
     def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
 
-        The user's history includes inactive items. See ``Recommender.explain``.
+        Inactive items of the user's history are included. See ``Recommender.explain``.
         """
         return self.view().explain(user, item, **rules)
 
@@ -290,13 +306,15 @@ class Engine:
         user
             The id of a user.
         since, until
-            A datetime or ISO text, in UTC if it has no time zone; or a duration before now, such as "30d".
+            A datetime or ISO 8601 text, in UTC if it has no time zone; or a duration before now, such as
+            "30d". ``None`` for no bound.
 
         Raises
         ------
         InputError
             If no item that the user liked in the period is in the model; if ``since`` is not before
-            ``until``; or if the events in the store have no timestamps.
+            ``until``; if a bound is passed, and the events in the store have no timestamps; or if the engine
+            has no store.
         """
         return self.view().taste(user, since=since, until=until)
 
@@ -306,8 +324,8 @@ class Engine:
         """Return the ``k`` other users whose tastes in a period have the highest cosines, best first.
 
         The histories of all users are read, in blocks of 1,000 users. Users without a taste in the period are
-        left out, so the result may be shorter. Equal cosines are in the order in which users were ingested.
-        Arguments and errors are those of ``taste``.
+        left out, so the result may be shorter. Users with equal cosines are in the order in which they were
+        ingested. Arguments and errors are those of ``taste``.
         """
         return self.view().similar_users(user, since=since, until=until, k=k)
 
@@ -324,7 +342,10 @@ class Engine:
         return self.view_of(served.model, version, created_at=served.created_at)
 
     def view_of(self, model: Recommender, version: str | None, *, created_at: datetime | None = None) -> View:
-        """Return a view of a model, such as an earlier version, with the current catalogue."""
+        """Return a view of a model, such as an earlier version, with the current catalogue.
+
+        ``version`` is the id of the version, and ``created_at`` its time of creation, if they are known.
+        """
         cache = self._catalogue_cache
         if cache is None:
             items = Items.of({}) if model.items is None else model.items
@@ -337,8 +358,9 @@ class Engine:
 
         An item that the model does not know gets vectors from its attributes, as in
         ``Recommender.with_items``, and ``source="attributes"``. With ``wait_for_new_items``, the next answer
-        may already contain it. Items that another process adds to the store have the same effect when the
-        catalogue is next read.
+        may already contain the item; otherwise, answers may contain it as soon as a thread has computed its
+        vectors. Items that another process adds to the store have the same effect when the catalogue is next
+        read. An engine without a store raises ``InputError``.
         """
         return self.store.ingest_items(items)
 

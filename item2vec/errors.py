@@ -1,4 +1,4 @@
-"""All exceptions and warnings that this package raises deliberately.
+"""The exceptions and warnings that this package defines.
 
 ::
 
@@ -7,27 +7,27 @@
     ├── InputError           (ValueError)         data or an argument is invalid
     │   ├── InvalidIdError                        an id is empty, too long or not valid text
     │   └── InputTypeError   (TypeError)          a value has the wrong Python type
-    ├── UnknownItemError     (KeyError)           an item is not in the model's vocabulary
+    ├── UnknownItemError     (KeyError)           an id, such as an item id, is not in a vocabulary
     ├── NothingToTrainError  (ValueError)         fewer than two items, or no interaction, are left
-    ├── TrainingError        (RuntimeError)       training failed or diverged; the vectors are unusable
-    ├── BundleNotFoundError  (FileNotFoundError)  there is no bundle or corpus at a path
-    ├── BundleExistsError    (FileExistsError)    a file or folder would be overwritten
+    ├── TrainingError        (RuntimeError)       training failed; there are no usable vectors
+    ├── BundleNotFoundError  (FileNotFoundError)  a path has no bundle, corpus or published version
+    ├── BundleExistsError    (FileExistsError)    the path of a new bundle or corpus already exists
     ├── CorruptBundleError   (ValueError)         a bundle or data file fails validation
     ├── WriteError           (OSError)            a file or folder could not be written or removed
-    ├── DurabilityError      (OSError)            a version was published, but may not be on disk
+    ├── DurabilityError      (OSError)            a version is served, but may be lost in a power failure
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
     │   └── SchemaError                           the schema of the store is missing, older or newer
     ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or a hold forbids promotions
-    ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
-    ├── LockHeldError        (BlockingIOError)    another process is writing to the folder
+    ├── RunFailedError       (RuntimeError)       a retraining run crashed or exceeded its limits
+    ├── LockHeldError        (BlockingIOError)    another process writes, or has written, to a folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
     └── PlatformError        (NotImplementedError)  the operating system lacks a required feature
 
 An exception with a builtin exception in parentheses also derives from that exception. Messages state the
 value found, the values expected, and the next step, where they are known. If the next step is to pass an
-argument, the exception has a ``Remedy``. ``str`` renders it in Python (``pass encoding='latin-1'``), the
-command line as a flag (``pass --encoding latin-1``). ``exit_code`` is the exit code of a command that fails
-with the exception.
+argument, the exception has a ``Remedy``. ``str`` renders the remedy in Python (``pass encoding='latin-1'``),
+and the command line renders it as a flag (``pass --encoding latin-1``). ``exit_code`` is the exit code of a
+command that fails with the exception.
 
 Two warnings derive from ``UserWarning``. ``LeakWarning``: training and test data overlap, so that an
 evaluation overestimates the model. ``TuningWarning``: a tuning budget is too small.
@@ -71,14 +71,14 @@ __all__ = [
 
 LONGEST_VALUE = 80
 LONGEST_MESSAGE = 4_000
-# The value of a secret, in quotes (also in a repr that is cut) or up to the next white space.
+# The value of a secret: in quotes (a truncated repr has no closing quote), or up to the next white space.
 _VALUE = r"""(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)|\S+)"""
 _NAME = r"(?:pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|signature|[-_]key|apikey|\bauth)"
 _NOT_A_PORT = r"""(?!\*\*\*|\d{1,5}(?:[/?,;:\s'")\]]|$))"""
 _SECRETS = (
     # scheme://user:secret@host: up to the last @ of the line, because passwords may contain any character
     re.compile(rf"""(:/+[^\s/:'"]*(?::|%3A)){_NOT_A_PORT}.*(?=@)""", re.IGNORECASE),
-    # the same without a host
+    # scheme://user:secret, without @host
     re.compile(rf"""(:/+[^\s/:@'"]*:){_NOT_A_PORT}[^\s/?@'")\]]+"""),
     # password=secret, 'sslpassword': 'secret'
     re.compile(rf"""({_NAME}(?:['"]\s*:|['"]?\s*(?:=|%3D))\s*)(?!\*\*\*){_VALUE}""", re.IGNORECASE),
@@ -93,7 +93,7 @@ _BOUNDED.maxstring = _BOUNDED.maxother = _BOUNDED.maxlong = LONGEST_MESSAGE
 
 
 def masked(text: str) -> str:
-    """Return a text with the secrets of URLs and of ``name=value`` pairs replaced by ``***``.
+    """Return a text with the secrets in URLs and in ``name=value`` pairs replaced by ``***``.
 
     The messages of ``Item2VecError``, and the log lines of the command line, pass through this function. It
     recognises passwords in URLs, and values with names such as password, token and api_key.
@@ -135,7 +135,7 @@ class Remedy:
     argument
         Name of the parameter of the function.
     value
-        Value to pass. Ellipsis: the value depends on the data.
+        Value to pass; Ellipsis (``...``) if the value depends on the data.
     text
         Advice, in which ``{}`` stands for the argument.
     otherwise
@@ -160,7 +160,7 @@ class Remedy:
 
 
 class Item2VecError(Exception):
-    """The base class of all exceptions that this package raises deliberately.
+    """The base class of the public exceptions of this package.
 
     ``remedies`` are arguments that avoid the error. The text of the exception is the message, followed by
     the remedies. Secrets in the message are masked, and a message of more than 4,000 characters is shortened
@@ -214,7 +214,10 @@ class InputTypeError(InputError, TypeError):
 
 
 class UnknownItemError(Item2VecError, KeyError):
-    """An item is not in the model's vocabulary. The message suggests the closest known ids."""
+    """An id is not in a vocabulary, such as the id of an item that the model does not know.
+
+    The message suggests known ids with a similar spelling, if there are any.
+    """
 
     exit_code = 2
 
@@ -226,7 +229,11 @@ class NothingToTrainError(Item2VecError, ValueError):
 
 
 class TrainingError(Item2VecError, RuntimeError):
-    """Training skipped tokens or diverged. The vectors are unusable."""
+    """Training failed, and there are no usable vectors.
+
+    A vector is not finite, no vector changed, the trainer skipped tokens, a training process ended, or the
+    matrix of LSA or the table of neighbours is empty.
+    """
 
 
 class BundleNotFoundError(Item2VecError, FileNotFoundError):
@@ -236,7 +243,7 @@ class BundleNotFoundError(Item2VecError, FileNotFoundError):
 
 
 class BundleExistsError(Item2VecError, FileExistsError):
-    """A bundle, corpus or other folder exists at this path. It is not overwritten."""
+    """The path of a new bundle, corpus or other folder already exists. Nothing is overwritten."""
 
     exit_code = 2
 
@@ -252,7 +259,7 @@ class WriteError(Item2VecError, OSError):
 
 
 class DurabilityError(Item2VecError, OSError):
-    """A version was published, but the disk did not confirm that it was stored durably."""
+    """The served version changed, but the disk did not confirm the write: a power failure may undo it."""
 
     exit_code = 6
 
@@ -271,9 +278,11 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or a hold forbids its promotion. The served version is unchanged.
+    """A new model failed a gate or its training, or a hold forbids its promotion.
 
-    ``report`` is the report of the run; ``None`` if no run raised the exception.
+    The served version is unchanged.
+
+    ``report`` is the report of the run; ``None`` if the exception was not raised by a run.
     """
 
     exit_code = 3
@@ -285,7 +294,7 @@ class RunFailedError(Item2VecError, RuntimeError):
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
-    """Another process holds the lock of a folder, or a process without the lock changed ``CURRENT``."""
+    """Another process holds the lock of a folder, or changed ``CURRENT`` without holding the lock."""
 
     exit_code = 75
 
@@ -297,7 +306,7 @@ class MissingExtraError(Item2VecError, ImportError):
 
 
 class PlatformError(Item2VecError, NotImplementedError):
-    """The operating system lacks a required feature, such as POSIX file locks on Windows."""
+    """The operating system lacks a required feature, such as POSIX file locks (missing on Windows)."""
 
     exit_code = 2
 
@@ -313,7 +322,9 @@ class LeakWarning(UserWarning):
 
 
 class TuningWarning(UserWarning):
-    """A tuning budget is too small for a reliable result. The message contains a sufficient budget.
+    """A tuning budget was too small to try each objective, or to compare a configuration with the default.
+
+    The message contains an estimate of a sufficient budget.
 
     Examples
     --------

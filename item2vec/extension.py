@@ -26,10 +26,10 @@ NOTHING: Mapping[str, Iterable[str]] = MappingProxyType({})
 class Extension:
     """Add new items to a model.
 
-    A ridge regression predicts the vectors of new items from their attributes. It is fitted on first use, and
-    then reused. It is fitted to the attributes of the model's items; if these have none, to the attributes of
-    the items in the call. An item without a known attribute value gets the mean of the vectors of the items
-    that occurred together with it.
+    A ridge regression predicts the vectors of new items from their attributes. The regression is fitted on
+    first use, and then reused. It is fitted to the attributes of the model's items or, if the model has no
+    attributes, to the attributes of the items that are passed to ``applied``. An item without a known
+    attribute value gets the mean of the vectors of the items that occurred together with it.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ class Extension:
     def applied(self, parts: Parts, items: Items, *, together: Mapping[str, Iterable[str]]) -> Parts:
         """Return ``parts`` with a row for each new item of ``items``.
 
-        ``parts`` are the parts of the model of this object, or of an extension of the model. ``together``
-        maps an item to the items that occurred together with it. An item that gets no vector is left out. A
-        row that is predicted from attributes has count 0; any other new row has count 1.
+        ``parts`` are ``self.parts``, or the result of an earlier call. ``together`` maps the id of an item to
+        the ids of the items that occurred together with it. An item that gets no vector is left out. A row
+        that is predicted from attributes has count 0; any other new row has count 1.
         """
         new = _unknown(items, parts)
         if len(new) and (regression := self._regression(items)) is not None:

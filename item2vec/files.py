@@ -1,4 +1,4 @@
-"""Atomic, durable writes, checked reads, modes and locks of files.
+"""Files: atomic and durable writes, validated reads, permissions, and the check for file locks.
 
 Arrays are stored as ``.npy`` without pickle, text as UTF-8, and JSON must be strict. A folder is written
 under a temporary name, flushed to the disk and renamed, so that readers never see a partially written folder.
@@ -85,9 +85,9 @@ def check_locks() -> None:
     """Raise ``PlatformError`` if the system has no POSIX file locks."""
     if not HAS_LOCKS:
         raise PlatformError(
-            f"{sys.platform} has no POSIX file locks, which models folders and study files require: publish, "
-            "retrain and tune on Linux, macOS or WSL; fit, evaluate, recommend, and tune without study, "
-            "work here from Python"
+            f"{sys.platform} has no POSIX file locks, which models folders and study files require: to "
+            "publish, to retrain, or to tune with study, use Linux, macOS or WSL; fit, evaluate, recommend, "
+            "and tune without study work here, from Python"
         )
 
 
@@ -99,7 +99,7 @@ def flush(descriptor: int) -> None:
             fcntl.fcntl(descriptor, command)
             return
         except OSError as error:
-            if error.errno in {errno.EIO, errno.ENOSPC}:  # other errors: a file system without the command
+            if error.errno in {errno.EIO, errno.ENOSPC}:  # otherwise, the file system lacks the command
                 raise
     os.fsync(descriptor)
 
@@ -174,7 +174,7 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
 def unreadable(path: Path, error: OSError) -> CorruptBundleError:
     """Return the error for a file or folder that cannot be read.
 
-    If permissions are the reason, the message names the path that lacks them, its mode and its owner.
+    If a permission is missing, the message names the path without the permission, its mode and its owner.
     """
     message = f"{path} cannot be read: {error.strerror}"
     if not isinstance(error, PermissionError):
@@ -200,7 +200,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
 @contextlib.contextmanager
 def refusing_unreadable() -> Iterator[None]:
-    """Convert a ``PermissionError`` of the block, if it names a file, to the error of ``unreadable``."""
+    """Convert a ``PermissionError`` in the block that names a file to the error of ``unreadable``."""
     try:
         yield
     except PermissionError as error:
@@ -254,7 +254,7 @@ def parse_json(text: str, where: str | Path) -> Any:
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """Read a file of ids that was written by ``write_ids``."""
+    """Read a file of ids that ``write_ids`` wrote; raise ``CorruptBundleError`` if it is damaged."""
     text = read_text(path)
     if text and not text.endswith("\n"):
         raise CorruptBundleError(f"{path} was truncated: it does not end with a line break; use another copy")
@@ -333,7 +333,7 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder. Rename it to ``path`` if the block succeeds, else remove it.
+    """Yield an empty temporary folder. Rename it to ``path`` if the block succeeds; otherwise, remove it.
 
     Raises
     ------
@@ -354,7 +354,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def rename_into_place(staging: Path, path: Path) -> None:
-    """Rename a folder to a path that does not exist, and flush it; if the flush fails, undo the rename."""
+    """Rename a folder to a new path, and flush the parent folder; if the flush fails, undo the rename."""
     try:
         staging.rename(path)
     except OSError as error:
@@ -369,7 +369,7 @@ def rename_into_place(staging: Path, path: Path) -> None:
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a data folder of the package, in an installed wheel or at the root of a checkout."""
+    """Return the path of a data folder that belongs to the package, in an installed wheel or a checkout."""
     package = Path(__file__).parent
     installed = package / "_shipped" / name
     return installed if installed.is_dir() else package.parent / name
@@ -394,7 +394,7 @@ def _finite_float(text: str) -> float:
     return value
 
 
-# One decoder for all calls: json.loads would create a decoder for each row of a file.
+# One decoder for all calls: json.loads with these options would create a decoder for each call.
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_distinct_keys, parse_constant=_no_constant, parse_float=_finite_float
 )

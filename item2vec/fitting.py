@@ -43,6 +43,8 @@ def fit(
     or the sentences have timestamps, the popularity prior is computed from the sentences
     (``prior.prior_of``).
 
+    The errors are those of ``train`` and of ``Recommender``.
+
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
     >>> fit(playlists, objective="skipgram", vector_size=32, decay=0.5)

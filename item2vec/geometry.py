@@ -43,8 +43,8 @@ class Geometry:
 
         If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
         of sentences has no input vector. After a single epoch of skip-gram or CBOW, this also holds for an
-        item that occurs only in the first windows, because output vectors start at zero. Such an item can be
-        recommended by its output vector, and is ignored in histories.
+        item that occurs only in the first windows of the epoch, because output vectors start at zero. An item
+        without an input vector can be recommended by its output vector, and is ignored in histories.
         """
         return read_only(self.input.any(axis=1), np.bool_)
 
@@ -89,25 +89,27 @@ class Geometry:
     def similarity_matrix(self, rows: Rows) -> Floats:
         """Return the matrix of unit vectors in which the items of ``rows`` are compared with all items.
 
-        These are the input vectors (n items × dimensions), or the output vectors if an item of ``rows`` has
-        no input vector.
+        It holds the input vectors (n items × dimensions), or the output vectors if an item of ``rows`` has no
+        input vector.
 
         Raises
         ------
         InputError
-            If an item of ``rows`` has no vector.
+            If ``rows`` is not a list of row indices, or an item of ``rows`` has no vector.
         """
         check_rows(rows, len(self.input))
         if not self.has_vector[rows].all():
             item = self.vocabulary.ids[rows[int(np.argmin(self.has_vector[rows]))]]
             raise InputError(
-                f"item {item!r} has no vector: its row is zero; expected an item with a vector, which can be "
-                "compared"
+                f"item {item!r} has no vector: its row is zero in each matrix; expected an item with a vector"
             )
         return self.unit_input if self.has_input[rows].all() else self.unit_output
 
     def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors; of output vectors if one has no input vector."""
+        """Return the cosine of the input vectors of two items.
+
+        If one of the items has no input vector, the cosine of the output vectors is returned.
+        """
         rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
         unit, other_unit = self.similarity_matrix(rows)[rows]
         return float(unit @ other_unit)
@@ -116,9 +118,10 @@ class Geometry:
     def distances(self, item: str, others: Iterable[str] | None = None) -> Doubles:
         """Return the cosine distances (1 - cosine, from 0 to 2) of an item to others (float64).
 
-        Without ``others``, the result has one distance per item, in row order, and the distance to an item
-        without a vector is NaN. If ``item``, or an item of ``others``, has no vector, ``InputError`` is
-        raised.
+        Input vectors are compared or, if ``item`` or an item of ``others`` has no input vector, output
+        vectors. Without ``others``, the result has one distance per item, in row order. The distance to an
+        item that has no vector in the compared matrix is NaN. If ``item``, or an item of ``others``, has no
+        vector at all, ``InputError`` is raised.
         """
         row = self.vocabulary.code(item)
         if others is None:
@@ -133,7 +136,7 @@ class Geometry:
 
     @checked
     def closer_than(self, item: str, other: str) -> list[str]:
-        """Return the items that are nearer to ``item`` than ``other`` is, in row order."""
+        """Return the items that are nearer to ``item`` than ``other`` is, without ``item``, in row order."""
         row, other_row = self.vocabulary.code(item), self.vocabulary.code(other)
         self.similarity_matrix(np.array([row, other_row], dtype=np.intp))  # both must have a vector
         distances = self.distances(item)
@@ -151,7 +154,7 @@ class Geometry:
         Raises
         ------
         InputError
-            If there are fewer than three items.
+            If there are fewer than three items, or an item has no vector.
         """
         rows = self._rows(items, "items")
         if len(rows) < 3:
@@ -163,7 +166,7 @@ class Geometry:
     def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
         """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
-        The item itself is left out. If it has no input vector, output vectors are compared.
+        The item itself is left out. If the item has no input vector, output vectors are compared.
         """
         return self.analogy(positive=[item], k=k)
 
@@ -190,34 +193,35 @@ class Geometry:
         direction: Direction | None = None,
         k: int = 10,
     ) -> list[Recommendation]:
-        """Return the ``k`` items nearest to the positive items and far from the negative ones, best first.
+        """Return the ``k`` items that are near to the positive items and far from the negative items.
 
-        With several positive and no negative items, the vectors are added, and the result is near all
-        positive items. The result excludes the positive and the negative items.
+        The best item comes first. The result excludes the positive and the negative items. Without negative
+        items, the result consists of the items that are near to all positive items.
+
+        Sources: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
+        section 4 (3CosAdd); Levy & Goldberg, Linguistic Regularities in Sparse and Explicit Word
+        Representations, CoNLL 2014, equation 4 and footnote 7 (3CosMul).
 
         Parameters
         ----------
         positive, negative
             Ids of items; at least one positive item.
         method
-            ``"3cosadd"``: the score is the cosine to the sum of the positive minus the negative items' unit
-            vectors. ``"3cosmul"``: with p and n the cosines to a positive and a negative item, the score is
-            ``Π((1 + p) / 2) / (Π((1 + n) / 2) + 1e-6)``, so that no single large cosine dominates.
+            ``"3cosadd"``: the score is the cosine to the sum of the unit vectors of the positive items minus
+            the unit vectors of the negative items. ``"3cosmul"``: the score is
+            ``Π((1 + p) / 2) / (Π((1 + n) / 2) + 1e-6)``, where p runs over the cosines to the positive items,
+            and n over the cosines to the negative items. No single large cosine dominates this score.
         direction
             A direction that is added to the sum of unit vectors after the sum is scaled to length 1; for
-            3CosAdd only.
+            3CosAdd only. ``None`` for no direction.
 
         Raises
         ------
         InputError
             If there is no positive item, the sum of the vectors is zero, an item has no vector, ``method`` is
-            unknown, or ``direction`` is combined with 3CosMul.
+            unknown, or ``direction`` is of another model or combined with 3CosMul.
         UnknownItemError
             If an item is unknown.
-
-        Sources: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
-        section 4 (3CosAdd); Levy & Goldberg, Linguistic Regularities in Sparse and Explicit Word
-        Representations, CoNLL 2014, equation 4 and footnote 7 (3CosMul).
         """
         check_k(k)
         check_method(method, with_direction=direction is not None)
@@ -249,7 +253,7 @@ class Geometry:
         return target / norm, rows
 
     def analogy_products(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Doubles, Rows]:
-        """Return the scores of all items by 3CosMul (float64, n items), and the rows of the query's items."""
+        """Return the 3CosMul scores of all items (float64, n items), and the rows of the query's items."""
         rows, n_positive = self._analogy_rows(positive, negative)
         units = self.similarity_matrix(rows)
         products: Doubles = np.ones((2, len(units)), np.float64)
@@ -267,12 +271,14 @@ class Geometry:
         ------
         InputError
             If a group has no item with an input vector.
+        UnknownItemError
+            If an item is unknown.
         """
         return self.direction_between(self._rows(items_a, "items_a"), self._rows(items_b, "items_b"))
 
     @checked
     def direction_between(self, rows_a: npt.NDArray[Any], rows_b: npt.NDArray[Any]) -> Direction:
-        """Return the direction between two groups of rows; see ``direction``."""
+        """Return the direction from the rows ``rows_a`` to the rows ``rows_b``; see ``direction``."""
         means = []
         for rows in (rows_a, rows_b):
             check_rows(rows, len(self.input))
@@ -312,19 +318,22 @@ def check_method(method: str, *, with_direction: bool) -> None:
 
 
 def finite_vector(vector: npt.ArrayLike, size: int) -> Floats:
-    """Return a vector as an array (float32, dimensions).
+    """Return a vector as an array (float32, dimensions); raise ``InputError`` for an invalid vector.
 
     >>> finite_vector([3, 4], 2)
     array([3., 4.], dtype=float32)
     """
     array = as_array(vector, np.float32)
     if array.shape != (size,) or not bool(np.isfinite(array).all()):
-        raise InputError(f"vector is {short_repr(vector)}; expected {size} finite numbers, one per dimension")
+        raise InputError(
+            f"vector is {short_repr(vector)}, of shape {array.shape}; expected {size} finite numbers, one "
+            "per dimension"
+        )
     return array
 
 
 def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
-    """Return a vector scaled to length 1 (float32, dimensions).
+    """Return a vector scaled to length 1 (float32, dimensions); raise ``InputError`` for a zero vector.
 
     >>> unit_query([3, 4], 2)
     array([0.6, 0.8], dtype=float32)
@@ -332,16 +341,16 @@ def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
     query = finite_vector(vector, size)
     norm = row_norms(query[None])[0]
     if norm == 0:
-        raise InputError("vector is zero; expected a vector other than zero, whose direction is compared")
+        raise InputError("vector is zero; expected at least one number other than 0")
     unit: Floats = (query / norm).astype(np.float32)
     return unit
 
 
 def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floats:
-    """Return the unit vector of a query plus a direction, for input vectors or for output vectors."""
+    """Return the unit vector of a query plus a direction, for a search by input or by output vectors."""
     step = direction.input if by_input else direction.output
     if step is None or step.shape != target.shape:
-        found = "no output vectors" if step is None else f"{len(step)} dimensions"
+        found = "no output vector" if step is None else f"{len(step)} dimensions"
         raise InputError(
             f"the direction has {found}; expected a direction of the same model, of {len(target)} dimensions"
         )

@@ -1,4 +1,4 @@
-"""Graph in compressed sparse row (CSR) format: the neighbours of a node are a slice of an array."""
+"""``Graph``: a graph in compressed sparse row (CSR) format, the input of random walks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from item2vec.arguments import as_array, check_fields, checked
 from item2vec.arrays import Codes, Floats, Offsets
-from item2vec.errors import InputError
+from item2vec.errors import InputError, short_repr
 from item2vec.interactions import read_only
 from item2vec.types import Vocabulary, as_history
 
@@ -19,12 +19,12 @@ __all__ = ["Graph"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
-    """Graph in CSR format: ``neighbours[offsets[v]:offsets[v + 1]]`` are the neighbours of node ``v``.
+    """A graph in CSR format: ``neighbours[offsets[v]:offsets[v + 1]]`` are the neighbours of node ``v``.
 
     ``offsets`` (int64) has length n nodes + 1. ``neighbours`` (int32) holds node codes. The neighbours of a
     node are distinct and ascending. ``weights`` (float32) holds one positive edge weight per neighbour, or is
-    ``None`` for an unweighted graph. An undirected graph stores each edge in both directions, and a
-    self-loop once.
+    ``None`` for an unweighted graph. An undirected graph stores each edge in both directions, but a self-loop
+    only once.
 
     Examples
     --------
@@ -62,8 +62,8 @@ class Graph:
     ) -> Graph:
         """Create a graph from edges of node ids: ``(source, target)`` or ``(source, target, weight)``."""
         rows: list[tuple[Any, ...]] = [tuple(as_history(edge, "an edge")) for edge in edges]
-        if not all(len(row) in (2, 3) for row in rows):
-            raise InputError("found an edge without 2 or 3 elements; expected (source, target[, weight])")
+        if wrong := [row for row in rows if len(row) not in (2, 3)]:
+            raise InputError(f"found the edge {short_repr(wrong[0])}; expected (source, target[, weight])")
         nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
         weights = as_array([edge[2] for edge in rows if len(edge) > 2], np.float32)
         if len(weights) not in (0, len(rows)):
@@ -102,7 +102,8 @@ class Graph:
         for end in (source, target):
             if len(end) and (end.min() < 0 or end.max() >= len(nodes)):
                 raise InputError(
-                    f"found an edge with a node code outside 0 … {len(nodes) - 1}; expected codes of nodes"
+                    f"the node codes of edges range from {end.min()} to {end.max()}, outside "
+                    f"0 … {len(nodes) - 1}; expected codes of nodes"
                 )
         if not directed:
             is_no_loop = source != target
@@ -139,12 +140,12 @@ class Graph:
 
     @property
     def degrees(self) -> Offsets:
-        """Number of neighbours of each node."""
+        """The number of neighbours of each node."""
         return np.diff(self.offsets)
 
     @property
     def n_edges(self) -> int:
-        """Number of edges. An undirected edge counts once."""
+        """The number of edges. An undirected edge counts once."""
         if self.directed:
             return len(self.neighbours)
         source = np.repeat(np.arange(len(self)), self.degrees)
@@ -152,7 +153,7 @@ class Graph:
         return (len(self.neighbours) - loops) // 2 + loops
 
     def neighbours_of(self, node: str) -> list[str]:
-        """Return the ids of the neighbours of a node, in ascending order of code."""
+        """Return the ids of the neighbours of a node, in the order of their codes."""
         row = self.nodes.code(node)
         return self.nodes.decode(self.neighbours[self.offsets[row] : self.offsets[row + 1]])
 
@@ -160,22 +161,24 @@ class Graph:
 def _fault(graph: Graph) -> str | None:
     n_nodes, offsets, neighbours = len(graph.nodes), graph.offsets, graph.neighbours
     if len(offsets) != n_nodes + 1 or offsets[0] != 0 or offsets[-1] != len(neighbours):
-        return f"offsets are not {n_nodes + 1} numbers from 0 to {len(neighbours)}, the number of neighbours"
+        expected = f"{n_nodes + 1} numbers, from 0 to {len(neighbours)}, the number of neighbours"
+        return f"offsets are {short_repr(offsets)}, of length {len(offsets)}; expected {expected}"
     if n_nodes and int(graph.degrees.min()) < 0:
         return "offsets decrease; expected non-decreasing offsets"
     if len(neighbours) and (neighbours.min() < 0 or neighbours.max() >= n_nodes):
-        return f"a neighbour is outside 0 … {n_nodes - 1}; expected codes of nodes"
+        found = f"neighbours range from {neighbours.min()} to {neighbours.max()}"
+        return f"{found}, outside 0 … {n_nodes - 1}; expected codes of nodes"
     starts = np.zeros(len(neighbours) + 1, dtype=bool)
     starts[offsets] = True
     if not bool(np.all((np.diff(neighbours) > 0) | starts[1:-1])):
         return "the neighbours of a node are not strictly ascending; expected distinct, ascending codes"
     if graph.weights is not None and graph.weights.shape != neighbours.shape:
-        return f"{len(graph.weights)} weights for {len(neighbours)} neighbours; expected equal numbers"
+        return f"{len(graph.weights)} weights for {len(neighbours)} neighbours; expected one per neighbour"
     return None
 
 
 def check_edge_weights(weights: Floats) -> None:
-    """Raise ``InputError`` unless all edge weights are finite and positive."""
+    """Raise ``InputError`` unless all edge weights are finite and above 0."""
     weights = weights.ravel()
     good = np.isfinite(weights) & (weights > 0)
     if not bool(good.all()):

@@ -1,4 +1,4 @@
-"""``Histories``: encoded histories, as item codes in flat arrays, with weights and timestamps."""
+"""``Histories``: histories encoded as item codes in flat arrays, with weights and timestamps."""
 
 from __future__ import annotations
 
@@ -55,14 +55,16 @@ def encode_histories(
 
     If histories are lists of ids, ``weights`` and ``timestamps`` hold one list per history, with one value
     per item. If histories are ``Sentences``, their own weights and timestamps are used, and both arguments
-    must be ``None``.
-    Weights are rounded to float32, the dtype of weights in ``Sentences``.
+    must be ``None``. Weights are rounded to float32, the dtype of weights in ``Sentences``.
 
     Raises
     ------
+    InputTypeError
+        If ``histories`` is not a list of lists of ids, or a weight or a timestamp has the wrong type.
     InputError
-        If weights or timestamps differ in length from the histories or are passed with ``Sentences``, or a
-        weight is not finite.
+        If weights or timestamps differ in length from the histories or are passed with ``Sentences``, a
+        weight is not finite, or integer timestamps appear not to be microseconds (see
+        ``interactions.microseconds``).
 
     Examples
     --------
@@ -105,10 +107,13 @@ def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
 
 
 def _joined(name: str, columns: Iterable[npt.NDArray[Any]], lengths: Sequence[int]) -> npt.NDArray[Any]:
-    """Concatenate the columns of all histories; raise ``InputError`` if a length differs from ``lengths``."""
+    """Concatenate the columns of all histories; raise ``InputError`` if the lengths are not ``lengths``."""
     arrays = list(columns)
-    if [array.shape for array in arrays] != [(length,) for length in lengths]:
-        found = ", ".join(str(array.size) for array in arrays[:5])
-        expected = ", ".join(map(str, lengths[:5]))
-        raise InputError(f"{name} have lengths {found}; expected {expected}, the lengths of the histories")
-    return np.concatenate([np.empty(0, arrays[0].dtype if arrays else np.float64), *arrays])
+    if [array.shape for array in arrays] == [(length,) for length in lengths]:
+        return np.concatenate([np.empty(0, arrays[0].dtype if arrays else np.float64), *arrays])
+    for number, (array, length) in enumerate(zip(arrays, lengths, strict=False)):
+        if array.shape != (length,):
+            raise InputError(
+                f"{name} of history {number} have shape {array.shape}; expected ({length},), one per item"
+            )
+    raise InputError(f"found {name} of {len(arrays)} histories; expected {name} of {len(lengths)}")

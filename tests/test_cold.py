@@ -103,7 +103,7 @@ def test_items_without_both_vectors_are_not_learned_from():
 
 @pytest.mark.parametrize("settings_", [{"penalty": 0.0}, {"penalty": float("inf")}, {"max_values": 0}])
 def test_impossible_settings_are_refused(settings_):
-    with pytest.raises(ConfigError, match="expected positive, finite numbers"):
+    with pytest.raises(ConfigError, match="expected a finite penalty above 0"):
         AttributeRegression.fit(vectors_of(3), items_of(3), **settings_)
 
 

@@ -169,10 +169,11 @@ def test_a_zero_weight_or_an_old_timestamp_removes_an_item_from_the_taste():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"weights": [[1.0]]}, "weights have lengths 1; expected 2, 1"),
+        ({"weights": [[1.0]]}, r"weights of history 0 have shape \(1,\); expected \(2,\)"),
+        ({"weights": [[1.0, 1.0]]}, "found weights of 1 histories; expected weights of 2"),
         ({"weights": [[1.0, 1.0], [-np.inf]]}, "expected finite numbers"),
         ({"weights": [["a", 1.0], [1.0]]}, "expected finite numbers"),
-        ({"timestamps": [[1, 2], [3, 4]]}, "timestamps have lengths 2, 2; expected 2, 1"),
+        ({"timestamps": [[1, 2], [3, 4]]}, r"timestamps of history 1 have shape \(2,\); expected \(1,\)"),
     ],
 )
 def test_weights_and_timestamps_must_match_the_histories(arguments, message):
@@ -249,11 +250,15 @@ def test_a_history_whose_vectors_cancel_out_gets_the_popular_items():
         (lambda m: m.recommend_many("i01"), InputTypeError, "list of lists"),
         (lambda m: m.recommend_many(["i01"]), InputTypeError, "list of ids"),
         (lambda m: m.recommend(["i01"], weights=[float("nan")]), InputError, "finite"),
-        (lambda m: m.recommend(["i01"], weights=[1, 2]), InputError, "weights have lengths 2; expected 1"),
+        (
+            lambda m: m.recommend(["i01"], weights=[1, 2]),
+            InputError,
+            r"weights of history 0 have shape \(2,\); expected \(1,\)",
+        ),
         (
             lambda m: m.recommend(["i01"], timestamps=[1, 2]),
             InputError,
-            "timestamps have lengths 2; expected 1",
+            r"timestamps of history 0 have shape \(2,\); expected \(1,\)",
         ),
         (
             lambda m: m.similar_items("i0l"),
