@@ -41,12 +41,15 @@ class ItemQueries:
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
-        ``rules`` and ``eligible`` apply as in ``recommend``, except that ``interests`` has no effect.
+        If the item has no input vector, output vectors are compared. ``rules`` and ``eligible`` apply as in
+        ``recommend``, except that ``interests`` has no effect.
 
         Raises
         ------
         UnknownItemError
             If the item is unknown. The message suggests the closest known ids.
+        InputError
+            If the item has no vector, or a rule is invalid.
         """
         return self.analogy(positive=[item], k=k, eligible=eligible, **rules)
 
@@ -60,9 +63,10 @@ class ItemQueries:
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the result of ``ItemVectors.analogy``. ``rules`` and ``eligible``: as in ``similar_items``.
+        """Return the items that best complete an analogy; see ``ItemVectors.analogy``.
 
-        ``method="3cosmul"`` computes a score of every item, without the index.
+        ``rules`` and ``eligible`` apply as in ``similar_items``. ``method="3cosmul"`` computes a score of
+        every item, without the index.
         """
         check_method(method, with_direction=rules.get("direction") is not None)
         limits = self._row_rules(Rules.of(rules), eligible)
@@ -83,7 +87,10 @@ class ItemQueries:
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the result of ``ItemVectors.nearest``. ``rules``, ``eligible``: as in ``similar_items``."""
+        """Return the items nearest to an input vector; see ``ItemVectors.nearest``.
+
+        ``rules`` and ``eligible`` apply as in ``similar_items``.
+        """
         limits = self._row_rules(Rules.of(rules), eligible)
         target = unit_query(vector, self.vectors.input.shape[1])
         return self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k).listed(self.vectors)
@@ -91,9 +98,10 @@ class ItemQueries:
     def tastes(self, histories: Sentences | Iterable[Iterable[str]]) -> Floats:
         """Return the user vectors of histories, as in ``recommend`` (float32, n histories × dimensions).
 
-        The weights and timestamps of ``Sentences`` are used. A history without a known item has a row of
-        zeros. The inner products of a user vector and the vectors of the items (unit input vectors for
-        ``score="cosine"``, output vectors for ``score="output"``) are scores without bonuses and popularity.
+        The weights and timestamps of ``Sentences`` are used. A history without a user vector, for example
+        because no item is known, has a row of zeros. The inner products of a user vector and the vectors of
+        the items (unit input vectors for ``score="cosine"``, output vectors for ``score="output"``) are
+        scores without bonuses and popularity.
 
         >>> import numpy as np
         >>> from item2vec import Recommender, Vocabulary
@@ -117,7 +125,9 @@ class ItemQueries:
         Parameters
         ----------
         taste
-            A row of ``tastes``, or a difference of rows.
+            A row of ``tastes``, or a difference of two rows.
+        eligible
+            The items that may be returned, as in ``recommend``.
         rules
             ``where exclude allow deny at_most diversity``, as in ``recommend``.
 
@@ -125,6 +135,8 @@ class ItemQueries:
         ------
         InputTypeError
             If a rule changes scores: ``boost popularity disliked interests direction``.
+        InputError
+            If ``taste`` does not have one finite number per dimension, or a rule is invalid.
         """
         if changing := [name for name in rules if name in CHANGE_SCORES and rules.get(name) is not None]:
             raise InputTypeError(

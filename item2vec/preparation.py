@@ -1,4 +1,4 @@
-"""``Preparation``: a cache of models with the new items and the active masks of a catalogue."""
+"""``Preparation``: a cache of models, extended by the new items and active flags of a catalogue."""
 
 from __future__ import annotations
 
@@ -36,11 +36,16 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A model with a catalogue. ``extended`` has rows for the new items among ``listed``."""
+    """A model that is prepared for a catalogue.
+
+    ``extended`` is the model with rows for its new items in ``listed``, the items of this or of an earlier
+    catalogue (``None``: no new items were added so far). ``model`` is ``extended`` with the masks of
+    ``eligible``.
+    """
 
     catalogue: Catalogue
     listed: Items | None
-    extended: Recommender | None  # None: the model itself; a reference would keep it in the cache
+    extended: Recommender | None  # None: the original model; a reference would keep it in the cache
     eligible: Eligible
     model: Recommender
 
@@ -48,8 +53,8 @@ class _Prepared:
 class Preparation:
     """Models with rows for the new items of a catalogue, and with masks of its active items.
 
-    The result for a model is kept as long as the model is in use. If several requests need the same result,
-    one computes it, and the others wait.
+    The result for a model is cached as long as the model is in use. If several requests need the same result,
+    one of them computes the result, and the others wait.
 
     Parameters
     ----------
@@ -77,7 +82,10 @@ class Preparation:
     def of(self, model: Recommender, catalogue: Catalogue, *, wait: bool = False) -> Recommender:
         """Return a model with rows for the new items of a catalogue, and with masks of its active items.
 
-        With ``wait``, the call waits for the vectors of new items.
+        The call computes the rows of the new items if ``wait`` is true here or in the constructor, or if it
+        is the first call of this object. Otherwise, a thread computes the missing rows. Until the thread has
+        finished, the result has only the rows that were computed before. At most 20,000 new items, the newest
+        ones, get rows.
         """
         prepared = self._prepared.get(model)
         if prepared is None or not self._is_current(prepared, catalogue, wait=wait):
@@ -88,7 +96,10 @@ class Preparation:
         return prepared.model
 
     def ahead(self, model: Recommender) -> None:
-        """Prepare a model for the latest catalogue, so that the first request for the model does not wait."""
+        """Prepare a model for the latest catalogue, so that the first request for the model does not wait.
+
+        Before the first call of ``of``, there is no catalogue, and nothing is prepared.
+        """
         if self._latest is not None:
             prepared = self.of(model, self._latest, wait=True)
             prepared.recommend(prepared.vocabulary.ids[:1])
@@ -127,7 +138,7 @@ class Preparation:
         return prepared
 
     def _extend_later(self, model: Recommender) -> None:
-        """Start the thread that adds the new items to a model, unless it already runs in this process."""
+        """Start a thread that adds the new items to a model, unless one already runs in this process."""
         if self._extending.get(model) != os.getpid():
             self._extending[model] = os.getpid()
             name = "item2vec-new-items"
@@ -152,14 +163,14 @@ class Preparation:
 
 
 def _unknown(model: Recommender, items: Items) -> Rows:
-    """Return the codes of the items that a model lacks; empty if its rows are groups of items."""
+    """Return the codes of the items that a model lacks; none if the rows of the model are groups of items."""
     if model.adapter.group_by is not None:
         return np.empty(0, np.intp)
     return np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)
 
 
 def _extended(model: Recommender, items: Items) -> Recommender:
-    """Return the model with rows for the newest unknown items, at most ``MAX_NEW_ITEMS``."""
+    """Return the model with rows for the newest ``MAX_NEW_ITEMS`` unknown items, or for all if fewer."""
     unknown = _unknown(model, items)
     if len(unknown) > MAX_NEW_ITEMS:
         message = "%d items of the store are not in the model; only the newest %d get vectors"

@@ -1,4 +1,4 @@
-"""``Ranker``: the best rows of a model for histories and for query vectors, as arrays."""
+"""``Ranker``: finds the best rows of a model for histories and for query vectors, as arrays."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Kind = Literal["score", "input", "output"]
 
 
 class Ranker:
-    """Rankings of the rows of a model.
+    """A ranker of the rows of a model.
 
     ``Recommender`` converts ids and rules to arrays, calls a ranker, and converts the rows back to ids.
 
@@ -64,8 +64,9 @@ class Ranker:
     def near(self, target: Floats, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
         """Return the ``k`` eligible rows whose unit vectors have the highest inner products with a query.
 
-        ``named`` holds the rows of the items in the query, of which the first ``n_positive`` are positive.
-        These rows are left out. If one of them has no input vector, output vectors are compared.
+        ``named`` holds the rows of all items in the query, which are excluded from the result. If a row of
+        ``named`` has no input vector, output vectors are compared. The first ``n_positive`` rows of ``named``
+        are positive: they replace the history when rows near to disliked items are demoted.
         """
         check_k(k)
         kind = self._kind_for(named)
@@ -77,7 +78,7 @@ class Ranker:
         return self._selected_near(source, kind, named[:n_positive], rules, k)
 
     def by_scores(self, scores: Doubles, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
-        """Return the ``k`` eligible rows with the highest scores (float64, n rows); see ``near``."""
+        """Return the ``k`` eligible rows with the highest ``scores`` (float64, n rows), as in ``near``."""
         check_k(k)
         if rules.popularity:
             scores = scores + rules.popularity * self._prior
@@ -86,7 +87,10 @@ class Ranker:
         return self._selected_near(source, self._kind_for(named), named[:n_positive], rules, k)
 
     def near_taste(self, taste: Floats, rules: RowRules, *, k: int) -> Ranking:
-        """Return the ``k`` eligible rows with the highest inner products with a user vector (full scan)."""
+        """Return the ``k`` eligible rows with the highest inner products with a user vector.
+
+        All rows are scored, without the index.
+        """
         check_k(k)
         scores = (scored_matrix(self.parts.vectors, self.parts.taste) @ taste).astype(np.float64)
         order = np.argsort(-scores, kind="stable")
@@ -96,7 +100,7 @@ class Ranker:
     def rank(self, histories: Histories, rules: RowRules, *, k: int, filter_seen: bool) -> list[Ranking]:
         """Return the ``k`` best eligible rows for each history.
 
-        For a history without a user vector, these are the most popular eligible rows.
+        The best rows for a history without a user vector are the most popular eligible rows.
         """
         check_k(k)
         liked, dislikes = split_dislikes(histories, rules.disliked_by(len(histories.offsets) - 1))
@@ -126,9 +130,9 @@ class Ranker:
         return [ranking_of[number] for number in range(len(excluded))]
 
     def radio(self, seed: Codes, rules: RowRules, *, n: int) -> Ranking:
-        """Return ``n`` rows, each the best eligible row for the seed and the rows before it.
+        """Return ``n`` rows, of which each is the best eligible row for the seed and the rows before it.
 
-        ``at_most`` and ``diversity`` take the rows before into account. The result has fewer rows if no
+        ``at_most`` and ``diversity`` take the earlier rows into account. The result has fewer rows if no
         eligible row is left.
         """
         check_k(n)
@@ -145,7 +149,7 @@ class Ranker:
         return Ranking(rows, np.array(scores), sources[0] if sources else "model")
 
     def explain(self, histories: Histories, rules: RowRules, row: int) -> list[Share]:
-        """Return the shares of the items of one history in a row's score; see ``Recommender.explain``."""
+        """Return the shares of the history's items in the score of a row; see ``Recommender.explain``."""
         vectors, taste = self.parts.vectors, self.parts.taste
         liked, dislikes = split_dislikes(histories, rules.disliked_by(1))
         readable = self.with_input(liked)
@@ -170,7 +174,7 @@ class Ranker:
         return sorted(shares, key=lambda share: -share.share)
 
     def tastes(self, histories: Histories) -> Floats:
-        """Return the user vector of each history (float32) without rules; zeros for a history without one."""
+        """Return the user vector of each history (float32), without rules; zeros if a history has none."""
         liked, dislikes = split_dislikes(histories, RowRules().disliked_by(len(histories.offsets) - 1))
         tastes = self.user_vectors(self.with_input(liked), dislikes, RowRules()).tastes
         return np.where(tastes.empty[:, None], np.float32(0), tastes.vectors)
@@ -183,14 +187,14 @@ class Ranker:
         return users.moved(rules.direction, self.parts.vectors, self.parts.taste)
 
     def with_input(self, histories: Histories) -> Histories:
-        """Return histories without the items that have no input vector; these items count as unknown."""
+        """Return histories without the items that lack an input vector, which are treated as unknown."""
         has_input = self.parts.vectors.has_input
         return histories if self._all_have_input else histories.keep(has_input[histories.codes])
 
     def _searched(
         self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
     ) -> tuple[Searched, Rows]:
-        """Return the source of rows for histories with user vectors, and the numbers of these histories."""
+        """Return the source of rows for histories with user vectors, and the indices of these histories."""
         vectors, owners = users.tastes.vectors, users.owners
         if users.tastes.empty.any():
             vectors, owners = vectors[~users.tastes.empty], owners[~users.tastes.empty]
@@ -214,7 +218,11 @@ class Ranker:
         return "input" if self.parts.vectors.has_input[named].all() else "output"
 
     def _with_vector(self, kind: _Kind, named: Rows, allowed: Mask | None) -> Mask | None:
-        """Return ``allowed``, without the rows that lack an input vector if the caller passed a vector."""
+        """Return the mask of rows for a search by vector; ``None`` for all rows.
+
+        For a query that names no item, the mask is ``allowed`` without the rows that have no input vector.
+        For all other queries, it is ``allowed``.
+        """
         has_input = self.parts.vectors.has_input
         if len(named) or kind != "input" or bool(has_input.all()):
             return allowed
@@ -226,7 +234,10 @@ class Ranker:
         return self._selected(source, rules, k, [demoted])[0]
 
     def _demoted(self, liked: Histories, dislikes: Dislikes, history: int) -> Callable[[Rows], Mask] | None:
-        """Return the function that selects the rows nearer to a disliked item than to the history."""
+        """Return a function that marks the rows nearer to a disliked item than to the history.
+
+        ``history`` is the index of the history. ``None`` if the history has no disliked items.
+        """
         if not len(dislikes.codes):
             return None
         own = slice(liked.offsets[history], liked.offsets[history + 1])
@@ -240,9 +251,9 @@ class Ranker:
         return select(ordered, rules, self.parts.vectors, k)
 
     def _queries(self, tastes: Floats, popularity: float | None) -> tuple[Index, Floats]:
-        """Return the index to search, and the query of each taste; ``popularity`` is the weight of the prior.
+        """Return the index to search, and the query of each taste.
 
-        ``None`` means the weight in the settings of the model.
+        ``popularity`` is the weight of the prior; ``None`` for the weight in the settings of the model.
         """
         if self.parts.taste.popularity or not popularity:
             queries = queries_of(tastes, self.parts.vectors, self.parts.taste, popularity)
@@ -250,16 +261,17 @@ class Ranker:
         return self._with_popularity("score", tastes, popularity)
 
     def _with_popularity(self, kind: _Kind, queries: Floats, popularity: float) -> tuple[Index, Floats]:
-        """Return an index, and its queries with the weight of the prior; without the prior for weight 0."""
+        """Return the index to search, and its queries. If ``popularity`` is not 0, both include the prior."""
         if not popularity:
             return self._index(kind), queries
         weights = np.full(len(queries), popularity, dtype=np.float32)
         return self._index(kind, with_prior=True), np.column_stack((queries, weights))
 
     def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
-        """Return the index of the scores, or an exact index of the unit vectors.
+        """Return the model's index (kind "score"), or an exact index of unit vectors ("input", "output").
 
-        An index is built when it is first needed. The rows of an index ``with_prior`` end with the prior.
+        An index is built when it is first needed. With ``with_prior``, each row of the index ends with the
+        prior.
         """
         index = self._indexes.get((kind, with_prior))
         if index is None:
@@ -284,7 +296,7 @@ class Ranker:
 
     @property
     def _prior(self) -> Floats:
-        """The prior of the model; without one, log(1 + count of the item in training)."""
+        """The prior of the model; if there is none, log(1 + count of the item in training)."""
         prior = self.parts.prior
         return np.log1p(self.parts.vectors.counts).astype(np.float32) if prior is None else prior
 

@@ -54,8 +54,9 @@ class Recommender(ItemQueries):
     vectors
         The result of training.
     score, decay, part_weights, half_life, last_n, repeat_bonus, mixture, popularity, popularity_half_life
-        The fields of ``TasteConfig``. By default, score, decay and part weights of next_item vectors are
-        taken from the training settings. Vectors without an output matrix are scored by cosine by default.
+        The fields of ``TasteConfig``, which describes their defaults. The defaults of decay, part weights and
+        mixture depend on the training settings of ``vectors``. The default of score is ``"output"`` if the
+        vectors have an output matrix, otherwise ``"cosine"``.
     index
         ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: FAISS if it is installed, the model has 50,000
         items or more, and a scan is slower; exact otherwise.
@@ -67,16 +68,22 @@ class Recommender(ItemQueries):
         The settings with which events were converted to training sentences. ``Engine`` applies these settings
         to the histories of users.
     neighbours
-        The table of neighbours for ``mixture``, with a row per row of ``vectors``; computed by ``fit``. With
+        The table of neighbours for ``mixture``, with a row per row of ``vectors``; ``fit`` computes it. With
         vectors of transitions, linkprop or ease, a single ``decay`` replaces the decay of the table.
     prior
-        The popularity prior (float32, n items), added to scores times ``popularity``; computed by ``fit``.
+        The popularity prior (float32, n items); ``fit`` computes it. Its product with ``popularity`` is added
+        to the scores.
 
     Raises
     ------
     ConfigError
         If a setting is out of range, or its data are missing: the output matrix for ``score="output"``, the
-        table for ``mixture``, the prior for ``popularity``.
+        table for ``mixture``, the prior for ``popularity``. Also if the table or the prior does not have one
+        row per item.
+    MissingExtraError
+        If the library of the index is not installed.
+    InputError
+        If the index cannot be built.
 
     Examples
     --------
@@ -134,7 +141,7 @@ class Recommender(ItemQueries):
     @classmethod
     @checked
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
-        """Return a model of existing parts, such as the parts read from a bundle."""
+        """Return a model that consists of existing parts, such as the parts read from a bundle."""
         model = cls.__new__(cls)
         model._set_parts(parts)
         return model
@@ -191,7 +198,7 @@ class Recommender(ItemQueries):
             The items to add, with titles and attributes. Known items, and items for which no vector can be
             computed, are left out.
         together
-            Ids of items that occurred together with an item, by item.
+            Maps the id of a new item to the ids of the items that occurred together with it.
 
         Examples
         --------
@@ -221,8 +228,9 @@ class Recommender(ItemQueries):
         """Return ``n`` items that continue a playlist, in the order in which they are played.
 
         Each item is the best eligible item for the seed and the items before it; no item is repeated.
-        ``at_most`` and ``diversity`` take all returned items into account. The seed is a known item id, or
-        the ids of a playlist, oldest first. The result is shorter if no eligible item is left.
+        ``at_most`` and ``diversity`` take all returned items into account. The seed is an item id, or the ids
+        of a playlist, oldest first. An unknown item id raises ``UnknownItemError``, but unknown ids in a
+        playlist are ignored. The result is shorter if no eligible item is left.
 
         >>> import numpy as np
         >>> rows = np.column_stack((np.cos(np.arange(5) / 5), np.sin(np.arange(5) / 5)))
@@ -249,21 +257,22 @@ class Recommender(ItemQueries):
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a history, best first.
 
-        The result has ``k`` items with every index, unless fewer items are eligible, or ``at_most`` admits
-        fewer.
+        With every kind of index, the result has ``k`` items, unless fewer items are eligible, or ``at_most``
+        admits fewer.
 
         Parameters
         ----------
         history
-            Item ids, oldest first. Unknown items are ignored. If no item is known, the most popular eligible
-            items (by the prior, if there is one) are returned, with ``source="popular"``.
+            Item ids, oldest first. Unknown items are ignored. If the history has no user vector, for example
+            because no item is known, the most popular eligible items (by the prior, if there is one) are
+            returned, with ``source="popular"``.
         filter_seen
             Whether to exclude the items of the history.
         weights
-            Weight of each history item, in the same order: finite, converted to float32. An item of negative
-            weight is disliked, with the absolute weight as strength; it is never returned.
+            Weight of each history item, in the same order: finite numbers, which are converted to float32. An
+            item of negative weight is disliked, with the absolute weight as strength, and is never returned.
         timestamps
-            Time of each history item (``datetime``, ``datetime64``, or microseconds since 1970), for
+            Timestamp of each history item (``datetime``, ``datetime64``, or microseconds since 1970), for
             ``half_life``.
         eligible
             ``allow`` as a mask (bool, one flag per item of ``vocabulary``). Both filters may be combined.
@@ -274,7 +283,8 @@ class Recommender(ItemQueries):
         Raises
         ------
         InputError
-            If no item has an attribute that a rule names.
+            If no item has an attribute that a rule names, a number is out of range, or ``weights`` or
+            ``timestamps`` differ in length from ``history``.
         InputTypeError
             If an argument is unknown, or has the wrong type.
         """
@@ -314,10 +324,11 @@ class Recommender(ItemQueries):
     ) -> list[list[Recommendation]] | Answers:
         """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
 
-        ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
-        one list per history. ``exclude`` holds one list of items per history, and ``disliked`` holds ids for
-        all histories, or one list per history; ``eligible`` and the other rules apply to all histories. With
-        ``as_arrays``, the result is an ``Answers``: arrays in place of an object per item.
+        The weights and timestamps of ``Sentences`` are used. For lists of ids, ``weights`` and ``timestamps``
+        hold one list per history. ``exclude`` holds one list of item ids per history. ``disliked`` holds item
+        ids for all histories, or one list of item ids per history. ``eligible`` and the other rules apply to
+        all histories. The result is a list per history or, with ``as_arrays``, an ``Answers``: arrays in
+        place of an object per item.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
@@ -340,9 +351,10 @@ class Recommender(ItemQueries):
 
         The shares sum to the score that ``recommend`` returns for the same history, weights, timestamps and
         rules, including bonuses and boosts. An item that occurs several times in the history has one share,
-        which is the sum. Disliked items have shares as well. The share of the popularity prior and of
-        ``direction`` has ``item=None``. With ``interests``, ``interest`` is the central item of the interest
-        with the highest score. The list is empty if no history item is known.
+        which is the sum. Disliked items have shares as well. One share with ``item=None`` holds the
+        contributions of the popularity prior and of ``direction``. With ``interests``, ``interest`` is the
+        central item of the interest with the highest score. The list is empty if the history has no user
+        vector, for example because no item is known.
 
         Raises ``UnknownItemError`` if the item is unknown.
         """

@@ -36,19 +36,20 @@ class RowRules:
     denied
         The rows that are excluded from all answers.
     factors
-        The factors in ``boost`` with masks of their rows (bool, one flag per row), which are disjoint. The
-        factor of all other rows is 1.
+        The factors of scores other than 1, each with a mask of the rows that have this factor (bool, one flag
+        per row). The factor of a row is the product of the factors of all entries of ``boost`` that match the
+        row, so that the masks are disjoint.
     caps
-        For each attribute in ``at_most``: the values of the rows, and the largest number of rows with the
-        same value.
+        For each attribute in ``at_most``: the values of the rows, and the maximum number of rows with the
+        same value in an answer.
     diversity, popularity, interests
         As in ``Rules``.
     disliked
-        The disliked rows for all answers, or for each answer.
+        The disliked rows: one array for all answers, or a tuple with one array per answer.
     direction
         The direction that is added to queries; ``None`` for no direction.
     selected
-        Rows that were selected before; they count in ``caps`` and in diversity.
+        Rows that earlier steps of ``Ranker.radio`` selected. They count for ``caps`` and ``diversity``.
     """
 
     allowed: Mask | None = None
@@ -75,9 +76,9 @@ class RowRules:
             The vectors of the model. An item without a vector is never returned.
         eligible
             The attributes and active flags of the model's items. ``None``: all items are active, and no rule
-            refers to attributes.
+            may refer to attributes.
         mask
-            Rows that the caller allows (bool, one flag per row); ``None`` for all rows.
+            The rows that the caller allows (bool, one flag per row); ``None`` for all rows.
 
         Raises
         ------
@@ -110,7 +111,7 @@ class RowRules:
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
-        """Return the rows to exclude from each answer: ``denied``, its list in ``exclude``, and seen rows.
+        """Return the rows to exclude from each answer: ``denied``, the answer's ``exclude``, and ``seen``.
 
         Raises
         ------
@@ -128,7 +129,7 @@ class RowRules:
         Raises
         ------
         InputError
-            If ``disliked`` holds lists, and their number is not ``n``.
+            If ``disliked`` holds one list per answer, and the number of lists is not ``n``.
         """
         if isinstance(self.disliked, np.ndarray):
             return [self.disliked] * n
@@ -142,7 +143,7 @@ class RowRules:
 def _direction_by(
     conditions: tuple[Condition, Condition], vectors: ItemVectors, eligible: Eligible
 ) -> Direction:
-    """Return the direction from the active items that meet one condition to those that meet the other."""
+    """Return the direction from the active items that meet the first condition to those of the second."""
     masks = [eligible.mask(condition) for condition in conditions]
     rows = [np.arange(len(vectors)) if mask is None else np.flatnonzero(mask) for mask in masks]
     return vectors.direction_between(*rows)

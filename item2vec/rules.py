@@ -1,4 +1,4 @@
-"""``Rules``: which items an answer may contain, and in which order.
+"""``Rules``: the rules of a request: which items an answer may contain, and in which order.
 
 The public methods take the rules as keyword arguments, listed once in ``RuleArguments``. ``Rules.of``
 validates them. ``item2vec.row_rules`` converts the ids and attributes to arrays over the rows of a model.
@@ -29,16 +29,17 @@ class RuleArguments(TypedDict, total=False):
     """The rules of a request, as keyword arguments. ``None`` means no rule.
 
     ``where``: a condition on the attributes of the items, see ``item2vec.conditions``. ``exclude`` and
-    ``deny``: ids of items that may not be returned; ``recommend_many`` takes one list of ``exclude`` per
-    history. ``allow``: only these items may be returned.
+    ``deny``: ids of items that must not be returned; in ``recommend_many``, ``exclude`` holds one list of ids
+    per history. ``allow``: ids of the only items that may be returned.
 
-    ``at_most``: the largest number of items with the same value of an attribute, such as ``{"artist": 2}``.
-    ``diversity``: 0 to 1, the weight of the similarity to items of higher rank. ``boost``: factors by item,
-    such as ``{"y": 1.2}``, or pairs of a condition or an item and a factor, such as ``[({"genre": "jazz"},
-    1.5)]``. ``popularity``: the weight of the popularity prior, in place of the weight in the model.
+    ``at_most``: the maximum number of items with the same value of an attribute, such as ``{"artist": 2}``.
+    ``diversity``: 0 to 1, the weight of the similarity to items of higher rank. ``boost``: factors of scores,
+    as a mapping from item ids, such as ``{"y": 1.2}``, or as a list of (target, factor) pairs, in which each
+    target is an item id or a condition, such as ``[({"genre": "jazz"}, 1.5)]``. ``popularity``: the weight of
+    the popularity prior, in place of the weight in the model.
 
     ``disliked``: ids of items that the user dislikes; in ``recommend_many``, ids for all histories, or one
-    list per history. ``interests``: the number of interests of a history, or ``"auto"``.
+    list of ids per history. ``interests``: the maximum number of interests of a history, or ``"auto"``.
 
     ``direction``: the difference of the mean vectors of two groups of items, which is added to the query: a
     result of ``Recommender.direction``, or a pair of conditions, such as ``({"year": {"<": 1990}}, {"year":
@@ -64,26 +65,26 @@ class Rules:
 
     Rules are applied in this order:
 
-    1. Eligibility. An item is returned only if it is active, meets ``where``, is in ``allow`` (if given), is
-       not in ``exclude``, ``deny`` or ``disliked``, and has not been seen (unless ``filter_seen=False``).
-       Unknown ids are ignored.
+    1. Eligibility. An item is returned only if it is active, has a vector, meets ``where``, is in ``allow``
+       (if given), is not in ``exclude``, ``deny`` or ``disliked``, and has not been seen (unless
+       ``filter_seen=False``). Unknown ids are ignored.
     2. Relevance. An item is scored against the user vector, which is moved away from ``disliked`` items and
        items of negative weight. With ``interests``, the score is the highest score for several user vectors,
-       one for each cluster of the history. ``direction`` moves each of these vectors v to the vector
-       of the same length in the direction of v + |v| · d. The score includes the bonuses of the model, and
-       the prior with the weight ``popularity``. Then a factor of ``boost`` multiplies a positive score and
-       divides a negative score, so that a factor above 1 always raises an item. The factors of an item are
-       multiplied.
+       one for each cluster of the history. A ``direction`` d replaces each user vector v by the vector of the
+       same length along v + |v| · d. The score includes the bonuses of the model, and the prior with the
+       weight ``popularity``. Finally, the factor of the item in ``boost`` multiplies a positive score and
+       divides a negative score, so that a factor above 1 always raises an item. If several entries of
+       ``boost`` match an item, the factor is their product.
     3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
-       history come after all others, in order of score. The cosines are computed from the scored vectors; in
-       ``similar_items`` and ``analogy``, the items of the query replace the history. Without a history, the
-       cosine to a disliked item is compared with 0.5.
+       history come after all others, in order of score. The cosines are computed from the scored vectors. In
+       ``similar_items`` and ``analogy``, the positive items of the query replace the history. Without a
+       history, the cosine to a disliked item is compared with 0.5.
     4. Selection of ``k`` items in order of score; equal scores are ordered by row. ``at_most`` skips an item
-       if its value has been selected often enough. An item without the attribute is never skipped, and an
-       item with a list of values counts for each of them. ``diversity`` selects from a pool of the best
-       ``max(50, 5 * k)`` items in order of maximal marginal relevance: (1 - d) · r - d · c, where r is the
-       score scaled to 0…1 within the pool, and c is the largest cosine to an item selected before. Demoted
-       items are selected after all others.
+       if the maximum number of items with its value has been selected. An item without the attribute is never
+       skipped, and an item with a list of values counts for each value. ``diversity`` selects from a pool of
+       the best ``max(50, 5 * k)`` items in order of maximal marginal relevance, (1 - w) · r - w · c, where w
+       is the value of ``diversity``, r is the score scaled to 0…1 within the pool, and c is the largest
+       cosine to an item selected before. Demoted items are selected after all others.
 
     Exactly ``k`` items are returned if ``k`` items are eligible and ``at_most`` admits them. Source of
     maximal marginal relevance: Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998,
@@ -94,27 +95,28 @@ class Rules:
     where
         A condition on attributes; ``None`` for no condition.
     exclude
-        Ids of excluded items, with one list per history; ``None`` for no excluded items.
+        Ids of excluded items: one tuple per history; ``None`` for no excluded items.
     allow
         Ids of the items that may be returned; ``None`` for all items.
     deny
         Ids of items that are excluded from all answers.
     at_most
-        Pairs of an attribute and the largest number of items with the same value.
+        Pairs (attribute, maximum number of items with the same value).
     diversity
         The weight of the similarity to items of higher rank, from 0 (order of score) to 1.
     boost
-        Pairs of an id, or a condition on attributes, and a factor.
+        Pairs (target, factor), in which the target is an item id or a condition on attributes.
     popularity
         The weight of the popularity prior; ``None`` for the model's weight. A model without a prior uses
         log(1 + count of the item in training).
     disliked
-        Ids of the disliked items for all histories, or a tuple of ids per history.
+        Ids of the disliked items for all histories, or one tuple of ids per history.
     interests
-        The number of interests of a history, ``"auto"``, or ``None`` for one user vector. It has no effect on
-        similar items and analogies.
+        The maximum number of interests of a history, ``"auto"``, or ``None`` for one user vector. This rule
+        has no effect on similar items and analogies.
     direction
-        A direction, or the conditions of its two groups. It has no effect on histories without a user vector.
+        A direction, or the conditions of its two groups; ``None`` for no direction. This rule has no effect
+        on histories without a user vector.
 
     Examples
     --------
@@ -150,7 +152,8 @@ class Rules:
     def of(cls, arguments: RuleArguments, *, many: bool = False) -> Rules:
         """Validate the rules of a request.
 
-        With ``many``, ``exclude`` holds a list of ids per history; otherwise it is the list of one history.
+        With ``many``, ``exclude`` holds a list of ids per history, and ``disliked`` may hold a list of ids
+        per history. Otherwise, both are the list of ids of one history.
 
         Raises
         ------
@@ -205,7 +208,7 @@ def _direction(value: Any) -> Direction | tuple[Condition, Condition]:
 
 
 def _caps(value: Any) -> tuple[tuple[str, int], ...]:
-    expected = "expected the largest number of items by attribute, such as {'artist': 2}"
+    expected = "expected a mapping of attributes to maximum numbers of items, such as {'artist': 2}"
     if not isinstance(value, Mapping):
         raise InputTypeError(f"at_most is {short_repr(value)}; {expected}")
     for name, most in value.items():
@@ -219,8 +222,8 @@ def _caps(value: Any) -> tuple[tuple[str, int], ...]:
 
 def _boosts(value: Any) -> tuple[tuple[str | Condition, float], ...]:
     expected = (
-        "expected a mapping of items to factors, such as {'y': 1.2}, or a list of pairs of a condition or an "
-        "item and a factor, such as [({'genre': 'jazz'}, 1.5)]"
+        "expected a mapping of item ids to factors, such as {'y': 1.2}, or a list of (target, factor) pairs, "
+        "in which a target is an item id or a condition, such as [({'genre': 'jazz'}, 1.5)]"
     )
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InputTypeError(f"boost is {short_repr(value)}; {expected}")

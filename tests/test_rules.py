@@ -128,7 +128,7 @@ def test_a_cap_is_filled_from_below_the_pool():
     ("rules", "error", "message"),
     [
         ({"at_most": {"genre": 0}}, InputError, "at_most of 'genre' is 0; expected at least 1"),
-        ({"at_most": ["genre"]}, InputTypeError, r"expected the largest number of items by attribute"),
+        ({"at_most": ["genre"]}, InputTypeError, r"expected a mapping of attributes to maximum numbers"),
         ({"at_most": {"genre": True}}, InputTypeError, "at_most is {'genre': True}"),
         ({"at_most": {"gnere": 1}}, InputError, "did you mean 'genre'"),
         ({"diversity": 1.5}, InputError, "diversity is 1.5; expected a number from 0 to 1"),
