@@ -1,4 +1,4 @@
-"""``Interactions``: parallel columns, with one row per interaction of a user with an item."""
+"""``Interactions``: events of users with items, in parallel columns with one row per interaction."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class Interactions:
         InputTypeError
             If an id is not text, or a timestamp has an unsupported type.
         InputError
-            If columns differ in length, a weight is negative or not finite, or integer timestamps appear to
-            be in another unit (see ``microseconds``).
+            If columns differ in length, an id is invalid (``InvalidIdError``), a weight is negative or not
+            finite, or integer timestamps appear to be in another unit (see ``microseconds``).
         """
         columns: dict[str, Any] = {}
         for name, plural, column in (
@@ -133,7 +133,7 @@ class Interactions:
 
     @checked
     def take(self, rows: npt.NDArray[Any] | slice) -> Interactions:
-        """Return the rows that a mask, positions or a slice select. The vocabularies do not change."""
+        """Return the rows that a mask, row indices or a slice select. The vocabularies do not change."""
         if not isinstance(rows, slice):
             check_rows(rows, len(self))
         changed = {name: getattr(self, name)[rows] for name in _DTYPES if getattr(self, name) is not None}
@@ -178,7 +178,7 @@ class Interactions:
         codes = self.events.encode(names)
         if bool((codes < 0).any()):
             unknown = names[int(np.argmin(codes))]
-            known = ", ".join(self.events.ids[:10])
+            known = ", ".join(self.events.ids[:10]) + (", …" if len(self.events) > 10 else "")
             raise InputError(
                 f"unknown event {short_repr(unknown)}; expected an event of these interactions: {known}"
             )
@@ -192,14 +192,19 @@ class Interactions:
 
         The weight of an interaction (1 without weights) is multiplied by the weight of its event.
 
+        Raises
+        ------
+        InputTypeError
+            If a weight is not a number.
+        InputError
+            If the interactions have no event column, an event is unknown, or a weight is negative or not
+            finite.
+
+        Examples
+        --------
         >>> shop = Interactions.of(user=["u", "u"], item=["a", "b"], event=["click", "purchase"])
         >>> shop.with_event_weights({"click": 1, "purchase": 5}).weight
         array([1., 5.], dtype=float32)
-
-        Raises
-        ------
-        InputError
-            If the interactions have no event column, or an event is unknown.
         """
         kept = self.of_events(weights)
         assert kept.event is not None
@@ -224,9 +229,9 @@ _DTYPES: dict[str, type] = {
 
 
 def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a read-only, C-contiguous view of an array. Copy only if the dtype or memory layout differs.
+    """Return a read-only, C-contiguous view of an array. Copy only if the dtype or the memory layout differs.
 
-    A number outside the range of a float dtype becomes infinite. See ``as_array`` for errors.
+    A number outside the range of a float dtype becomes infinite. The errors are those of ``as_array``.
     """
     view = as_array(array, dtype).view()
     view.flags.writeable = False
@@ -247,8 +252,8 @@ def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) 
         return
     if codes.min() < 0 or codes.max() >= len(vocabulary):
         raise InputError(
-            f"column {short_repr(name)} holds a code outside 0 … {len(vocabulary) - 1}; "
-            "expected codes of the column's vocabulary"
+            f"column {short_repr(name)} holds a code outside 0 … {len(vocabulary) - 1}: the codes range from "
+            f"{codes.min()} to {codes.max()}; expected codes of the column's vocabulary"
         )
 
 
@@ -264,19 +269,23 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
 
     Timestamps are ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer microseconds.
 
-    >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)])
-    array([86400000000,     1000000])
+    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected in two cases, in which a
+    date is plausible if it is from 1990 to 2099. First, all positive integers are plausible dates in one of
+    these units. Second, most plausible dates are in microseconds, but some integers are plausible dates in
+    one of these units. In microseconds, the rejected integers would be dates in the first 48 days of 1970, or
+    after the year 21900.
 
     Raises
     ------
     InputTypeError
         If timestamps have another type, or a ``datetime64`` is ``NaT``.
     InputError
-        If an integer exceeds int64, or integers appear to be in seconds, milliseconds or nanoseconds. This is
-        the case if all positive integers are dates from 1990 to 2100 in one of these units. It is also the
-        case for integers that are such dates in one of these units, among more integers that are such dates
-        in microseconds. In microseconds, the rejected integers would be dates in the first 48 days of 1970,
-        or after the year 21900.
+        If an integer exceeds int64, or integers appear to be in another unit.
+
+    Examples
+    --------
+    >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)])
+    array([86400000000,     1000000])
     """
     has_dates = False
     if not isinstance(timestamps, np.ndarray):
@@ -327,5 +336,5 @@ def _check_unit(column: npt.NDArray[Any]) -> None:
     if unit == "us" and n_others:
         raise InputError(
             f"{n_others:,} of {len(column):,} timestamps appear to be in another unit; expected microseconds "
-            "since 1970, as in most rows: correct these timestamps"
+            f"since 1970, as {votes['us']:,} others appear to be: correct these timestamps"
         )

@@ -1,4 +1,4 @@
-"""Interests: a history divided into clusters of similar items, each with its own user vector."""
+"""Interests: a history is divided into clusters of similar items, each of which gets its own user vector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from item2vec.sentences import offsets_of
 __all__ = ["Interests", "clusters", "divide"]
 
 MAX_CLUSTERED = 100
-"""Largest number of distinct items that are clustered; older items join the cluster with the nearest mean."""
+"""Maximum number of items to cluster: the newest distinct ones. Each older item joins the nearest cluster."""
 AUTO_DISTANCE = 2.0
 AUTO_MOST = 5
 
@@ -21,9 +21,10 @@ AUTO_MOST = 5
 class Interests(NamedTuple):
     """Histories divided into interests.
 
-    ``histories`` has one history per interest; the entries keep their order. ``owners`` (intp, ascending) is
-    the number of the divided history of each interest. The interest of the newest entry comes first.
-    ``medoids`` (int32) is the item that is nearest to the centre of each interest; -1 for an empty history.
+    ``histories`` has one history per interest, with its entries in their original order. ``owners`` (intp,
+    ascending) holds, for each interest, the index of the history that was divided. Of the interests of a
+    history, the interest of the newest entry comes first. ``medoids`` (int32) holds the code of the item that
+    is nearest to the centre of each interest; -1 for an empty history.
     """
 
     histories: Histories
@@ -34,8 +35,8 @@ class Interests(NamedTuple):
 def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Interests:
     """Divide each history into ``n`` interests, or fewer if it has fewer distinct items.
 
-    ``unit`` holds the unit vectors of the items. ``clusters`` describes ``n`` and ``"auto"``. An empty
-    history is one empty interest.
+    ``unit`` holds the unit vectors of the items. With ``n="auto"``, a history has at most 5 interests; see
+    ``clusters``. An empty history is one empty interest.
 
     Source: Pal et al., PinnerSage: multi-modal user embedding framework for recommendations at Pinterest,
     KDD 2020, sections 4.1 and 4.2 (Ward's clustering, medoids). In PinnerSage, the vectors of the
@@ -69,11 +70,11 @@ def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Inte
 
 
 def clusters(unit: Floats | Doubles, n: int | Literal["auto"]) -> Rows:
-    """Return the cluster of each unit vector (intp, numbered from 0 in order of their first vectors).
+    """Return the cluster of each unit vector (intp). Clusters are numbered from 0 by their first vectors.
 
-    The two clusters whose merge increases the sum of squares within clusters least are merged, until ``n``
-    clusters are left. With ``"auto"``, merging ends when at most 5 clusters are left, and the square root of
-    twice the next increase is above 2.0.
+    In each step, the two clusters whose merge increases the within-cluster sum of squares least are merged,
+    until ``n`` clusters are left. With ``"auto"``, merging ends when at most 5 clusters are left, and the
+    square root of twice the next increase is above 2.0.
 
     Source: Ward, Hierarchical grouping to optimize an objective function, JASA 58, 1963.
 
@@ -124,7 +125,7 @@ def _own_interests(codes: Codes, unit: Floats, n: int | Literal["auto"]) -> tupl
 
 
 def _distinct_newest_first(codes: Codes) -> tuple[Codes, Rows]:
-    """Return the distinct codes, newest first, and the position of each entry among them."""
+    """Return the distinct codes, newest first, and for each entry the index of its code among these."""
     distinct, first, inverse = np.unique(codes[::-1], return_index=True, return_inverse=True)
     by_age = np.argsort(first)
     place = np.empty(len(distinct), dtype=np.intp)
@@ -133,7 +134,7 @@ def _distinct_newest_first(codes: Codes) -> tuple[Codes, Rows]:
 
 
 def _square_distances(vectors: Doubles, others: Doubles) -> Doubles:
-    """Return the square of the distance of each pair (float64, n vectors × n others)."""
+    """Return the squared Euclidean distance of each pair (float64, n vectors × n others)."""
     squares = np.square(vectors).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
     distances: Doubles = np.maximum(squares - 2 * vectors @ others.T, 0)
     return distances

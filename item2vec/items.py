@@ -51,8 +51,8 @@ class Items:
         check_fields(self)
         if not len(self.vocabulary) == len(self.titles) == len(self.attributes):
             raise InputError(
-                f"{len(self.vocabulary)} ids, {len(self.titles)} titles, {len(self.attributes)} attributes; "
-                "expected equal numbers"
+                f"found {len(self.vocabulary)} ids, {len(self.titles)} titles and {len(self.attributes)} "
+                "attributes; expected one title (or None) and one dict of attributes per id"
             )
 
     @classmethod
@@ -80,7 +80,7 @@ class Items:
 
     @checked
     def take(self, codes: Rows) -> Items:
-        """Return the items of ``codes``, in this order; ``self`` if these are all codes in ascending order.
+        """Return the items with these codes, in this order; ``self`` for all codes in ascending order.
 
         >>> Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}}).take(np.array([1])).vocabulary.ids
         ('s2',)
@@ -102,7 +102,7 @@ class Items:
         return (self.titles[code] if code >= 0 else None) or item
 
     def about(self, item: str) -> dict[str, Any]:
-        """Return the attributes of an item by name. The attributes of an unknown item are empty."""
+        """Return the attributes of an item, by name; an empty dict for an unknown item."""
         code = int(self.vocabulary.encode([item])[0])
         return dict(self.attributes[code]) if code >= 0 else {}
 
@@ -111,7 +111,7 @@ class Items:
         """Return the ids of the items that meet all conditions.
 
         ``conditions`` maps the name of an attribute to a value, to a list of alternative values, or to
-        operators with values. ``item2vec.conditions`` describes the whole language.
+        operators with values. ``item2vec.conditions`` describes all forms.
 
         Raises
         ------
@@ -142,7 +142,9 @@ class Items:
 
     @checked
     def column(self, name: str) -> Column:
-        """Return the values of an attribute, or the titles for ``"title"``. The column is cached.
+        """Return the values of an attribute. The column is cached.
+
+        The name ``"title"`` stands for the titles, unless an attribute has this name.
 
         Raises
         ------
@@ -163,7 +165,7 @@ class Items:
 
     @checked
     def updated(self, changed: Items) -> Items:
-        """Return the items updated by ``changed``: known items are replaced, new items are appended.
+        """Return these items with those of ``changed``: known items are replaced, new items are appended.
 
         If nothing changes, ``self`` is returned.
 
@@ -207,5 +209,6 @@ class Items:
                 "load items with attributes"
             )
         similar = difflib.get_close_matches(name, names, n=1)
-        remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {', '.join([*names][:10])}"
+        listed = ", ".join([*names][:10]) + (", …" if len(names) > 10 else "")
+        remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {listed}"
         raise InputError(f"no item has an attribute {short_repr(name)}; {remedy}")

@@ -1,8 +1,8 @@
-"""Read files of gensim's ``KeyedVectors.save``: pickles, whose code is not executed.
+"""Read the pickles that gensim's ``KeyedVectors.save`` writes, without executing them.
 
 A pickle is a program that names functions and classes, and calls them. This reader replaces each name that
-gensim writes by a class that records its arguments; any other name is an error. The matrix of a large file
-is in a separate NumPy file beside the pickle.
+gensim writes by a class that records the arguments of the call; any other name is an error. If the matrix is
+large, gensim writes it to a separate NumPy file beside the pickle.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from item2vec.types import Vocabulary
 __all__ = ["is_pickle", "read_keyed_vectors"]
 
 _NUMBERS = re.compile("[fiu][1248]")
-CONVERT = "load it in gensim, and call save of its KeyedVectors, or save_word2vec_format"
+CONVERT = "load the file in gensim, and write its KeyedVectors with save or save_word2vec_format"
 
 
 class _Recorded:
-    """A call or an object in a pickle: its arguments, and its state if the pickle sets one."""
+    """A recorded call in a pickle: its arguments, and the state of the created object (or ``None``)."""
 
     args: tuple[Any, ...]
     state: Any
@@ -74,7 +74,7 @@ STAND_INS: Mapping[tuple[str, str], type[_Recorded]] = {
     **{(f"numpy.{core}.multiarray", "scalar"): _Recorded for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _Buffer for core in ("core", "_core")},
 }
-"""The class that replaces each name that a pickle may contain."""
+"""The names that a pickle may contain, and the class that replaces each name."""
 
 
 class _Reader(pickle.Unpickler):
@@ -97,8 +97,8 @@ def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabul
     """Return the ids, the vectors (n items × dimensions) and the counts of a file of ``KeyedVectors``.
 
     Vectors in a separate ``.npy`` file are memory-mapped; vectors in an ``.npz`` file are read into memory.
-    If the pickle contains no counts, all counts are 1. ``limit`` is the largest number of items; ``None`` for
-    all items.
+    If the pickle contains no counts, all counts are 1. ``limit`` is the maximum number of items to return;
+    ``None`` for all items.
 
     Raises
     ------
@@ -114,7 +114,8 @@ def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabul
             ids = _ids_of(keyed.state.get("index_to_key"))
             matrix = _vectors_of(keyed.state, path)
             if matrix.ndim != 2 or len(matrix) != len(ids):
-                raise ValueError(f"it contains {len(ids):,} keys and vectors of shape {matrix.shape}")
+                found = f"{len(ids):,} keys and vectors of shape {matrix.shape}"
+                raise ValueError(f"it contains {found}; expected a matrix with one row per key")
             counts = _counts_of(keyed.state.get("expandos"), len(ids))
         except InputError:
             raise
@@ -158,7 +159,7 @@ def _counts_of(attributes: Any, n: int) -> Doubles:
         return np.ones(n)
     counts = _array_of(recorded).astype(np.float64)
     if counts.shape != (n,):
-        raise ValueError(f"it contains counts of shape {counts.shape} for {n:,} keys")
+        raise ValueError(f"it contains counts of shape {counts.shape} for {n:,} keys; expected one per key")
     return counts
 
 
@@ -172,7 +173,7 @@ def _array_of(recorded: Any) -> npt.NDArray[Any]:
     else:
         raise ValueError(f"it contains {short_repr(recorded)} in place of an array")
     if not isinstance(dtype, _DType) or not _NUMBERS.fullmatch(dtype.args[0]):
-        raise ValueError("it contains an array of values that are not numbers")
+        raise ValueError("it contains an array of values that are not numbers; expected numbers")
     if isinstance(content, _Encoded):  # in a pickle of protocol 2
         content = content.args[0].encode("latin-1")
     numbers = np.frombuffer(content, np.dtype(dtype.args[0]).newbyteorder(dtype.state[1]))

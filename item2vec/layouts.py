@@ -35,7 +35,7 @@ _FIRST_OF_STARTS = frozenset(start[0] for start in _STARTS)
 
 
 def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | None = None) -> str:
-    """Return the start of the first line that is not skipped, blank or a comment; "" without such a line."""
+    """Return the start of the first line that is not skipped, empty or a comment; "" if there is none."""
     with reading(path), open_text(path, encoding, newline="\n") as file:
         for _ in range(skip_lines):
             if not file.readline(MAX_LINE):
@@ -47,7 +47,7 @@ def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | No
 
 
 def layout_of(line: str) -> str | None:
-    """Return the layout that the start of a line belongs to, or ``None`` for a line of ids.
+    """Return the layout that the start of a line indicates; ``None`` for a line of ids.
 
     >>> layout_of('{"items": []}'), layout_of(" [Playlist]"), layout_of("*Vertices 3"), layout_of("s1 s2")
     ('JSON', 'PLS', 'Pajek', None)
@@ -60,7 +60,9 @@ def layout_of(line: str) -> str | None:
 
 
 def split_line(line: str, sep: str) -> list[str]:
-    r"""Split a line into fields without surrounding blanks. ``" "`` as ``sep`` means blanks and tabs.
+    r"""Split a line into fields, and strip spaces, tabs and line ends from each field.
+
+    With ``sep=" "``, any run of spaces and tabs separates two fields.
 
     >>> split_line(" a, b c,,d", ","), split_line("a \t b  c", " ")
     (['a', 'b c', '', 'd'], ['a', 'b', 'c'])
@@ -72,7 +74,7 @@ def split_line(line: str, sep: str) -> list[str]:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix of the name of a file in lower case, without the suffix of a compression.
+    """Return the suffix of a file name in lower case. A compression suffix is removed first.
 
     >>> suffix_of(Path("lists.JSONL.gz"))
     '.jsonl'

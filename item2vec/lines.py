@@ -1,6 +1,6 @@
-"""Read text files by blocks of whole lines, with a limit for the length of a line.
+"""Read text files in blocks of whole lines, with a maximum line length.
 
-The limit bounds memory: a file without line ends, such as a decompressed gigabyte of zeros, is an error and
+The maximum bounds memory: a file without line ends, such as a decompressed gigabyte of zeros, is an error and
 not one very long line.
 """
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MAX_LINE = 16 * 2**20
-"""Default of ``max_line``: the largest length of a line in bytes."""
+"""Default of ``max_line``, the maximum length of a line in bytes."""
 
 _LEAST_MAX_LINE = 1 << 10
 _BLOCK_BYTES = 1 << 22
@@ -36,7 +36,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> Iterator[tuple[int, str]]:
-    r"""Yield the number and the text of each line. Only ``\n`` ends a line, and is part of the text.
+    r"""Yield the number (from 1) and the text of each line. Only ``\n`` ends a line; the text includes it.
 
     Parameters
     ----------
@@ -45,13 +45,12 @@ def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> I
     encoding
         Name of the encoding. Bytes that cannot be decoded become lone surrogates.
     max_line
-        Largest length of a line, in bytes of UTF-8.
+        Maximum length of a line, in bytes of UTF-8.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or a line is longer than ``max_line``. The message states the
-        number of the line.
+        If the file cannot be read, or a line is longer than ``max_line``. The message states the line number.
 
     Examples
     --------
@@ -64,7 +63,7 @@ def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> I
 
 
 def numbered_blocks(path: Path, encoding: str, max_line: int) -> Iterator[Iterator[tuple[int, str]]]:
-    """Yield the lines of ``lines_of`` in groups of a few megabytes."""
+    """Yield the results of ``lines_of`` in groups: an iterator for each few megabytes of text."""
     for number, block in blocks_of_lines(path, encoding, max_line):
         yield enumerate(io.StringIO(block.decode("utf-8", "surrogateescape"), newline="\n"), number)
 
@@ -72,9 +71,9 @@ def numbered_blocks(path: Path, encoding: str, max_line: int) -> Iterator[Iterat
 def blocks_of_lines(
     path: Path, encoding: str, max_line: int, *, cr: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    r"""Yield the number of the first line and the UTF-8 bytes of each block of whole lines.
+    r"""Yield blocks of whole lines: the line number of the first line (from 1), and the bytes in UTF-8.
 
-    With ``cr``, ``\r`` ends a line, too. The last line of the file may have no line end.
+    Lines end at ``\n``; with ``cr``, also at ``\r``. The last line of the file may have no line end.
     """
     number, parts, held = 1, [b""], 0
     with reading(path), _utf8(path, encoding) as read:
@@ -97,7 +96,7 @@ def blocks_of_lines(
 
 
 def count_lines(block: bytes, *, cr: bool = False) -> int:
-    """Return the number of line ends in a block."""
+    r"""Return the number of line ends in a block; with ``cr``, a single ``\r`` is a line end, too."""
     n_lf = int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
     return n_lf + (block.count(b"\r") - block.count(b"\r\n") if cr and b"\r" in block else 0)
 
@@ -112,15 +111,18 @@ def too_long(path: Path | str, number: int, what: str, max_line: int) -> InputEr
 
 
 def check_max_line(max_line: int) -> int:
-    """Return the limit; raise ``InputError`` if it is not a whole number of at least 1,024 bytes."""
+    """Return ``max_line``; raise ``InputError`` unless it is an integer of at least 1,024 (bytes)."""
     if isinstance(max_line, bool) or not isinstance(max_line, int) or max_line < _LEAST_MAX_LINE:
-        raise InputError(f"max_line is {max_line!r}; expected a number of bytes >= {_LEAST_MAX_LINE}")
+        raise InputError(f"max_line is {max_line!r}; expected an integer >= {_LEAST_MAX_LINE}, in bytes")
     return max_line
 
 
 @contextlib.contextmanager
 def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
-    """Yield a function that reads a number of bytes, or of characters, of a text file and returns UTF-8."""
+    """Yield a function that reads the next part of a text file, and returns this part in UTF-8.
+
+    Its argument is the size of the part: in bytes for a file in UTF-8, otherwise in characters.
+    """
     with open_text(path, encoding, newline="") as text:
         is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")
 
@@ -138,11 +140,11 @@ def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
 
 
 def _first_line_end(chunk: bytes, cr: bool) -> int:
-    """Return the length of the first line, or of the chunk if it contains no line end."""
+    """Return the length of the first line without its line end; of the chunk if it has no line end."""
     ends = [chunk.find(b"\n"), chunk.find(b"\r") if cr else -1]
     return min((end for end in ends if end >= 0), default=len(chunk))
 
 
 def _last_line_end(chunk: bytes, cr: bool) -> int:
-    """Return the length of the whole lines of a chunk. A final carriage return is not yet a line end."""
+    """Return the length of the whole lines of a chunk. A carriage return at its end is not yet a line end."""
     return max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, len(chunk) - 1) if cr else -1) + 1

@@ -1,4 +1,4 @@
-"""Read elements of an XML file one after another. A file that declares entities is rejected."""
+"""Read the elements of an XML file one by one. A file that declares entities is rejected."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _BLOCK_BYTES = 1 << 16
 def xml_elements(
     path: Path, *, root: str, tags: Set[str], kind: str, advice: str
 ) -> Iterator[tuple[int, Element]]:
-    """Yield the complete elements with one of the tags, each with the number of the line on which it ends.
+    """Yield the complete elements with one of the tags, each with the line number of its end.
 
     Names of elements are read without their namespace prefixes. Each yielded element is removed from its
-    parent, so that its memory can be freed. ``root`` is the name of the expected root element, ``kind`` the
-    name of the format, and ``advice`` the advice in the message if the file has another root element.
+    parent, so that the memory of the element can be freed. ``root`` is the name of the expected root element,
+    ``kind`` is the name of the format with an article, and ``advice`` is the advice in the message if the
+    file has another root element.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Row-wise operations on matrices: finite rows, norms, unit length, inner products, sampling of rows."""
+"""Operations on the rows of matrices: validation, norms, scaling to length 1, inner products, sampling."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 __all__ = ["MAX_NORM", "finite_rows", "invalid_row", "row_norms", "row_products", "sample_rows", "unit_rows"]
 
 MAX_NORM = 1e18
-"""Exclusive bound of the norm of a vector: an inner product of two vectors is then finite in float32."""
+"""Exclusive upper bound of the norm of a vector. Inner products of two such vectors are finite in float32."""
 
 
 def finite_rows(matrix: Floats) -> Mask:
-    """Return whether all numbers of each row of a float32 matrix are finite (bool, n rows).
+    """Return a mask of the rows of a float32 matrix in which all numbers are finite (bool, n rows).
 
     The function sums each row in float64: the sum of finite float32 numbers is finite in float64, and a sum
     needs no mask of the size of the matrix.
@@ -27,7 +27,7 @@ def finite_rows(matrix: Floats) -> Mask:
 
 
 def invalid_row(matrix: Floats) -> tuple[int, float] | None:
-    """Return the first row whose norm is not below ``MAX_NORM``, and the norm; ``None`` if there is none.
+    """Return the index of the first row whose norm is not below ``MAX_NORM``, and the norm; else ``None``.
 
     The norms are computed only if the largest absolute number of the matrix permits such a norm.
 
@@ -57,7 +57,7 @@ def row_products(matrix: Floats, other: Floats) -> Doubles:
 def row_norms(matrix: Floats) -> Doubles:
     """Return the Euclidean norm of each row (float64, n rows), which is finite for every finite row.
 
-    Squares are summed in float64, because squares of valid numbers overflow or underflow in float32.
+    Squares are summed in float64, because squares of valid numbers can overflow or underflow in float32.
 
     >>> row_norms(np.array([[3, 4], [1e38, 0]], np.float32)).tolist() == [5.0, float(np.float32(1e38))]
     True
@@ -79,7 +79,7 @@ def unit_rows(matrix: Floats) -> Floats:
 
 
 def sample_rows(random: np.random.Generator, n: int, size: int) -> Rows:
-    """Return ``size`` distinct row numbers below ``n``, drawn uniformly, ascending; all if ``n < size``.
+    """Return ``size`` distinct row indices below ``n``, drawn uniformly, ascending; all if ``n < size``.
 
     >>> sample_rows(np.random.default_rng(7), 3, 10)
     array([0, 1, 2])

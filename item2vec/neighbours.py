@@ -1,4 +1,4 @@
-"""Tables of neighbours: sparse item–item matrices, computed from counts without training."""
+"""Tables of neighbours: sparse item–item matrices, computed from co-occurrence counts, without training."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ class NeighbourTable:
 
     The neighbours of item ``i`` are ``items[offsets[i]:offsets[i + 1]]`` (int32), and their weights
     ``weights[offsets[i]:offsets[i + 1]]`` (float32, not 0). ``offsets`` is int64 (n items + 1). When the
-    table is applied to a history, the weight of an item is multiplied by ``decay`` for each later item.
+    table is applied to a history, the weight of a history item is multiplied by ``decay`` for each later
+    item.
 
     Raises
     ------
     InputError
-        If shapes or offsets are inconsistent, or a number is out of range.
+        If shapes or offsets are inconsistent, or a neighbour, a weight or the decay is out of range.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class NeighbourTable:
         return SparseRows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
 
     def take(self, kept: Rows) -> NeighbourTable:
-        """Return the table of the items ``kept``, in this order; other items are left out of all rows.
+        """Return the table of the items with the codes ``kept``, in this order, without all other items.
 
         >>> table = NeighbourTable(np.array([0, 1, 2]), np.array([1, 0]), np.array([0.5, 0.2]), decay=0.5)
         >>> table.take(np.array([1, 0])).weights, table.take(np.array([1]))
@@ -107,10 +108,16 @@ def transitions(
 ) -> NeighbourTable:
     """Return a table of windowed transitions of ordered sentences, with a row per item of the vocabulary.
 
-    A token adds ``fade ** (steps - 1)`` to the row of each token up to ``window`` steps before it, and half
-    as much to the row of each token up to ``window`` steps after it. A row is divided by its sum plus
-    ``smoothing``, which gives rare items less weight, and cut to its ``k`` largest weights. The decay of the
-    table is 0.5. Time is O(tokens × window), also for very long sentences.
+    The raw weight of item j in the row of item i is a sum over pairs of tokens at most ``window`` steps
+    apart. If j follows i at a distance of s steps, the pair adds ``fade ** (s - 1)``; if j precedes i, the
+    pair adds half as much. A row is divided by its sum plus ``smoothing``, which gives rare items less
+    weight, and cut to its ``k`` largest weights. The decay of the table is 0.5. Time is O(tokens × window),
+    also for very long sentences.
+
+    Raises
+    ------
+    InputError
+        If ``window``, ``fade``, ``smoothing`` or ``k`` is out of range.
 
     Examples
     --------
@@ -140,15 +147,21 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
     """Return a table of one round of link propagation, with a row per item of the vocabulary.
 
     The matrix is ``D_i**-.5 · Aᵀ · D_u**-.75 · A · D_i**-.25``, without its diagonal. A is the binary matrix
-    of sentences × items; the diagonals of D_u and D_i are its row and column sums. The scores of a history
-    are its row of A times the matrix. Each row is cut to its ``k`` largest weights, so that a history
-    takes at most ``k`` additions per item. (Cutting columns instead loses 3 % of recall on gowalla at the
-    same size.)
+    of sentences × items; the diagonals of D_u and D_i are the row sums and the column sums of A. The scores
+    for a history are its row of A times the matrix. Each row of the matrix is cut to its ``k`` largest
+    weights, so that scoring takes at most ``k`` additions per history item. (Cutting columns instead loses
+    3 % of recall on gowalla at the same size.)
 
     A sentence with more than ``max_items`` distinct items, such as the history of a crawler, is cut to its
-    longest suffix with ``max_items``, because time is quadratic in this number.
+    longest suffix with ``max_items`` distinct items, because time is quadratic in the number of distinct
+    items of a sentence.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
+
+    Raises
+    ------
+    InputError
+        If ``max_items`` is below 2, or ``k`` is below 1.
 
     Examples
     --------
@@ -166,9 +179,9 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
 def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -> NeighbourTable:
     """Return the table for sentences: transitions if they are ordered, link propagation otherwise.
 
-    The table has a row per item of ``vocabulary``; other items, and tokens of negative weight, are left out.
-    Of ``ShardedSentences`` with more than 100 million tokens, evenly spaced shards with about that many
-    tokens are read, because the counts of all pairs would not fit into memory.
+    The table has a row per item of ``vocabulary``. Other items, and tokens of negative weight, are left out.
+    If ``ShardedSentences`` have more than 100 million tokens, only evenly spaced shards with about 100
+    million tokens are read, because the counts of all pairs would not fit into memory.
 
     Examples
     --------
@@ -180,7 +193,7 @@ def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -
 
 
 def known_sentences(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -> Sentences:
-    """Return the sentences that ``table_for`` counts, encoded with ``vocabulary``.
+    """Return the sentences that ``table_for`` reads, encoded with ``vocabulary``, without unknown items.
 
     >>> known_sentences(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a"))).tokens
     array([1, 0], dtype=int32)
@@ -217,9 +230,9 @@ def _fault(table: NeighbourTable) -> str | None:
     offsets, items, weights = table.offsets, table.items, table.weights
     shapes = offsets.ndim, items.ndim, weights.ndim
     if shapes != (1, 1, 1) or len(items) != len(weights):
-        return f"found {items.shape} items and {weights.shape} weights; expected vectors of equal length"
+        return f"items have shape {items.shape}, weights {weights.shape}; expected vectors of equal length"
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
-        return f"offsets are {offsets}; expected non-decreasing numbers from 0 to {len(items)}"
+        return f"offsets are {offsets}; expected non-decreasing integers from 0 to {len(items)}"
     if len(items) and not 0 <= items.min() <= items.max() < len(table):
         return f"neighbours range from {items.min()} to {items.max()}; expected 0 to {len(table) - 1}"
     if not bool(np.all((weights != 0) & np.isfinite(weights))):

@@ -17,7 +17,7 @@ def html_table(
     *,
     best: Collection[tuple[int, int]] = (),
 ) -> str:
-    """Return a table with a title. The cells ``best`` (row, column) are bold.
+    """Return a table with a title. The cells ``best``, as (row, column) indices, are bold.
 
     Integers have thousands separators, and floats have four decimals. Text is shortened to 120 characters.
 

@@ -1,7 +1,7 @@
 """Open input files for reading: file formats, decompression, text encodings, and typed errors.
 
-All readers and adapters open the files of users with these functions. Files of a bundle are read by
-``files.py``, which checks their checksums.
+All readers and adapters open input files with these functions. The files of a bundle, which have checksums,
+are read with ``files.py`` instead.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ENCODING = Remedy(
 _MOST_LAYERS = 3
 _CHUNK = 1 << 20
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
-_MARKS = {  # the longer marks first: the mark of UTF-32 begins with the mark of UTF-16
+_MARKS = {  # UTF-32 first, because its mark begins with the mark of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -110,7 +110,7 @@ def file_kind(path: Path) -> Kind | None:
 
 
 def content_name(path: Path) -> str:
-    """Return the name of the content of a file, in lower case and without the suffix of a compression.
+    """Return the name of the content of a file, in lower case and without a compression suffix.
 
     The content of a zip archive with one file has the name of this file.
 
@@ -133,8 +133,8 @@ def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = N
     Raises
     ------
     InputError
-        If the file cannot be read, or its content is neither text, XML nor of the format ``accepted``, such
-        as an Excel workbook.
+        If the file cannot be read, ``encoding`` is unknown, or the content is neither text, XML nor of the
+        format ``accepted``, but for example an Excel workbook.
     """
     check_file(path)
     file: IO[bytes] = path.open("rb")
@@ -155,12 +155,12 @@ def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = N
 
 
 def open_text(path: Path, encoding: str, newline: str) -> TextIO:
-    """Open a text file. A byte order mark of UTF-8 is skipped; undecodable bytes become lone surrogates."""
+    """Open a text file. A UTF-8 byte order mark is skipped; undecodable bytes become lone surrogates."""
     codec = "utf-8-sig" if _is_utf8(encoding) else encoding
     file = open_bytes(path, encoding)
     try:
         return io.TextIOWrapper(file, codec, errors="surrogateescape", newline=newline)
-    except LookupError as error:  # such as "hex", which is not an encoding of text
+    except LookupError as error:  # such as "hex", which is not a text encoding
         file.close()
         raise _unknown_encoding(error) from error
 
@@ -173,7 +173,7 @@ def _is_utf8(encoding: str) -> bool:
 
 
 def _in_utf8(file: IO[bytes], head: bytes, path: Path) -> IO[bytes]:
-    """Convert a file in UTF-16 or UTF-32 to UTF-8; return any other file unchanged."""
+    """Convert a file in UTF-16 or UTF-32 with a byte order mark to UTF-8; return other files unchanged."""
     codec = next((codec for mark, codec in _MARKS.items() if head.startswith(mark)), None)
     if codec is None:
         likely = next((name for name, pattern in _UNMARKED.items() if pattern.match(head)), None)
@@ -204,7 +204,7 @@ def _decompressed(kind: Kind, file: IO[bytes], path: Path) -> _Layer:
 
 
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """Return the only file of a zip archive; raise ``InputError`` if there are several, or none."""
+    """Return the only file of a zip archive; raise ``InputError`` if it is encrypted or not the only one."""
     members = [member for member in archive.infolist() if not _is_hidden(member.filename)]
     names = [member.filename for member in members]
     if "[Content_Types].xml" in names:
@@ -228,7 +228,7 @@ def _is_hidden(member: str) -> bool:
 
 
 class _Layer(io.BufferedReader):
-    """Buffered reader of a raw file. Its ``close`` also closes the file from which the raw file reads."""
+    """A buffered reader of a raw file. ``close`` also closes the file from which the raw file reads."""
 
     def __init__(self, raw: Any, below: IO[bytes]) -> None:
         super().__init__(raw, _CHUNK)
@@ -240,7 +240,7 @@ class _Layer(io.BufferedReader):
 
 
 class _Chunks(io.RawIOBase):
-    """Raw file that reads chunks of bytes. It can only be rewound to its start.
+    """A raw file that reads chunks of bytes. Its only supported seek is a rewind to the start.
 
     ``start`` rewinds the underlying file, and returns a function that returns the next chunk, ``b""`` at the
     end.

@@ -25,8 +25,8 @@ def output(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     WriteError
-        If the file cannot be created or written, for example because the folder does not exist or the disk
-        is full. An existing regular file is then unchanged.
+        If the file cannot be created or written, for example because the folder does not exist, or the disk
+        is full. If a regular file already exists, it is unchanged.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class SimilarUser(NamedTuple):
 
 @dataclass(frozen=True)
 class Period:
-    """The times with ``start <= time < end``, in microseconds since 1970; ``None`` for no bound.
+    """The period ``start <= time < end``, in microseconds since 1970-01-01 UTC; ``None`` for no bound.
 
     >>> from datetime import UTC
     >>> Period.of("2024-01-01", "1d", datetime(2024, 1, 3, tzinfo=UTC))
@@ -52,7 +52,7 @@ class Period:
         end = None if until is None else moment_of(until, "until", now)
         if start is not None and end is not None and start >= end:
             raise InputError(
-                f"since is {short_repr(since)}, and until {short_repr(until)}; expected an earlier time first"
+                f"since is {short_repr(since)}, and until is {short_repr(until)}; expected since before until"
             )
         return cls(start, end)
 
@@ -64,12 +64,12 @@ class Period:
 
 @dataclass(frozen=True, eq=False)
 class TasteChange:
-    """The difference between two tastes of a model.
+    """The change from one taste to another taste of the same model.
 
     Attributes
     ----------
     distance
-        The cosine distance of the tastes: 1 - cosine, from 0 to 2.
+        The cosine distance between the two tastes: 1 - cosine, from 0 to 2.
     towards
         The items whose scores increase most, largest increase first. ``score`` is the increase.
     away
@@ -94,9 +94,9 @@ class Taste:
         The user vector (float32, dimensions) that ``recommend`` compares with the items.
     history
         The items of the period that have an input vector, oldest first; disliked items precede the others.
-        If the model has a setting ``last_n``, the vector was computed from the newest of these items only.
+        With the model setting ``last_n``, only the newest ``last_n`` of them determine ``vector``.
     first, last
-        The earliest and the latest time in ``history``; ``None`` if the store has no timestamps.
+        The earliest and the latest timestamp in ``history``; ``None`` if the store has no timestamps.
     model
         The model that the vector belongs to.
 
@@ -133,7 +133,7 @@ class Taste:
     def of(cls, user: str, history: Sentences, model: Recommender, period: Period) -> Taste:
         """Return the taste of a history (one sentence); raise ``InputError`` if the history has no taste.
 
-        ``period`` is named in the message of the error.
+        The message of the error names ``period``.
         """
         vector = model.tastes(history)[0]
         if not vector.any():
@@ -160,19 +160,19 @@ class Taste:
     def items(self, k: int = 10, **rules: Unpack[RuleArguments]) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores, best first; see ``Recommender.nearest_to_taste``.
 
-        Items of the history may be returned, unless ``exclude=taste.history``.
+        Items of the history may be returned; to exclude them, pass ``exclude=taste.history``.
         """
         return self.model.nearest_to_taste(self.vector, k=k, **rules)
 
     def moved_to(self, later: Taste, k: int = 10, **rules: Unpack[RuleArguments]) -> TasteChange:
-        """Return the change to another taste, with up to ``k`` items in each direction.
+        """Return the change from this taste to another one, with up to ``k`` items in each direction.
 
-        The rules are the rules of ``items``. The tastes may belong to one user, or to two users.
+        ``rules`` are those of ``items``. The tastes may belong to one user, or to two users.
 
         Raises
         ------
         InputError
-            If the tastes are of two models. Get both from one ``Engine.view()``.
+            If the tastes are of two models. Get both tastes from one ``Engine.view()``.
         """
         if self.model.taste is not later.model.taste:
             raise InputError(
@@ -191,8 +191,9 @@ class Taste:
 def most_similar(own: Taste, blocks: Iterable[tuple[Sequence[str], Floats]], k: int) -> list[SimilarUser]:
     """Return the ``k`` other users with the highest cosines to a taste, best first.
 
-    A block holds user ids and their tastes (float32, n users × dimensions). A taste of zeros is left out.
-    Equal cosines are in the order of the blocks. One block at a time is in memory.
+    A block holds user ids, and the tastes of these users (float32, n users × dimensions). Users with a taste
+    of zeros are left out. Users with equal cosines are in the order of the blocks. One block at a time is in
+    memory.
     """
     best: list[SimilarUser] = []
     for users, vectors in blocks:

@@ -39,8 +39,8 @@ class Phrases:
     """Pairs of tokens that are joined into one token wherever they are consecutive.
 
     ``passes`` holds the pairs of each pass, with their scores. The tokens of a pair of a later pass may be
-    joined tokens of an earlier pass, so that two passes join up to four items. Within a sentence, pairs are
-    joined from left to right, and a token belongs to one pair at most.
+    joined tokens of an earlier pass, so that two passes join up to four items. In each pass, the pairs of a
+    sentence are joined from left to right, and a token belongs to at most one pair.
 
     Source: Mikolov et al., Distributed Representations of Words and Phrases and their Compositionality, 2013,
     equation 6; Bouma, Normalized (Pointwise) Mutual Information in Collocation Extraction, 2009.
@@ -65,7 +65,7 @@ class Phrases:
         check_fields(self)
         frozen = tuple(MappingProxyType(dict(pairs)) for pairs in self.passes)
         object.__setattr__(self, "passes", frozen)
-        Vocabulary(tuple(self.parts))  # raises an error for an id that is too long
+        Vocabulary(tuple(self.parts))  # raises an error for a joined token that is too long for an id
 
     @classmethod
     @checked
@@ -81,8 +81,8 @@ class Phrases:
     ) -> Self:
         """Find the pairs of consecutive items that occur more often than chance predicts.
 
-        ``min_count``, ``threshold`` and ``scoring`` have the meaning that they have in gensim's ``Phrases``,
-        and select the same pairs. Tokens of negative weight are not joined.
+        ``min_count``, ``threshold`` and ``scoring`` have the same meaning as in gensim's ``Phrases``, and
+        select the same pairs. Tokens of negative weight are not joined.
 
         Parameters
         ----------
@@ -94,11 +94,11 @@ class Phrases:
         threshold
             A pair is joined if its score is above this number. Default: 10 with "count", .5 with "npmi".
         scoring
-            "count": (count of the pair - min_count) · V / (count of the first token · count of the second),
-            where V is the number of distinct tokens plus the number of distinct pairs. "npmi": normalised
-            pointwise mutual information, from -1 to 1.
+            "count": (count of the pair - min_count) · V / (count of the first token · count of the second
+            token), where V is the number of distinct tokens plus the number of distinct pairs. "npmi":
+            normalised pointwise mutual information, from -1 to 1.
         passes
-            Number of passes. Each further pass joins pairs of tokens of the pass before, by the same rules.
+            Maximum number of passes. Each further pass joins the tokens of the previous pass by these rules.
         delimiter
             Text between the two ids of a pair in the id of the joined token.
 
@@ -106,7 +106,7 @@ class Phrases:
         ------
         InputError
             If the sentences are unordered, ``passes`` is below 1, ``scoring`` is unknown, or a joined token
-            equals another token.
+            equals another token or is too long for an id.
         """
         if not sentences.ordered:
             raise InputError("sentences are unordered; expected ordered sentences: a pair is consecutive")
@@ -149,9 +149,9 @@ class Phrases:
 
     @checked
     def join(self, sentences: Sentences) -> Sentences:
-        """Return the sentences, in which each pair of consecutive tokens is joined into one token.
+        """Return the sentences with each consecutive pair of ``passes`` joined into one token.
 
-        A joined token has the largest weight and the last timestamp of its items.
+        A joined token has the largest weight and the last timestamp of the tokens that it replaces.
 
         Raises
         ------
@@ -215,8 +215,8 @@ class Phrases:
 
         Raises
         ------
-        BundleNotFoundError, CorruptBundleError
-            If the file is missing, or was not written by ``save``.
+        CorruptBundleError
+            If the file is missing or unreadable, or was not written by ``save``.
         """
         content = files.parse_json(files.read_text(Path(path)), Path(path))
         try:
@@ -237,7 +237,7 @@ class Phrases:
 
 
 class _Model(Protocol):
-    """A model of joined tokens, such as a ``Recommender``."""
+    """A model whose items are joined tokens, such as a ``Recommender``."""
 
     def recommend_many(
         self, histories: list[list[str]], *, k: int, filter_seen: bool
@@ -276,7 +276,7 @@ class PhraseRecommender:
     def recommend(
         self, history: Iterable[str], *, k: int = 10, filter_seen: bool = True
     ) -> list[Recommendation]:
-        """Return the ``k`` best items for a history (oldest item first); fewer only if fewer are eligible."""
+        """Return the ``k`` best items for a history (oldest item first), or all eligible items if fewer."""
         return self.recommend_many([as_history(history)], k=k, filter_seen=filter_seen)[0]
 
     def recommend_many(
@@ -310,7 +310,7 @@ class PhraseRecommender:
 
 
 def _scored(sentences: Sentences, min_count: float, scoring: Scoring) -> Iterable[_Pair]:
-    """Yield each pair of consecutive tokens with its score."""
+    """Return each distinct pair of consecutive tokens with its score."""
     first, second, counts = _pair_counts(sentences)
     item_counts = sentences.counts()
     n_first, n_second = item_counts[first].astype(np.float64), item_counts[second].astype(np.float64)
@@ -326,7 +326,7 @@ def _scored(sentences: Sentences, min_count: float, scoring: Scoring) -> Iterabl
 
 
 def _npmi(n_first: Doubles, n_second: Doubles, n_pairs: Offsets, n_tokens: int) -> Doubles:
-    """Return ln(p(a, b) / (p(a) p(b))) / -ln p(a, b)."""
+    """Return ln(p(a, b) / (p(a) p(b))) / -ln p(a, b) for each pair (a, b)."""
     p_pair = n_pairs / n_tokens
     information = np.log(p_pair / (n_first / n_tokens * (n_second / n_tokens)))
     return np.asarray(information / -np.log(p_pair))
@@ -354,7 +354,7 @@ def _starts_pair(sentences: Sentences) -> Mask:
 
 
 def _joined(sentences: Sentences, pairs: Mapping[tuple[str, str], float], delimiter: str) -> Sentences:
-    """Return the sentences, in which these pairs are joined from left to right."""
+    """Return the sentences with these pairs joined, from left to right."""
     old = sentences.vocabulary
     known = [pair for pair in pairs if pair[0] in old and pair[1] in old]
     joined_ids = [f"{first}{delimiter}{second}" for first, second in known]
@@ -395,6 +395,6 @@ def _leftmost(starts: Offsets, place: Offsets) -> tuple[Offsets, Offsets]:
 
 def _ambiguous(joined: str, delimiter: str) -> InputError:
     return InputError(
-        f"joined token {short_repr(joined)} equals another token; expected distinct tokens: set another "
-        f"delimiter than {delimiter!r}"
+        f"joined token {short_repr(joined)} equals another token; expected distinct tokens: set a delimiter "
+        f"other than {delimiter!r}"
     )

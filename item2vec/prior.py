@@ -1,4 +1,4 @@
-"""The popularity prior: a number per item, which is added, times a weight, to the score of the item.
+"""The popularity prior: one number per item. The number, times a weight, is added to the item's score.
 
 The prior is an extra dimension of the inner product. Each indexed row ends with the prior of its item times
 a factor, and each query ends with the weight of the prior divided by this factor. Every index and every
@@ -34,17 +34,17 @@ __all__ = [
 FALLBACK_HALF_LIFE = 7.0
 """Half-life in days of the popularity that ranks items for histories without a known item."""
 
-COMPUTE = "compute it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
+COMPUTE = "compute the prior with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
 
 
 def prior_for(
     sentences: Sentences | ShardedSentences, vocabulary: Vocabulary, half_life: float | None = None
 ) -> Floats:
-    """Return log(1 + c) per item of a vocabulary (float32), where c is its number of tokens in the sentences.
+    """Return log(1 + c) for each item of a vocabulary (float32), where c is the count of the item's tokens.
 
-    With a ``half_life`` in days, a token counts ``0.5 ** (age / half_life)``, where the newest token of all
-    sentences has age 0. Without a ``half_life`` or timestamps, a token counts 1. Counts are multiplied by the
-    weights of the tokens. Tokens of negative weight do not count.
+    If ``half_life`` (in days) is given and the sentences have timestamps, a token counts
+    ``0.5 ** (age / half_life)``, where the newest token of all sentences has age 0. Otherwise, a token counts
+    1. The count of a token is multiplied by the weight of the token. Tokens of negative weight do not count.
 
     >>> from dataclasses import replace
     >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
@@ -75,10 +75,10 @@ def prior_of(
 ) -> Floats | None:
     """Return the prior of a model that is trained on these sentences.
 
-    The prior also ranks the items for histories without a known item. If ``popularity`` is 0, it is computed
-    only for this purpose: its half-life is 7 days by default, and the result is ``None`` if the sentences
-    have no timestamps. On movielens-100k, recent popularity predicts the first events of new users better
-    than the popularity of all time.
+    The prior also ranks the items for histories without a known item. If ``popularity`` is 0, the prior is
+    computed only for this purpose: its half-life is 7 days by default, and the result is ``None`` if the
+    sentences have no timestamps. On movielens-100k, recent popularity predicts the first events of new users
+    better than all-time popularity.
     """
     half_life = taste.popularity_half_life
     if not taste.popularity:
@@ -91,8 +91,8 @@ def prior_of(
 def popularity_shares(vectors: ItemVectors, prior: Floats | None) -> Doubles:
     """Return the share of each item in the training tokens (float64).
 
-    The shares rank the items for histories without a known item. With a prior, tokens are counted as in the
-    prior, even if its weight in scores is 0.
+    The shares rank the items for histories without a known item. If there is a prior, tokens are counted as
+    in the prior, even if the weight of the prior in scores is 0.
     """
     counts = vectors.counts if prior is None else np.expm1(prior, dtype=np.float64)
     shares: Doubles = counts / (counts.sum() or 1)
@@ -104,14 +104,13 @@ def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
     if prior is None and taste.popularity:
         raise ConfigError(
             f"popularity={taste.popularity} needs a prior, and prior is None; pass prior=, or use fit, which "
-            "computes it"
+            "computes a prior"
         )
     if prior is None:
         return
     if prior.shape != (n_items,):
         raise ConfigError(
-            f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} "
-            f"items; {COMPUTE}"
+            f"the prior has shape {prior.shape}; expected ({n_items},), one number per item; {COMPUTE}"
         )
     if not np.isfinite(prior).all():
         row = int(np.argmin(np.isfinite(prior)))
@@ -121,7 +120,10 @@ def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
 
 
 def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | None) -> Floats:
-    """Return the matrix to index: its inner products with a query are the scores, including the prior."""
+    """Return the matrix to index, whose inner products with a query are the scores, including the prior.
+
+    Raise ``ConfigError`` as ``check_prior`` and ``taste.scored_matrix`` do.
+    """
     check_prior(prior, taste, len(vectors))
     matrix = scored_matrix(vectors, taste)
     if prior is None or not taste.popularity:
@@ -134,7 +136,8 @@ def queries_of(
 ) -> Floats:
     """Convert taste vectors (n histories × dimensions) to queries for the rows of ``searched_matrix``.
 
-    ``popularity`` replaces the weight of the prior in ``taste``, unless the weight in ``taste`` is 0.
+    ``popularity`` replaces the weight of the prior in ``taste``. If the weight in ``taste`` is 0, the rows of
+    ``searched_matrix`` contain no prior, and the taste vectors are returned unchanged.
     """
     if not taste.popularity:
         return tastes
@@ -143,18 +146,18 @@ def queries_of(
 
 
 def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
-    """Return the factor of the prior in indexed rows; in queries, the weight of the prior is divided by it.
+    """Return the factor of the prior in indexed rows. In queries, the weight of the prior is divided by it.
 
     The factor gives the prior an equal share of the norms of rows and queries. With a larger share in the
-    rows, an approximate index would separate the rows by popularity only, and would have to examine more
-    rows for the same recall.
+    rows, an approximate index would separate the rows by popularity only, and the index would have to examine
+    more rows for the same recall.
     """
     product = taste.popularity * (cosine_divisor(vectors, taste) or 1.0)
     return math.sqrt(max(product, sys.float_info.min))  # the product of tiny numbers underflows to 0
 
 
 def typical_queries(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> Floats:
-    """Return up to ``n`` queries of one-item histories, drawn by popularity, to tune an index."""
+    """Return up to ``n`` queries to tune an index: histories of one item each, drawn by popularity."""
     random = np.random.default_rng(0)
     weights = vectors.counts + 1
     rows = random.choice(len(vectors), size=min(n, len(vectors)), p=weights / weights.sum())

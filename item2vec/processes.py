@@ -1,4 +1,4 @@
-"""Commands that run modules in new processes, and the processors and memory that a process may use."""
+"""Commands to run modules in new processes, and the processors and memory that a process may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESIDENT = ("RssAnon:", "RssShmem:")
 
 
 def module_command(module: str, *arguments: str) -> dict[str, Any]:
-    """Return arguments of ``subprocess.run`` to run a module with this interpreter and import path.
+    """Return the arguments for ``subprocess.run`` to run a module with this interpreter and import path.
 
     >>> module_command("item2vec", "--version")["args"][1:]
     ['-P', '-m', 'item2vec', '--version']
@@ -33,7 +33,7 @@ def usable_cpus() -> int:
     """Return the number of processors that this process may use, at least 1.
 
     On Linux, the number is limited by the CPU affinity of the process and by the CPU quotas of its control
-    groups (cgroup v2), as in a container: a quota of 1.5 processors counts as 2.
+    groups (cgroup v2), as in a container. A quota of 1.5 processors is rounded up to 2.
 
     >>> usable_cpus() >= 1
     True
@@ -48,7 +48,7 @@ def usable_cpus() -> int:
 
 
 def usable_memory() -> int:
-    """Return the memory size of the machine, or the lower limit of its container (cgroup v2), in bytes."""
+    """Return the size of the memory, or the limit of the container (cgroup v2) if it is lower, in bytes."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([memory, *(int(text) for text in _group_limits("memory.max") if text != "max")])
 
@@ -57,7 +57,7 @@ def resident_memory(pid: int) -> int:
     """Return the size of the resident memory of a process in bytes; 0 if the process has ended.
 
     On Linux, the pages of mapped files are not counted, because the kernel can evict them. On other systems,
-    ``ps`` measures the size, which includes these pages.
+    the size is measured by ``ps``, and includes these pages.
     """
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()

@@ -17,11 +17,12 @@ _SECONDS_PER_UPDATE = 0.1
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function to be called after each step with a short status text.
+    """Yield a function that the caller calls after each step, with a short status text.
 
-    ``total`` is the number of steps, or ``None`` if it is unknown. The bar is drawn on stderr if stderr is a
-    terminal, or in the output of a notebook's cell, if no other bar is being drawn. A training within a
-    longer task therefore draws no second bar. Nothing is drawn elsewhere, so that logs contain no bar.
+    ``total`` is the number of steps, or ``None`` if it is unknown. In a notebook, the bar is drawn in the
+    output of the cell; otherwise, on stderr if stderr is a terminal. Elsewhere, nothing is drawn, so that
+    logs contain no bar. Only one bar is drawn at a time: a training run within a longer task draws no second
+    bar.
 
     >>> with progress_bar("training", total=2) as advance:
     ...     advance("ndcg .10")
@@ -57,9 +58,9 @@ def _terminal_bar(description: str, total: int | None) -> Iterator[Callable[[str
 
 @contextmanager
 def _notebook_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """Draw a bar in the output of a cell, and remove it at the end. A saved notebook contains no bar.
+    """Draw a bar in the output of a cell, and remove the bar at the end. A saved notebook contains no bar.
 
-    rich would draw the bar as a widget, which requires ipywidgets and remains in a saved notebook as text.
+    rich would draw the bar as a widget, which requires ipywidgets, and which a saved notebook keeps as text.
     """
     from IPython.display import display
 
@@ -81,7 +82,7 @@ def _notebook_bar(description: str, total: int | None) -> Iterator[Callable[[str
 
 
 def _bundle(description: str, total: int | None, n_done: int, status: str) -> dict[str, str]:
-    """Return a bar as HTML and as text.
+    """Return a bar as HTML and as plain text, by MIME type.
 
     >>> _bundle("training", 4, 1, "loss < 2")["text/html"]
     'training <progress value="1" max="4"></progress> 1/4 loss &lt; 2'

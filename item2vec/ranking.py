@@ -1,7 +1,7 @@
 """Top-k selection, in the order that all indexes, metrics and baselines share.
 
-Higher scores come first. Equal scores are sorted by row, so that rankings are deterministic. Row 0 of a model
-is the most frequent item.
+Higher scores come first. Equal scores are sorted by row, so that rankings are deterministic. The rows of a
+trained model are sorted by frequency, most frequent item first.
 """
 
 from __future__ import annotations

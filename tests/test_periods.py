@@ -225,7 +225,7 @@ def test_errors_name_the_argument_and_the_next_step(engine_of, store, tmp_path):
             {"since": day(5)},
             "has no taste since 2024-01-06T00:00:00.000000: .* choose a longer period",
         ),
-        ("ann", {"since": "2024-05-01", "until": "2024-05-01"}, "expected an earlier time first"),
+        ("ann", {"since": "2024-05-01", "until": "2024-05-01"}, "expected since before until"),
         ("ann", {"since": "yesterday"}, "since is 'yesterday'; expected a datetime, ISO text"),
         ("ann", {"until": timedelta(0)}, "until is datetime.timedelta"),
         ("ann", {"since": 30}, "since is 30; expected"),
