@@ -30,7 +30,7 @@ Chosen on validation data of movielens-100k (docs/benchmarks/rules.md): of the f
 tried, this one has the highest HR@10 and NDCG@10.
 """
 NEAR_DUPLICATE = 0.5
-"""Cosine above which an item is a near-duplicate of a disliked item, if the history is empty."""
+"""Cosine to a disliked item above which an item is demoted, if there are no liked items to compare with."""
 ROUNDING = 1e-6
 
 

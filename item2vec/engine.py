@@ -330,7 +330,11 @@ class Engine:
         return self.view().similar_users(user, since=since, until=until, k=k)
 
     def refresh(self) -> None:
-        """Load a newly published version, and read the changes of the catalogue, now."""
+        """Load a newly published version, and read the changes of the catalogue, now.
+
+        If the version cannot be loaded, no error is raised, and ``status`` returns the failure. If the store
+        cannot be read, ``StoreError`` is raised.
+        """
         self._live.check()
         if self._catalogue_cache is not None:
             self._catalogue_cache.refresh()

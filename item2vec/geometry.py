@@ -280,12 +280,12 @@ class Geometry:
     def direction_between(self, rows_a: npt.NDArray[Any], rows_b: npt.NDArray[Any]) -> Direction:
         """Return the direction from the rows ``rows_a`` to the rows ``rows_b``; see ``direction``."""
         means = []
-        for rows in (rows_a, rows_b):
+        for name, rows in (("first", rows_a), ("second", rows_b)):
             check_rows(rows, len(self.input))
             if not self.has_input[rows].any():
                 raise InputError(
-                    f"a group of a direction has {len(rows)} items, and none has an input vector; expected "
-                    "at least one item with an input vector in each group"
+                    f"the {name} group of a direction has {len(rows)} items, and none has an input vector; "
+                    "expected at least one item with an input vector in each group"
                 )
             means.append(_mean(self.unit_input, rows))
         input_ = means[1] - means[0]

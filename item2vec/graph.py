@@ -60,7 +60,16 @@ class Graph:
         *,
         directed: bool = False,
     ) -> Graph:
-        """Create a graph from edges of node ids: ``(source, target)`` or ``(source, target, weight)``."""
+        """Create a graph from edges of node ids: ``(source, target)`` or ``(source, target, weight)``.
+
+        Duplicate edges are merged as in ``from_codes``.
+
+        Raises
+        ------
+        InputError
+            If an edge has another form, only some edges have a weight, an id is invalid, or a weight is not
+            finite and above 0.
+        """
         rows: list[tuple[Any, ...]] = [tuple(as_history(edge, "an edge")) for edge in edges]
         if wrong := [row for row in rows if len(row) not in (2, 3)]:
             raise InputError(f"found the edge {short_repr(wrong[0])}; expected (source, target[, weight])")
@@ -93,6 +102,12 @@ class Graph:
 
         Duplicate edges are merged, and their weights are summed. In an undirected graph, the edges
         ``(a, b)`` and ``(b, a)`` are duplicates.
+
+        Raises
+        ------
+        InputError
+            If the arrays differ in length, a code is not the code of a node, or a weight is not finite and
+            above 0.
         """
         for name, column in (("source", source), ("target", target), ("weights", weights)):
             if column is not None and column.shape != (len(source),):

@@ -156,7 +156,8 @@ class ItemQueries:
         Raises
         ------
         InputError
-            If no item has an attribute of a condition, or no item of a group has an input vector.
+            If a condition names an attribute that no item has, or one of the groups has no item with an input
+            vector.
 
         Examples
         --------

@@ -92,7 +92,7 @@ class NeighbourTable:
         )
 
     def column(self, neighbour: int, items: Codes) -> Doubles:
-        """Return the weight of ``neighbour`` in the row of each of ``items``; 0 if it is not in the row.
+        """Return the weight of ``neighbour`` in the row of each of ``items``; 0 for rows without it.
 
         >>> table = NeighbourTable(np.array([0, 1, 1]), np.array([1]), np.array([0.5]), decay=0.5)
         >>> table.column(1, np.array([0, 1]))

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FALLBACK_HALF_LIFE = 7.0
-"""Half-life in days of the popularity that ranks items for histories without a known item."""
+"""Default half-life, in days, of a prior that only ranks the items for histories without a known item."""
 
 COMPUTE = "compute the prior with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
 

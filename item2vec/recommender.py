@@ -373,7 +373,7 @@ class Recommender(ItemQueries):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model atomically into a new folder, for ``item2vec.load``.
 
-        Raises ``BundleExistsError`` if the path exists.
+        Raises ``BundleExistsError`` if the path exists, and ``WriteError`` if the disk is full or fails.
         """
         bundle.write(self.parts, Path(path))
 

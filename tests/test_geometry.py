@@ -251,7 +251,7 @@ FOREIGN = Direction(np.ones(3, np.float32), None)
         (lambda: COSINE.recommend(["i1"], direction=FOREIGN), InputError, "is not one of this model"),
         (lambda: BY_OUTPUT.recommend(["i1"], direction=FOREIGN), InputError, "is not one of this model"),
         (lambda: COSINE.recommend(["i1"], direction={"a": 1}), InputTypeError, "a pair of conditions"),
-        (lambda: COSINE.direction({"year": 1}, {}), InputError, "a group of a direction has 0 items"),
+        (lambda: COSINE.direction({"year": 1}, {}), InputError, "first group of a direction has 0 items"),
         (lambda: COSINE.direction({"yaer": 1}, {}), InputError, "yaer"),
         (lambda: VECTORS.doesnt_match(["i1", "i2"]), InputError, "expected at least three"),
         (lambda: VECTORS.nearest(np.zeros(SIZE)), InputError, "vector is zero"),
