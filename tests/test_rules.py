@@ -136,7 +136,7 @@ def test_a_cap_is_filled_from_below_the_pool():
         ({"diversity": "0.5"}, InputTypeError, "diversity is '0.5'"),
         ({"boost": {"b": 0}}, InputError, "the factor of 'b' in boost is 0; expected a number from 1e-06"),
         ({"boost": {"b": "2"}}, InputTypeError, "the factor of 'b' in boost is '2'"),
-        ({"boost": "b"}, InputTypeError, "boost is 'b'; expected a mapping of items to factors"),
+        ({"boost": "b"}, InputTypeError, "boost is 'b'; expected a mapping of item ids to factors"),
         ({"boost": ["b"]}, InputTypeError, "boost contains 'b'; expected a mapping"),
         ({"boost": [({"gnere": "jazz"}, 2)]}, InputError, "did you mean 'genre'"),
         ({"popularity": -1}, InputError, "popularity is -1; expected a number from 0 to 1e"),
