@@ -48,7 +48,7 @@ def prior_for(
 
     >>> from dataclasses import replace
     >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
-    >>> np.expm1(prior_for(lists, Vocabulary(("a", "b", "c")), half_life=1.5))
+    >>> np.expm1(prior_for(lists, Vocabulary(("a", "b", "c")), half_life=1.5)).round(3)
     array([0.5, 1. , 0. ], dtype=float32)
     """
     code_of = sentences.vocabulary.codes_in(vocabulary)
