@@ -123,8 +123,8 @@ def test_items_that_weights_suppress_are_logged(caplog, own):
     vectors = train(sentences, vector_size=6, epochs=2, workers=1, **own)
     assert "x" not in vectors
     assert warnings_of(caplog) == [
-        "1 of 4 items left out after 2 epochs (weights: no epoch read them next to another item); most "
-        "frequent: 'x'; raise epochs to keep them"
+        "1 of 4 items left out after 2 epochs (because of their weights, no epoch read them next to another "
+        "item); most frequent: 'x'; raise epochs to keep them"
     ]
 
 

@@ -217,7 +217,7 @@ def test_settings_are_checked_before_the_data():
         train(None, patience=3)
     with pytest.raises(ConfigError, match="score='output' needs output vectors"):
         train(None, objective="cbow", hs=True, negative=0, taste=TasteConfig(score="output"))
-    with pytest.raises(InputTypeError, match=r"sentences is list; .* item2vec\.adapters"):
+    with pytest.raises(InputTypeError, match=r"sentences is of type list; .* item2vec\.adapters"):
         train([["a", "b"]])
     with pytest.raises(InputError, match="validation has no sentence of two"):
         train(random_sentences(), validation=Sentences.of([["a"]]))
@@ -296,7 +296,9 @@ def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, a
 
     monkeypatch.setattr(gensim_trainer._Words, "__iter__", failing)
     message = error_within(60, lambda: train(random_sentences(20_000), **QUICK | {"workers": workers}))
-    assert message == "gensim failed in epoch 1: MemoryError('planted')"
+    assert message == (
+        "gensim failed in epoch 1: MemoryError('planted'); train again, or set backend='numba'"
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -310,7 +312,9 @@ def test_an_error_in_a_worker_does_not_hang(monkeypatch, workers):
 
     monkeypatch.setattr(Word2Vec, "_do_train_job", failing)
     message = error_within(60, lambda: train(random_sentences(30_000), **QUICK | {"workers": workers}))
-    assert message == "gensim failed in epoch 1: MemoryError('planted')"
+    assert message == (
+        "gensim failed in epoch 1: MemoryError('planted'); train again, or set backend='numba'"
+    )
 
 
 def test_vectors_that_are_not_finite_are_not_returned(monkeypatch):

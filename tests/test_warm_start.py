@@ -301,7 +301,7 @@ def test_a_start_with_other_parts_is_rejected():
 
 def test_a_recommender_as_start_is_rejected():
     start = train(ring(50), **SMALL, epochs=1)
-    with pytest.raises(InputTypeError, match="start is Recommender; expected ItemVectors, such as"):
+    with pytest.raises(InputTypeError, match="start is of type Recommender; expected ItemVectors, such as"):
         train(ring(50), start=Recommender(start), **SMALL)
 
 

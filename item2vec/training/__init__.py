@@ -1,4 +1,4 @@
-"""Training of item vectors on sentences."""
+"""Training of item vectors on sentences: ``train`` checks the arguments and runs the objective's trainer."""
 
 from __future__ import annotations
 
@@ -60,48 +60,51 @@ def train(
     Parameters
     ----------
     sentences
-        The training data. In each epoch, the tokens of unordered sentences are shuffled, and a token below
-        the median weight is read with probability weight / median. LSA and GloVe shuffle once, and multiply
-        counts by these probabilities. Tables of neighbours (transitions, linkprop, ease) use no weights,
-        except that tokens of negative weight are left out. Of ``ShardedSentences``, one shard at a time is in
-        memory. The order of the shards is drawn for each epoch, and the learning rate falls over all of them.
-        One shard gives the same bytes as the same sentences in memory. LSA and GloVe count pairs shard by
-        shard; the matrix of counts is in memory. For tables of neighbours, the tokens are in memory, up to
-        100 million of them.
+        The training data. Tokens of negative weight are not trained. In each epoch, the tokens of an
+        unordered sentence are shuffled, and a token below the median weight is read with the probability
+        weight / median. LSA and GloVe shuffle once, and multiply counts by these probabilities. Tables of
+        neighbours (transitions, linkprop, ease) do not depend on the other weights.
+        Of ``ShardedSentences``, one shard at a time is in memory. The order of the shards is drawn for each
+        epoch, and the learning rate falls over all shards of all epochs. With ``workers=1``, a corpus of one
+        shard gives the same bytes as the same sentences in memory. LSA and GloVe count pairs shard by shard,
+        and keep the matrix of counts in memory. Tables of neighbours keep all tokens in memory. If there are
+        more than 100 million tokens, they read a sample of the shards with about that many tokens.
     items
-        Items with their attributes, for ``attributes=["brand", "category"]``, a setting of next_item. The
-        vectors of an item are then the sums of its own vectors and the vectors of its attributes. A new item,
-        which no sentence contains, has the sum of its attributes' vectors, and a count of 0.
+        Items with attributes. They are used only if ``attributes`` is set, such as ``attributes=["brand",
+        "category"]`` (a setting of next_item). The vectors of an item are then the sums of its own vectors
+        and the vectors of its attributes. A new item, which no sentence contains, has the sum of its
+        attributes' vectors, and a count of 0.
     config
-        Settings of training; the default is ``NextItem()``. ``settings``, such as ``vector_size=64``,
-        override fields of ``config`` (``NextItem``, ``SkipGram``, ``CBOW``, ``LSA``, ``GloVe``, or the
-        settings of a table of neighbours).
+        Settings of training: ``NextItem`` (the default), ``SkipGram``, ``CBOW``, ``LSA``, ``GloVe``, or the
+        settings of a table of neighbours (``Transitions``, ``LinkProp``, ``EASE``).
     validation
-        Sentences whose last item is predicted from the items before it. HR@10 and NDCG@10 over all
-        items are measured after each epoch and stored in ``.curve``, beside the training loss. With
-        ``patience``, training stops after that many epochs without a higher NDCG, and the vectors of the best
-        epoch are returned.
+        Sentences whose last item is predicted from the items before it. After each epoch, HR@10 and NDCG@10
+        of rankings of all items except those of the history are stored in ``.curve``, beside the training
+        loss. With ``patience``, training stops after that many epochs without a higher NDCG, and the vectors
+        of the best epoch are returned.
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start
-        Initial vectors (warm start), such as the vectors of the last training, of the same ``vector_size``
-        and objective. Vectors of a file (``ItemVectors.load``) need the same ``vector_size`` only. A file has
-        no output vectors; all output vectors are then initialised as in training from scratch.
-        Known items start at their vectors. A new item starts at the mean of the known items within three
-        positions of its occurrences, or at a random vector if there are none. Items that occur in no sentence
-        are left out. Learning rate and number of epochs do not change. With half of the epochs, next_item is
+        Initial vectors (warm start), such as the vectors of the previous training run. They need the same
+        ``vector_size`` and objective, and for next_item the same number of parts, ``similarity`` and
+        ``tied``. Vectors from a file of word2vec, GloVe or gensim need only the same ``vector_size``. Such a
+        file has no output vectors, so all output vectors are initialised as in training from scratch.
+        Known items start at their vectors. A new item starts at the mean vector of the known items within
+        three positions of its occurrences (or within ``window``, if it is smaller), or at a random vector if
+        there are no such items. Items of ``start`` that are not in the training data are left out. ``start``
+        changes neither the learning rate nor the number of epochs. With half of the epochs, next_item is
         nearly as accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
     freeze
         Whether known items keep their vectors of ``start``, bit for bit. These vectors are restored after
-        each shard of an epoch. New items still learn, and so do output vectors if ``start`` has none.
+        each shard of an epoch. New items still learn, and so do output vectors that ``start`` lacks.
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.
     checkpoint
         Folder to which the complete state is written after each shard of an epoch (after each epoch, if the
-        sentences are in memory). If the process is killed, the same call goes on from the last state, and
+        sentences are in memory). If the process is killed, the same call continues from the last state, and
         with ``workers=1`` gives the same bytes as without the interruption. The folder is kept after
-        training, so that the same call returns the same vectors at once; remove the folder when the vectors
+        training, so that the same call returns the same vectors at once. Remove the folder when the vectors
         are saved.
     processes
         Number of processes that train next_item. Each process trains different shards, at least one, with an
@@ -110,34 +113,41 @@ def train(
         temporary folder (``TMPDIR``) holds the shards and arrays. Not available with other objectives (merged
         vectors of skip-gram are much less accurate, see docs/benchmarks/shards.md), nor with ``checkpoint``,
         ``freeze`` or ``attributes``.
+    **settings
+        Fields of ``config`` to override, such as ``vector_size=64``.
 
     Returns
     -------
     ItemVectors
-        One row per item that occurs ``min_count`` times and in a sentence of two or more tokens, most
-        frequent first; then one row per new item of ``items``, if there are ``attributes``. Items whose
-        vectors did not change are left out, such as items that subsampling skipped in every epoch, and their
-        number is logged; items that started from ``start`` are kept. With ``workers=1``, the same sentences
-        and settings give the same bytes in every process.
+        One row per item that occurs at least ``min_count`` times, and in a sentence of two or more such
+        tokens, most frequent first. If ``attributes`` is set, one row per new item of ``items`` follows,
+        except new items without a trained attribute. Items whose vectors did not change are left out, such as
+        items that subsampling skipped in every epoch, and their number is logged. Items that started from
+        ``start`` are kept. With ``workers=1``, the same arguments give the same bytes in every run.
 
     Raises
     ------
     ConfigError
         If a setting is unknown or out of range, ``patience`` is set without ``validation``, ``attributes`` is
-        set without ``items``, ``start`` was trained with incompatible settings, or ``freeze`` is set without
-        ``start`` or with ``attributes``; if ``checkpoint`` belongs to other sentences or settings (except
-        ``workers``), or ``checkpoint`` or ``start`` is set with LSA or a table of neighbours; if
-        ``processes`` cannot be combined with a setting. Raised before training begins.
+        set without ``items``, ``start`` was trained with incompatible settings, ``freeze`` is set without
+        ``start`` or with ``attributes``, ``checkpoint`` belongs to a run with other arguments (except
+        ``workers`` and ``after_epoch``), ``checkpoint`` or ``start`` is set with LSA or a table of
+        neighbours, or ``processes`` cannot be combined with a setting. Raised before training begins.
     InputTypeError
-        If ``sentences`` or ``start`` is of another type.
+        If an argument has the wrong type.
     InputError
         If no item has an attribute of a name in ``attributes``, no sentence of ``validation`` has two items,
-        there are fewer shards than ``processes``, a shard has too many tokens for next_item (2**31 - 1), or
-        the sentences are unordered for transitions, or have more than 20,000 items for EASE.
+        there are fewer shards than ``processes``, a shard has too many tokens for next_item (more than
+        2**31 - 1, or half as many in unordered sentences), sentences for transitions are unordered, or
+        sentences for EASE have more than 20,000 items.
     NothingToTrainError
         If fewer than two different items are left in sentences of two or more tokens.
     MissingExtraError
-        If ``backend`` is "gensim", and gensim is not installed.
+        If ``backend`` is "gensim", and gensim cannot be imported.
+    CorruptBundleError
+        If the checkpoint or a shard is damaged.
+    WriteError
+        If the checkpoint or the temporary folder of ``processes`` cannot be written.
     TrainingError
         If the trainer skipped tokens, a vector is not finite, no vector changed, a process failed, or the
         matrix of LSA or the table of neighbours is empty.
@@ -201,7 +211,8 @@ def train_with_table(
     check_processes(processes, config, checkpoint=checkpoint is not None, freeze=freeze)
     if not isinstance(sentences, Sentences | ShardedSentences):
         raise InputTypeError(
-            f"sentences is {type(sentences).__name__}; expected Sentences; build them with item2vec.adapters"
+            f"sentences is of type {type(sentences).__name__}; expected Sentences or ShardedSentences; build "
+            "them with item2vec.adapters"
         )
     config = config.for_data(sentences.n_tokens, ordered=sentences.ordered)
     if start is not None:
@@ -266,7 +277,10 @@ def _check_items(items: Items | None, config: TrainConfig) -> None:
 def _measured(
     vectors: ItemVectors, validation: Validation | None, after_epoch: AfterEpoch | None
 ) -> ItemVectors:
-    """Return vectors that were computed in one step, with the curve of one epoch."""
+    """Call the callback with vectors that were computed in one step; return the vectors.
+
+    With validation data, the curve of the vectors holds the metrics of this step as epoch 1.
+    """
     if after_epoch is not None:
         after_epoch(1, vectors)
     return vectors if validation is None else replace(vectors, curve=(validation.measure(vectors, 1),))
@@ -294,7 +308,7 @@ def _trainer(corpus: Corpus, config: TrainConfig, items: Items | None) -> Traine
         from item2vec.training.gensim_trainer import GensimTrainer
     except ImportError as error:
         raise MissingExtraError(
-            f"gensim cannot be imported ({error}), and this backend requires it: run pip install gensim",
+            f"gensim cannot be imported ({error}), and backend='gensim' requires it; run pip install gensim",
             remedies=[Remedy("backend", "numba")],
         ) from error
     return GensimTrainer(corpus, config)

@@ -1,4 +1,4 @@
-"""Attributes of the items in training: one code for each distinct value of each attribute."""
+"""Item attributes, encoded for training: an integer code per distinct value that several items share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ItemAttributes", "NewItems"]
 class NewItems(NamedTuple):
     """Items that occur in no sentence, and their vectors, which are sums of vectors of attributes.
 
-    ``output`` holds the output vectors for scoring.
+    ``output`` holds the output vectors for scoring. For cosines, each part of them is scaled to length 1.
     """
 
     ids: tuple[str, ...]
@@ -31,7 +31,8 @@ class ItemAttributes:
     """The attribute codes of the trained items, and of new items, which occur in no sentence.
 
     Item i has the codes ``codes[offsets[i] : offsets[i + 1]]`` (int32), ascending and distinct. Trained items
-    come first, in the order of their vectors, then the new items. ``n`` is the number of codes.
+    come first, in the order of their vectors, then the new items. ``n`` is the number of distinct codes, and
+    ``new_items`` holds the ids of the new items.
     """
 
     offsets: Offsets
@@ -46,17 +47,18 @@ class ItemAttributes:
 
     @classmethod
     def of(cls, items: Items, names: Sequence[str], trained: Vocabulary) -> ItemAttributes:
-        """Encode the attributes ``names`` of ``items``, for vectors of the items ``trained``.
+        """Encode the attributes called ``names``; ``trained`` is the vocabulary of the trained items.
 
-        Each distinct value of an attribute has a code, whether the value is text or a number; each element of
-        a list is a value. Three kinds of values have no code: missing values; values of a single item, from
-        which nothing can be learned for another item; and values that no trained item has. Items without a
-        code are not new items.
+        Each distinct value of an attribute has a code, whether the value is text or a number. If an attribute
+        is a list, each element is a value. Three kinds of values have no code: missing values; values that
+        only one item has, from which nothing can be learned for another item; and values that no trained item
+        has. An item outside ``trained`` is a new item if it has at least one code.
 
         Raises
         ------
         InputError
-            If no item has an attribute of a name in ``names``. The message suggests a similar name.
+            If no item has an attribute of a name in ``names``. The message suggests a similar name, or lists
+            names of attributes.
 
         Examples
         --------
@@ -85,7 +87,7 @@ class ItemAttributes:
 
 
 def _values(items: Items, names: Sequence[str]) -> tuple[Offsets, Offsets, int]:
-    """Return the distinct pairs of an item and one of its values, and the number of distinct values."""
+    """Return the distinct pairs (item, value) as two arrays, and the number of values of all attributes."""
     columns = [items.column(name) for name in names]
     starts = np.cumsum([0, *(column.n_distinct for column in columns)])
     n_values = int(starts[-1])

@@ -3,7 +3,7 @@
 After each epoch, each process writes its arrays to a shared folder, waits for the arrays of the other
 processes, and merges all of them. The merged arrays are equal in all processes. In the merged row of an item,
 the row of each process is weighted by the number of the item's tokens in the shards of the process. A process
-that never reads an item therefore does not change the row of the item.
+that never reads an item therefore does not change the row of the item. ``merged`` defines the weights.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bo
         )
     if not isinstance(config, NextItem):
         raise ConfigError(
-            f"processes={n} cannot be set with objective={config.objective!r}, which counts pairs only once",
+            f"processes={n} cannot be set with objective={config.objective!r}, which counts all pairs in "
+            "one process",
             remedies=[_ONE_PROCESS, _NEXT_ITEM],
         )
     other = {"checkpoint": checkpoint, "freeze": freeze, "attributes": bool(config.attributes)}
@@ -63,11 +64,14 @@ def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bo
 def merged(states: Sequence[Arrays], counts: Sequence[Offsets], start: Arrays) -> dict[str, Floats]:
     """Merge the arrays of several next_item trainers that started from the same arrays.
 
-    ``counts`` holds, for each trainer, the number of tokens of each item in its shards. The row of an item is
-    weighted by these counts, or equally if all are 0. Learned weights of the steps back are weighted by the
-    total number of tokens. The matrices in ``start`` change by the weighted mean of the changes times the
-    effective number of trainers, 1 / sum(weights**2); with equal weights, this is the sum of the changes. All
-    other arrays, such as Adagrad's sums, are weighted means.
+    ``counts`` holds, for each trainer, the number of tokens of each item in the trainer's shards. In arrays
+    with a row per item, each row is weighted by these counts, or equally if no trainer has a token of the
+    item. The learned weights of the steps back are weighted by each trainer's total number of tokens.
+
+    A merged array is the weighted mean of the trainers' arrays, unless it is one of the matrices in
+    ``start``, which holds the values at the start of the epoch. A row of such a matrix changes by the
+    weighted mean of the trainers' changes, multiplied by the effective number of trainers,
+    1 / sum(weights**2). With equal weights, this product is the sum of the changes.
 
     >>> states = [{"input": np.array([[3.0], [2.0]], np.float32)}, {"input": np.ones((2, 1), np.float32)}]
     >>> start = {"input": np.ones((2, 1), np.float32)}
@@ -115,9 +119,9 @@ def _blocks(n: int) -> Iterator[slice]:
 
 
 def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
-    """Return the corpus of process ``rank``: every n-th of the shards with tokens, starting at ``rank``.
+    """Return the corpus of process ``rank`` (from 0): every n-th shard with training tokens.
 
-    The sizes of all other shards are 0. The numbers of the shards do not change.
+    All other shards keep their numbers, but have size 0, and so are not read.
     """
     chosen = set(np.flatnonzero(corpus.sizes)[rank::n].tolist())
     sizes = tuple(size if number in chosen else 0 for number, size in enumerate(corpus.sizes))
@@ -126,11 +130,13 @@ def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
 
 @dataclass
 class Exchange:
-    """The exchange of process ``rank`` (from 0) of ``n``.
+    """Merges the arrays of process ``rank`` (from 0) with those of the other ``n - 1`` processes.
 
-    ``counts`` holds the number of tokens of each item in the shards of this process.
-    ``start`` holds copies of the matrices at the start of the epoch. ``check`` is called while the process
-    waits; it raises an exception if another process has ended.
+    An instance is called after each epoch. ``folder`` is shared by all processes. ``counts`` holds the number
+    of tokens of each item in the shards of this process, and ``start`` copies of the matrices at the start of
+    the epoch. ``check`` is called repeatedly while the process waits. It raises an exception if another
+    process has failed. ``n_done`` is the number of completed exchanges, and ``tokens_read`` the number of
+    tokens that all processes had read by the last exchange.
     """
 
     folder: Path
@@ -159,6 +165,8 @@ class Exchange:
         ------
         WriteError
             If the folder cannot be written.
+        TrainingError
+            If another process has failed; raised by ``check`` in the first process.
         """
         totals = np.array([state.tokens_read - self.tokens_read, state.loss.total, state.loss.n])
         arrays = {**trainer.state, "counts": self.counts, "read": state.read, "totals": totals}

@@ -54,16 +54,20 @@ class Checkpoint:
     identity: Mapping[str, Any]
 
     def restore(self, state: State, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> None:
-        """Restore the newest state in the folder; do nothing if there is none.
+        """Restore the newest state in the folder into ``state`` and ``trainer``.
+
+        All other states and best epochs in the folder are removed. Without a state, ``state`` and ``trainer``
+        do not change, and the folder is created if it does not exist.
 
         Raises
         ------
         ConfigError
-            If the state has another format, or belongs to other sentences or settings.
+            If the state has another format, or belongs to a training run with other inputs, such as other
+            sentences or settings.
         CorruptBundleError
             If the state is damaged.
         WriteError
-            If the folder cannot be created.
+            If the folder cannot be created, or an older state cannot be removed.
         """
         with refusing_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +88,7 @@ class Checkpoint:
             state.curve = [Epoch(**epoch) for epoch in saved["curve"]]
             if saved["best"] is not None:
                 state.best = self._best(saved["best"], trainer, corpus, config)
-            with refusing_unwritable(self.folder):  # removes best epochs that no state names
+            with refusing_unwritable(self.folder):  # removes older states, and all other best epochs
                 self._keep_only(newest, state.best and self._path("best", state.best.epoch))
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ConfigError | CorruptBundleError):
@@ -94,7 +98,7 @@ class Checkpoint:
             ) from error
 
     def save(self, state: State, trainer: Trainer) -> None:
-        """Write the state of the training run and the vectors of its best epoch; then remove older ones.
+        """Write the state of the training run, and the vectors of the best epoch; then remove older folders.
 
         Raises
         ------
@@ -177,9 +181,9 @@ def identity_of(
     *,
     freeze: bool,
 ) -> dict[str, Any]:
-    """Return JSON values that identify all inputs of a training run, by description.
+    """Return JSON values that identify all inputs of a training run, by description of the input.
 
-    The number of workers is not included, so that it may change.
+    The number of workers is not included, so that a run may continue with another number.
     """
     attributes = config.attributes if isinstance(config, NextItem) and items is not None else ()
     columns = [items.column(name) for name in attributes] if items is not None else []
@@ -206,7 +210,7 @@ def _digest(ids: Sequence[str], *arrays: npt.NDArray[Any] | None) -> str:
 
 
 def _values(state: State) -> dict[str, Any]:
-    """Return the values of a state as JSON."""
+    """Return the content of a state, except arrays, as JSON values."""
     return {
         "reading": state.reading.state,
         "tokens_read": state.tokens_read,
@@ -220,7 +224,7 @@ def _values(state: State) -> dict[str, Any]:
 def _of_best(
     input_: Floats, output: Floats | None, positions: Floats | None, new: NewItems | None
 ) -> dict[str, Floats]:
-    """Return the arrays of vectors by name."""
+    """Return the arrays of the best epoch by name, without those that are ``None``."""
     arrays = {"input": input_, "output": output, "positions": positions}
     if new is not None:
         arrays |= {"new_input": new.input, "new_output": new.output}

@@ -1,4 +1,4 @@
-"""Comparison of the numbers of trained and expected tokens: after each piece, and by item after training."""
+"""Checks that a trainer has read all tokens of a piece, and log lines on items without a trained vector."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 def check_tokens_read(
     backend: str, epoch: int, tokens: Codes, keep: Doubles, *, trained: int, received: int
 ) -> None:
-    """Compare the number of tokens that a backend reports with the expected number.
+    """Compare the numbers of tokens that a backend reports with the expected numbers.
 
-    ``keep`` is the probability, per item, that subsampling keeps a token. The number of ``trained`` tokens
-    may differ from its mean by one token and eight standard deviations.
+    ``received`` is the number of tokens that the backend received, and ``trained`` the number of tokens that
+    subsampling kept. ``keep`` is the probability, per item, that subsampling keeps a token. ``trained`` may
+    differ from the mean of its distribution by one token plus eight standard deviations.
 
     Raises
     ------
     TrainingError
-        If ``received`` is not the number of tokens, or ``trained`` differs from its mean by more.
+        If ``received`` is not ``len(tokens)``, or ``trained`` differs more from its mean.
     """
     counts = np.bincount(tokens, minlength=len(keep))
     mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))
@@ -38,12 +39,13 @@ def check_tokens_read(
 
 
 def log_items_left_out(corpus: Corpus, read: Mask, kept: Mask, epochs: int) -> None:
-    """Log the number of items without a trained vector by reason, and the most frequent of these items.
+    """Log, for each reason, how many items have no trained vector, and the most frequent of these items.
 
-    ``read`` holds the items that occurred in a sentence of two or more tokens in any epoch.
+    ``read`` is the mask of the items that an epoch has read in a sentence of two or more tokens. ``kept`` is
+    the mask of the items with a trained vector.
     """
     reasons = {
-        "weights: no epoch read them next to another item": ~kept & ~read,
+        "because of their weights, no epoch read them next to another item": ~kept & ~read,
         "subsampling skipped them, or the learning rate is too low": ~kept & read,
     }
     for reason, rows in reasons.items():

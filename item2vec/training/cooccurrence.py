@@ -14,7 +14,7 @@ from item2vec.training.corpus import Corpus, Shard, split_long
 __all__ = ["in_sentences", "in_windows", "linear", "uniform"]
 
 PAIRS_PER_BLOCK = 1 << 22
-"""Number of pairs that are added to the matrix at once."""
+"""Pairs are collected until there are more than this number, and then added to the matrix at once."""
 
 
 def uniform(step: int) -> float:  # noqa: ARG001
@@ -23,7 +23,9 @@ def uniform(step: int) -> float:  # noqa: ARG001
 
 
 def linear(window: int) -> Callable[[int], float]:
-    """Return the expected weight as a function of the distance, for window widths drawn from 1 to ``window``.
+    """Return a function from a distance to the share of the window widths 1 to ``window`` that include it.
+
+    It is the expected count of a pair if the width of each window is drawn uniformly, as in word2vec.
 
     >>> [linear(4)(step) for step in (1, 2, 4)]
     [1.0, 0.75, 0.25]
@@ -34,12 +36,14 @@ def linear(window: int) -> Callable[[int], float]:
 def in_windows(
     corpus: Corpus, seed: int, window: int | None, weight_of: Callable[[int], float], *, forward_only: bool
 ) -> csr_array:
-    """Return the co-occurrence counts of pairs of items (float64, n items × n items).
+    """Return the weighted co-occurrence counts of pairs of items (float64, n items × n items).
 
-    The entry [i, j] is the sum of ``weight_of(step)`` over all pairs of a token of i and a token of j up to
-    ``window`` steps after it (``None``: in the whole sentence). Unless ``forward_only``, pairs with j before
-    i are added. A pair is weighted by the probabilities with which an epoch reads its tokens. Unordered
-    sentences are shuffled once. Sentences are split at 10,000 tokens, as for skip-gram.
+    The entry [i, j] is a sum over all pairs of a token of item i and a later token of item j in the same
+    sentence, at most ``window`` steps apart (``None``: at any distance). A pair adds ``weight_of(distance)``,
+    multiplied by the probability that an epoch reads the first token, and by the same probability of the
+    second token. Unless ``forward_only``, the transpose of this matrix is added, which counts the pairs with
+    j before i. Unordered sentences are shuffled once. Sentences of more than 10,000 tokens are split, as for
+    skip-gram.
 
     Examples
     --------
@@ -61,7 +65,7 @@ def in_windows(
 
 
 def in_sentences(corpus: Corpus) -> csr_array:
-    """Return the expected number of tokens that an epoch reads (float64, n items × n sentences)."""
+    """Return how many tokens of an item an epoch reads in a sentence on average (n items × n sentences)."""
     return csr_array(hstack([_in_sentences(shard, corpus.n_items) for shard in corpus.shards]))
 
 
@@ -73,12 +77,12 @@ def _in_sentences(shard: Shard, n_items: int) -> csr_array:
 
 
 def _in_order(shard: Shard, _random: np.random.Generator) -> tuple[Codes, Doubles]:
-    """Return the tokens, and their probabilities of being read."""
+    """Return the tokens, and for each token the probability that an epoch reads it."""
     return shard.tokens, np.ones(len(shard.tokens)) if shard.keep is None else shard.keep
 
 
 def _shuffled(shard: Shard, random: np.random.Generator) -> tuple[Codes, Doubles]:
-    """Return the tokens, shuffled within their sentences, and their probabilities of being read."""
+    """Return the tokens, shuffled within their sentences, and the probability that an epoch reads each."""
     tokens, keep = _in_order(shard, random)
     sentence = np.repeat(np.arange(len(shard.offsets) - 1), np.diff(shard.offsets))
     order = np.argsort(sentence + random.random(len(sentence)))
@@ -93,7 +97,7 @@ def _after(
     weight_of: Callable[[int], float],
     n_items: int,
 ) -> csr_array:
-    """Return the sums over pairs whose second token is after the first in the same sentence."""
+    """Return the counts of ``in_windows`` with ``forward_only``; rows are the earlier items of the pairs."""
     ends = np.repeat(offsets[1:], np.diff(offsets))
     total = csr_array((n_items, n_items), dtype=np.float64)
     block: list[tuple[Codes, Codes, Doubles]] = []

@@ -22,7 +22,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 MAX_SENTENCE_TOKENS = 10_000
-"""Maximum length of a window, and of a sentence in word2vec (gensim's limit). Longer sentences are split."""
+"""Maximum length of a history of next_item, and of a sentence that is read in windows (gensim's limit).
+
+Objectives with windows (word2vec, GloVe, LSA of co-occurrences) split longer sentences."""
 
 
 class Shard(NamedTuple):
@@ -53,7 +55,7 @@ class Piece(NamedTuple):
 
     @property
     def position(self) -> float:
-        """Number of epochs before the piece, with a fraction."""
+        """Number of epochs before the piece, including the fraction of the current epoch before it."""
         return self.epoch + self.start
 
     @property
@@ -62,9 +64,9 @@ class Piece(NamedTuple):
         return self.end == 1
 
     def entropy(self, *key: int) -> list[int]:
-        """Return the entropy of a random generator of this piece, different for each shard.
+        """Return the seed of a random generator of this piece: ``key``, followed by the number of the shard.
 
-        Shard 0 and sentences without shards have the same entropy.
+        The number 0 is omitted, so that shard 0 has the same random numbers as sentences without shards.
         """
         return [*key, self.shard] if self.shard else [*key]
 
@@ -76,9 +78,9 @@ class Corpus:
     An element of ``shards`` is read and filtered at each access, except a single shard, which is kept in
     memory. ``sizes`` holds the number of training tokens of each shard, and ``longest`` is the length of the
     longest sentence. ``counts`` (float64, per row) is the total of the positive weights of an item's tokens
-    in the input, including sentences of one token. ``frequency`` (int64, per row) is the number of an item's
-    tokens in the corpus. ``read_share`` is the expected number of tokens read per epoch, divided by the
-    number of tokens that an epoch would read without weights.
+    in the input, including sentences of one token. Without weights, each token counts 1. ``frequency``
+    (int64, per row) is the number of an item's tokens in the corpus. ``read_share`` is the expected number of
+    tokens read per epoch, divided by the number of tokens that an epoch would read without weights.
     """
 
     vocabulary: Vocabulary
@@ -108,7 +110,8 @@ class Reading:
     contains every token of at least the median weight, and a token of lower weight with the probability
     weight / median. The tokens of unordered sentences are shuffled within their sentence.
 
-    ``state`` is a JSON value. After ``state`` is set, reading continues after the last piece of that state.
+    ``state`` is a JSON value. After ``state`` is set, reading continues after the last piece that had been
+    read when this value was taken.
     """
 
     def __init__(self, corpus: Corpus, seed: int) -> None:
@@ -120,7 +123,7 @@ class Reading:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The position in the epoch, and the state of the random generator."""
+        """The epoch, the order of its shards, the number of shards read, and the state of the generator."""
         random = self._random.bit_generator.state
         return {"epoch": self._epoch, "order": self._order, "n_read": self._n_read, "random": random}
 
@@ -130,7 +133,7 @@ class Reading:
         self._random.bit_generator.state = state["random"]
 
     def pieces(self, n_epochs: int) -> Iterator[Piece]:
-        """Yield the pieces that are not read yet, up to a number of epochs."""
+        """Yield the pieces of the first ``n_epochs`` epochs that have not been read yet."""
         shards = [shard for shard, size in enumerate(self._corpus.sizes) if size]
         while self._epoch < n_epochs:
             if not self._order:
@@ -156,11 +159,12 @@ class Reading:
 
 
 def prepare(sentences: Sentences | ShardedSentences, config: TrainConfig) -> Corpus:
-    """Drop tokens without a positive weight, rare items, and sentences of one token; number the other items.
+    """Return the training corpus, with items numbered by decreasing frequency.
 
-    Items are numbered by frequency. ``read_share`` counts tokens of weight 0, but no tokens of negative
-    weight. Several shards are read one after another in each of two passes (counts of all items, counts of
-    the remaining tokens). With weights, there are four to seven passes more.
+    Tokens without a positive weight are dropped, then items that occur fewer than ``min_count`` times, then
+    sentences with fewer than two remaining tokens. The denominator of ``read_share`` includes tokens of
+    weight 0, but no tokens of negative weight. Several shards are read one after another, in two passes: one
+    counts all items, the other the remaining tokens. With weights, there are four to seven further passes.
 
     Raises
     ------
@@ -196,10 +200,10 @@ def prepare(sentences: Sentences | ShardedSentences, config: TrainConfig) -> Cor
 
 
 def split_long(offsets: Offsets, longest: int = MAX_SENTENCE_TOKENS) -> Offsets:
-    """Return the offsets of the same sentences, split into the fewest pieces of at most ``longest`` tokens.
+    """Return the offsets of the same sentences, split into the fewest segments of at most ``longest`` tokens.
 
-    The pieces of a sentence differ in length by at most one token. A cut at every 10,000th token could leave
-    a piece of one token, which has no context and is not trained.
+    The segments of a sentence differ in length by at most one token. A cut at every 10,000th token could
+    leave a segment of one token, which has no context and is not trained.
 
     Examples
     --------
@@ -283,7 +287,11 @@ class _Tokens(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """Statistics of all shards: tokens and weights by item, tokens by shard, longest sentence."""
+    """Statistics of all shards.
+
+    ``counts`` and ``weights`` are the number of tokens and the sum of weights of each item, ``sizes`` holds
+    the number of tokens of each shard, and ``longest`` is the length of the longest sentence.
+    """
 
     counts: Offsets
     weights: Doubles
@@ -313,18 +321,19 @@ def _positive(sentences: Sentences) -> _Tokens:
 
 
 def _trained(tokens: _Tokens, occurrences: Offsets, config: TrainConfig) -> _Tokens:
-    """Return the tokens of frequent items, in sentences of two or more tokens."""
+    """Return the tokens of items with ``min_count`` occurrences, in sentences of two or more such tokens."""
     if config.min_count > 1:
         tokens = tokens.selected((occurrences >= config.min_count)[tokens.tokens])
     return tokens.with_pairs()
 
 
 def _median(shards: Sequence[_Tokens]) -> np.float64 | None:
-    """Return the median of the weights, or ``None`` if no weight is below the median.
+    """Return the median of the weights; ``None`` if there are no weights, or none is below the median.
 
-    Weights are relative to the median because a single large weight hardly changes it. Relative to the
-    maximum, one token of weight 1,000 would cause epochs to skip nearly all other tokens. Of two middle
-    weights, the lower one is the median: every epoch then reads more than half of the tokens.
+    The probability that a token is read is relative to the median, because a single large weight hardly
+    changes the median. Relative to the maximum, one token of weight 1,000 would cause epochs to skip nearly
+    all other tokens. Of two middle weights, the lower one is the median: every epoch then reads more than
+    half of the tokens.
     """
     if shards[0].weights is None:
         return None
@@ -338,7 +347,7 @@ def _n_expected(shard: Shard) -> float:
 
 
 def _n_unweighted(sources: Sequence[Sentences], n_trained: int, n_items: int, config: TrainConfig) -> int:
-    """Return the number of tokens that an epoch would read if weights of 0 were positive."""
+    """Return the number of tokens that an epoch would read if all weights of at least 0 were equal."""
     if sources[0].weights is None:
         return n_trained
     liked = _Each(sources, lambda source: _Tokens.of(source.liked))
@@ -357,4 +366,7 @@ def _why(sentences: Sentences | ShardedSentences, occurrences: Offsets, config: 
             f"{message}; the most frequent item occurs {most} times; expected at least "
             f"min_count={config.min_count}; lower min_count"
         )
-    return f"{message}; no sentence has two different items; pass sentences of two or more"
+    return (
+        f"{message}; no sentence has two different items that occur min_count={config.min_count} or more "
+        "times; pass longer sentences, or check min_count"
+    )

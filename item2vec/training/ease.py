@@ -17,7 +17,7 @@ __all__ = ["EASE_MAX_ITEMS", "EASE_ROUNDING", "ease", "inverse"]
 EASE_MAX_ITEMS = 20_000
 MIN_L2, MAX_L2 = 0.001, 1e9
 EASE_ROUNDING = 1e-9
-"""Bound of the rounding errors of the inverse: weights up to this size are left out."""
+"""Bound of the rounding errors of the inverse: weights of at most this absolute value are left out."""
 
 
 @checked
@@ -29,7 +29,7 @@ def ease(
     Let A be the binary matrix of sentences × items, and P the inverse of ``Aᵀ A + l2 · I``. The weight of
     item ``j`` in the row of item ``i`` is ``-P[i, j] / P[j, j]``, which minimises ``|A - A B|² + l2 · |B|²``
     over the matrices B with a diagonal of 0. The ``k`` weights of each row with the largest absolute values
-    are kept. The decay of the table is 1.
+    are kept, except rounding errors (absolute values of at most 1e-9). The decay of the table is 1.
 
     The inverse is dense and computed in place: 8 n² bytes of memory, and about n³ multiplications and
     additions, for n items. Of a sentence with more than ``max_items`` distinct items, only the last
@@ -77,13 +77,15 @@ def ease(
 
 
 def inverse(counts: Doubles, l2: float) -> Doubles:
-    """Add ``l2`` to the diagonal of a matrix of pair counts, and invert it in place; return the inverse.
+    """Add ``l2`` to the diagonal of a matrix of pair counts; invert the matrix in place, and return it.
 
     Raises
     ------
     InputError
         If ``l2`` is not in the range from 0.001 to 1e9. Below 0.001, rounding errors would be large.
 
+    Examples
+    --------
     >>> inverse(np.array([[1.0, 1.0], [1.0, 1.0]]), 1.0).round(3)
     array([[ 0.667, -0.333],
            [-0.333,  0.667]])

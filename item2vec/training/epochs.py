@@ -41,23 +41,31 @@ def run_epochs(
     checkpoint: Checkpoint | None = None,
     exchange: Exchange | None = None,
 ) -> ItemVectors:
-    """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
+    """Run all epochs, or stop early; return the vectors of the last epoch, or with ``patience`` of the best.
 
     ``frozen`` rows are reset to their initial vectors after each piece of an epoch. With a ``checkpoint``,
-    training continues from the saved state, and saves its state after each piece. After each epoch, an
-    ``exchange`` merges the arrays of several processes.
+    training continues from the saved state, if there is one, and the state is saved after each piece. After
+    each epoch, an ``exchange`` merges the arrays of several processes.
 
     Rows that did not change are left out, and their number is logged. ``warm`` rows, which started from
-    trained vectors, are kept. Items without tokens but with attributes are appended. A row with a trained
-    output vector and no trained input vector is kept, and its own input vector is set to zero. Such a row
-    belongs to an item that occurs only at the end of sentences, if only earlier items are context; or to an
-    item that occurs only in the first windows of a single epoch, because gradients of input vectors are
-    proportional to output vectors, which start at zero.
+    trained vectors, are kept. New items, which have attributes but no tokens, are appended.
+
+    A row whose output vector changed and whose input vector did not is kept, unless the item may have been
+    only a negative (``_keeps_targets``). The item's own input vector is set to zero. There are two such
+    cases. First, an item may occur only at the end of sentences, if only earlier items are context. Second,
+    an item may occur only in the first windows of a single epoch: the gradients of input vectors are
+    proportional to the output vectors, which start at zero.
 
     Raises
     ------
     TrainingError
-        If a vector is not finite, or no vector changed.
+        If the trainer or another process fails, a vector is not finite, or no vector changed.
+    ConfigError
+        If the checkpoint belongs to a training run with other inputs.
+    CorruptBundleError
+        If the checkpoint is damaged.
+    WriteError
+        If the checkpoint, or the folder of the exchange, cannot be written.
     """
     initial = Initial.of(trainer, config)
     vectors = partial(_vectors, trainer, corpus, config, initial, warm, frozen)
@@ -107,7 +115,11 @@ def _end_epoch(
     validation: Validation | None,
     after_epoch: AfterEpoch | None,
 ) -> str:
-    """Call the callback and measure the validation metrics; return a text for the progress bar."""
+    """Call the callback, and add the loss and the validation metrics to the curve.
+
+    With ``patience``, the vectors are kept as the best ones if the epoch has the highest NDCG so far. The
+    function returns a text for the progress bar.
+    """
     number, loss = len(state.curve) + 1, state.loss.mean
     state.loss = NO_LOSS
     if after_epoch is not None:
@@ -125,25 +137,29 @@ def _end_epoch(
 
 
 def _only_earlier_context(config: TrainConfig) -> bool:
-    """Return whether only items before the target are its context."""
+    """Return whether only items before the target are its context; ``True`` for all but word2vec.
+
+    An item at the end of all its sentences then has a trained output vector, but no trained input vector.
+    """
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
 
 
 def _keeps_targets(config: TrainConfig) -> bool:
     """Return whether an item is kept if only its output vector changed.
 
-    With subsampling, the item may have been only a negative, and its output vector then contains no
-    information about the item.
+    Such an item is not kept if word2vec subsamples tokens, and later items are context, too. The item may
+    then have been only a negative, and its output vector contains no information about the item.
     """
     return not isinstance(config, SkipGram | CBOW) or config.forward_only or config.sample == 0
 
 
 def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
-    """Return whether output vectors, which start at zero, are large enough to change the input vectors.
+    """Return whether output vectors have become large enough to change the input vectors.
 
-    The gradients of input vectors are proportional to output vectors. With little data, input vectors change
-    only after the first epoch. With cosines, both kinds of vectors start at random and change together, and
-    the result is ``False``.
+    In word2vec, and in next_item with inner products, output vectors start at zero, and the gradients of
+    input vectors are proportional to them. If an epoch is a single block, input vectors change only after the
+    first epoch. With cosines, input and output vectors start at random and change together, and the result
+    is ``False``. It is also ``False`` without output vectors.
     """
     if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
@@ -181,8 +197,9 @@ def _vectors(
 ) -> ItemVectors:
     """Return the current vectors. With ``copy=False``, later epochs modify them.
 
-    A part of an input row that equals its random start is set to zero if the output row has changed. If this
-    holds for all rows, none is set to zero, because a first epoch of one block changes output vectors only.
+    A part of an input row that equals its random start is set to zero if the same part of the output row has
+    changed, except in ``warm`` rows, and except if ``_keeps_targets`` is false. If this holds for all parts
+    of all rows, none is set to zero, because a first epoch of one block changes output vectors only.
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.scored
@@ -201,7 +218,10 @@ def _vectors(
 
 
 def _with_new_items(vectors: ItemVectors, new: NewItems) -> ItemVectors:
-    """Append rows with a count of 0. Items are left out if training has changed none of their attributes."""
+    """Append the new items, with a count of 0, except those whose vectors are all zero.
+
+    The vectors of an item are zero if training has changed the vectors of none of its attributes.
+    """
     assert vectors.output is not None
     rows = np.flatnonzero(new.input.any(axis=1) | new.output.any(axis=1))
     return replace(

@@ -1,8 +1,9 @@
 """Training by gensim's word2vec. The only module that imports gensim.
 
-gensim receives decimal row numbers as words, so that no id can break its parser. Sentences are split at
-10,000 tokens (``split_long``), because gensim would silently truncate them. Each piece of an epoch is one
-call of gensim's ``train``, and the token counts that gensim reports are checked.
+gensim's words are the row numbers of the items in decimal digits, so that training does not depend on the
+ids. Sentences of more than 10,000 tokens are split (``split_long``), because gensim would silently truncate
+them. Each piece of an epoch is one call of gensim's ``train``, and the token counts that gensim reports are
+checked.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class GensimTrainer(WordVectorTrainer):
 
     @property
     def scored(self) -> Floats | None:
-        """The output vectors, because scores of word2vec are inner products."""
+        """The output vectors, because scores of word2vec are inner products; ``None`` without them."""
         return self.output
 
     @property
@@ -74,7 +75,8 @@ class GensimTrainer(WordVectorTrainer):
         """Train each sentence once, at the learning rates of the piece; check that gensim read every token.
 
         Return the mean loss of a fixed random sample of predictions after the piece. gensim's own sum of
-        losses varies between runs with several workers, and its float32 stops changing near 2**27.
+        losses is not used: it varies between runs with several workers, and as a float32, it stops growing
+        near 2**27.
 
         Raises
         ------
@@ -93,7 +95,9 @@ class GensimTrainer(WordVectorTrainer):
         )
         number = piece.epoch + 1
         if model.fault is not None:
-            raise TrainingError(f"gensim failed in epoch {number}: {model.fault!r}") from model.fault
+            raise TrainingError(
+                f"gensim failed in epoch {number}: {model.fault!r}; train again, or set backend='numba'"
+            ) from model.fault
         keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
         check_tokens_read("gensim", number, piece.tokens, keep, trained=trained, received=received)
         return Loss(self._loss(keep), 1)
@@ -114,7 +118,10 @@ class GensimTrainer(WordVectorTrainer):
 
 
 class _Word2Vec(Word2Vec):
-    """gensim's word2vec, except that ``train`` returns after an exception in a thread instead of hanging."""
+    """gensim's word2vec, except that ``train`` returns after an exception in a thread instead of hanging.
+
+    ``fault`` is the exception.
+    """
 
     fault: Exception | None = None
 
@@ -157,7 +164,7 @@ class _Words:
 
 
 def _paths(model: _Word2Vec, words: npt.NDArray[np.object_], targets: Codes) -> Terms:
-    """Return the terms of hierarchical softmax: the inner nodes between the root and each target."""
+    """Return the terms of hierarchical softmax: the inner nodes on the path from the root to each target."""
     nodes = [model.wv.get_vecattr(word, "point") for word in words[targets]]
     signs = [1 - 2 * model.wv.get_vecattr(word, "code").astype(np.float32) for word in words[targets]]
     owners = np.repeat(np.arange(len(targets)), [len(path) for path in nodes])

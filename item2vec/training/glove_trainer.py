@@ -20,14 +20,15 @@ class GloVeTrainer(WordVectorTrainer):
     """Fits ``input`` and ``output`` (float32, n items × dimensions) in place, one piece per call.
 
     Co-occurrences are counted once, with the weight 1 / distance. Vectors and biases start at random within
-    ±0.5 / dimensions, and at 0 for items without a pair in a matrix. The authors' program adds the input and
+    ±0.5 / dimensions. The input vector and bias of an item without any context start at 0, and so do the
+    output vector and bias of an item that is the context of no item. The authors' program adds the input and
     output vectors by default. Here they are not added, because the inner product of an input and an output
     vector is the score of the next item. The biases are dropped after training: the bias of an input vector
     does not change the order of the scores, and the bias of an output vector is approximately the logarithm
     of the item's frequency, which ``popularity``, a setting of the taste, can add.
 
-    With one worker, the same corpus and settings give the same bytes in every process. Several workers update
-    the matrices without locks.
+    With one worker, the same corpus and settings give the same bytes in every run. Several workers update the
+    matrices without locks.
     """
 
     def __init__(self, corpus: Corpus, config: GloVe) -> None:
@@ -72,10 +73,10 @@ class GloVeTrainer(WordVectorTrainer):
         return self._state._asdict()
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Fit the share of the pairs between the start and the end of the piece.
+        """Fit the pairs from position ``start`` to position ``end`` of the piece; return their losses.
 
-        An epoch fits each pair once, in random order. Return the losses before the updates. The tokens of the
-        piece are not read, because the constructor has counted the pairs.
+        An epoch fits each pair once, in random order. The losses are computed before the updates. The tokens
+        of the piece are not read, because the constructor has counted the pairs.
         """
         config, n = self._config, len(self._pairs.items)
         order = np.random.default_rng([config.seed, 3, piece.epoch]).permutation(n)

@@ -1,4 +1,4 @@
-"""``Initial``: digests of the rows before training, by which the rows that training changes are found."""
+"""``Initial``: digests of the rows before training, to find the rows that training has changed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Initial(NamedTuple):
 
 
 def digests_of(matrix: Floats, n_parts: int) -> Words:
-    """Return a 64-bit digest of each part of each row. Equal numbers have equal digests, also 0 and -0.
+    """Return a 64-bit digest of each part of each row. Equal parts have equal digests; 0 and -0 are equal.
 
     >>> digests = digests_of(np.array([[1, 0, 2, 3], [1, -0.0, 3, 2]], np.float32), 2)
     >>> (digests[0] == digests[1]).tolist()

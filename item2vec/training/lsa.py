@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 DENSE_ELEMENTS = 250_000
 """Maximum number of elements of a matrix that is decomposed as a dense matrix."""
 MIN_CAPTURED = 1e-4
-"""A row whose norm in the kept dimensions is at most this share of its norm holds only rounding errors."""
+"""Threshold for rounding errors of rows, as a share of the norm of a row of the matrix.
+
+If the projection of the row onto the kept singular vectors has at most this share of the norm, the row has no
+weight in the kept dimensions."""
 
 
 def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
@@ -39,7 +42,7 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
     matrix = weighted(counts, config)
     if not matrix.count_nonzero():
         raise TrainingError(
-            f"all weights of weighting={config.weighting!r} are 0; expected one above 0; "
+            f"all weights of weighting={config.weighting!r} are 0; expected at least one above 0; "
             "lower negative, or set weighting='raw'"
         )
     input_, output = factors(matrix, config, of_sentences=config.matrix == "sentences")
@@ -50,9 +53,9 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
 def vectors_with_weight(
     input_: Floats, output: Floats, corpus: Corpus, config: LSA | TableConfig, why: str
 ) -> tuple[ItemVectors, Rows]:
-    """Return the vectors of the items whose vectors are not both zero, and the rows of these items.
+    """Return the vectors of the items with an input or output vector other than zero, and their rows.
 
-    The number of the other items is logged with the reason ``why``.
+    The number of all other items is logged with the reason ``why``.
     """
     kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
     if len(kept) < len(input_):
@@ -75,12 +78,13 @@ def factors(
 ) -> tuple[Floats, Floats]:
     """Return input and output vectors whose inner products approximate a matrix with a row per item.
 
-    With the singular value decomposition M ≈ U Σ Vᵀ, truncated to the largest ``vector_size`` values, the
-    input vectors of an item–item matrix are U Σ^p and the output vectors V Σ^(1-p), so that inner products of
-    input and output vectors approximate M for each p, which is ``power``. Of an item–sentence matrix, both
-    are U Σ^p; their inner products approximate (M Mᵀ)^p. The sign of each dimension is chosen such that its
-    element of the largest absolute value in U is positive. If the matrix has fewer singular values above 0,
-    the other dimensions are 0. A row without weight in the kept dimensions has a vector of zeros.
+    Let M ≈ U Σ Vᵀ be the singular value decomposition, truncated to the ``vector_size`` largest singular
+    values, and p the setting ``power``. For an item–item matrix, the input vectors are U Σ^p and the output
+    vectors V Σ^(1-p), so that inner products of input and output vectors approximate M for each p. For an
+    item–sentence matrix, input and output vectors are both U Σ^p, and their inner products approximate
+    (M Mᵀ)^p. The sign of each dimension is chosen such that the entry of its column of U with the largest
+    absolute value is positive. If M has fewer than ``vector_size`` singular values above 0, the other
+    dimensions are 0. A row without weight in the kept dimensions has a vector of zeros.
     """
     left, values, right = decomposed(matrix, config)
     input_ = _vectors(left, values, config.power, _norms(matrix))
@@ -130,9 +134,10 @@ def _in_windows(corpus: Corpus, config: LSA) -> csr_array:
 
 
 def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, Doubles, Doubles]:
-    """Return left singular vectors, singular values, largest first, and right singular vectors.
+    """Return the left singular vectors, the singular values, and the right singular vectors.
 
-    Vectors are columns. There are ``vector_size`` of each, padded with zeros if the matrix has fewer.
+    Singular values are in descending order, and singular vectors are columns. There are ``vector_size`` of
+    each. If the decomposition has fewer, they are padded with zeros.
     """
     is_small = matrix.shape[0] * matrix.shape[1] <= DENSE_ELEMENTS
     size = min(config.vector_size, min(matrix.shape) - (not is_small))
@@ -153,10 +158,12 @@ def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, D
 
 
 def _vectors(singular: Doubles, values: Doubles, power: float, norms: Doubles) -> Floats:
-    """Return singular vectors times a power of the singular values (float32, n items × values).
+    """Return singular vectors times a power of the singular values (float32, n rows × ``vector_size``).
 
-    Rows whose norm in the kept dimensions is below a small share of their ``norms`` are set to 0, as are the
-    dimensions of singular values that are rounding errors.
+    ``norms`` are the norms of the rows of the decomposed matrix (of its columns, for right singular vectors).
+    A row is set to 0 if ``singular * values``, its projection onto the kept dimensions, is shorter than
+    ``MIN_CAPTURED`` times its norm. A dimension is set to 0 if its singular value is at most
+    ``MIN_CAPTURED**2`` times the largest one, and so a rounding error.
     """
     kept = values > values[0] * MIN_CAPTURED**2
     captured = np.sqrt(np.square(singular * values).sum(axis=1))

@@ -1,4 +1,4 @@
-"""The exact median of numbers that are read several times, in blocks."""
+"""The exact median of numbers that do not fit into memory, and are read twice, block by block."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ HALF_BITS = 16
 def lower_median(blocks: Callable[[], Iterable[Floats]]) -> np.float64:
     """Return the median of positive float32 numbers; of two middle numbers, the lower one.
 
-    ``blocks`` is called twice.
+    ``blocks`` returns the numbers, block by block. It is called twice.
 
-
-    The bits of positive floats have the order of their values. The upper 16 bits of the median are found by
-    a histogram of all numbers, and the lower 16 bits by a histogram of the numbers with these upper bits.
+    The bits of positive floats, read as an integer, have the order of the floats. The upper 16 bits of the
+    median are found by a histogram of all numbers, and the lower 16 bits by a histogram of the numbers with
+    these upper bits.
 
     >>> blocks = [np.array([0.5, 8], np.float32), np.array([3, 2], np.float32)]
     >>> float(lower_median(lambda: blocks))

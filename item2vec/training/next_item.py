@@ -19,7 +19,7 @@ from item2vec.training.trainer import Arrays, Loss, WithState
 
 __all__ = ["NextItemTrainer"]
 
-MIN_WEIGHT = 1e-4  # smallest weight of a step back with a fixed decay
+MIN_WEIGHT = 1e-4  # with a fixed decay, a history ends before the first step back of a lower weight
 MIN_NORM = np.float32(1e-30)
 MAX_TOKENS = 2**31 - 1  # token indices are int32
 TASKS_PER_WORKER = 8
@@ -30,11 +30,11 @@ POSITION_RATE = 0.1
 class NextItemTrainer(WithState):
     """Trains ``input`` and ``output`` (float32, n items × dimensions), one piece per call.
 
-    The vectors are split into equal parts, one per ``context_decay``. Each part is trained independently from
-    a different random start; the parts form an ensemble, which is more accurate than each part. If there are
-    no more workers than parts, at most one worker trains a part at a time, and the same corpus and settings
-    give the same bytes for every number of workers. Otherwise several workers update a part without locks
-    (Niu et al., Hogwild!, NeurIPS 2011).
+    The vectors are split into equal parts, one per entry of ``context_decay``. Each part is trained
+    independently from a different random start. The parts form an ensemble, which is more accurate than each
+    part. If there are no more workers than parts, at most one worker trains a part at a time, and the same
+    corpus and settings give the same bytes for every such number of workers. Otherwise several workers update
+    a part without locks (Niu et al., Hogwild!, NeurIPS 2011).
 
     In an unordered sentence, each item is predicted from up to ``window`` other items, which are drawn again
     in each epoch. A history has at most 10,000 items.
@@ -150,7 +150,10 @@ class NextItemTrainer(WithState):
 
     @property
     def positions(self) -> Floats | None:
-        """Weight of each step back (parts × window), newest item first; ``None`` if none is learned."""
+        """Weight of each step back, newest item first (parts × steps); ``None`` if no weight is learned.
+
+        The largest weight of each part is 1. Beyond the last step of a part, weights are 0.
+        """
         if "learned" not in self._config.context_decay:
             return None
         longest = max(len(part.positions) for part in self._parts)
@@ -223,9 +226,10 @@ class NextItemTrainer(WithState):
 
 
 def _n_spans(workers: int, n_parts: int) -> int:
-    """Return the number of spans (tasks) into which an epoch of each part is split to use all workers.
+    """Return the number of spans (tasks) into which the blocks of a piece are split to use all workers.
 
-    The spans of a part are trained one after another, unless there are more workers than parts.
+    Each part has this number of spans. The spans of a part are trained one after another, unless there are
+    more workers than parts.
 
     >>> _n_spans(2, 3), _n_spans(2, 2), _n_spans(1, 3)
     (2, 1, 1)
@@ -264,7 +268,10 @@ def _rules(config: NextItem, decay: float | Learned) -> Rules:
 
 
 def _log_weights(decay: float | Learned, window: int) -> Floats:
-    """Return the logarithm of the weight of each step back; a fixed decay ends at a weight of 1e-4."""
+    """Return the logarithm of the initial weight of each step back.
+
+    With a fixed decay, steps with a weight below 1e-4 are left out.
+    """
     logs = np.arange(window) * np.log(INITIAL_DECAY if decay == "learned" else decay)
     kept: Floats = (logs if decay == "learned" else logs[logs >= np.log(MIN_WEIGHT)]).astype(np.float32)
     return kept

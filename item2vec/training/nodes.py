@@ -2,7 +2,8 @@
 
 The process that calls ``averaging`` is the first one, and starts the others (``python -m
 item2vec.training.nodes``). The folder contains the settings, the frequencies of the items, the initial
-arrays, and the shards of the other processes.
+arrays, the shards of the other processes, the arrays that are exchanged, and the error output of the
+processes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = ["averaging"]
 def averaging(
     trainer: Trainer, corpus: Corpus, config: TrainConfig, n: int
 ) -> Iterator[tuple[Corpus, Exchange]]:
-    """Start ``n - 1`` processes; yield the shards of this process and its ``Exchange``.
+    """Start ``n - 1`` processes; yield the corpus of this process (its shards) and its ``Exchange``.
 
     All processes train from the arrays of ``trainer``. The started processes are killed at the end of the
     block.
@@ -48,7 +49,7 @@ def averaging(
     InputError
         If there are fewer shards with training tokens than processes.
     TrainingError
-        If a process fails.
+        If a process fails; raised by a call of the ``Exchange``.
     WriteError
         If the temporary folder cannot be written.
     """
@@ -143,7 +144,10 @@ def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:
 
 
 def _train(folder: Path, rank: int, parent: int) -> None:
-    """Train the shards of a process, and exchange arrays with the others after each epoch."""
+    """Train the shards of process ``rank``, and exchange arrays with the other processes after each epoch.
+
+    The process exits if ``parent``, the process id of the first process, is no longer its parent.
+    """
 
     def check() -> None:
         if os.getppid() != parent:

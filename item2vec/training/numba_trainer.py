@@ -25,9 +25,9 @@ MAX_MEASURED = 64
 class NumbaTrainer(WordVectorTrainer):
     """Trains ``input`` and ``output`` (float32, n items × dimensions) in place, one piece per call.
 
-    Sentences are split at 10,000 tokens, as for gensim. With one worker, the same corpus and settings give
-    the same bytes in every process. Several workers update the matrices without locks (Niu et al., Hogwild!,
-    NeurIPS 2011).
+    Sentences of more than 10,000 tokens are split, as for gensim. With one worker, the same corpus and
+    settings give the same bytes in every run. Several workers update the matrices without locks (Niu et al.,
+    Hogwild!, NeurIPS 2011).
     """
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
@@ -72,9 +72,9 @@ class NumbaTrainer(WordVectorTrainer):
     def train_piece(self, piece: Piece) -> Loss:
         """Train each sentence once, at the learning rates of the piece; check that every token was read.
 
-        Return the losses of pairs of centre and context (for CBOW, of windows) before their updates. In a
-        corpus of fewer than 1,000 tokens, the losses of all centres are measured; in a larger one, of every
-        n-th centre, where n is the number of tokens / 500, at most 64.
+        Return the losses of pairs of centre and context (for CBOW, of windows) before their updates. The
+        losses of every n-th centre of a sentence are measured, where n is the number of tokens of the corpus
+        / 500, rounded down, but at least 1 and at most 64.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class NumbaTrainer(WordVectorTrainer):
 
 
 def _aligned_zeros(n: int, vector_size: int) -> Floats:
-    """Return ``n`` padded rows of zeros, each aligned to a cache line."""
+    """Return ``n`` rows of zeros, padded to a multiple of 16 numbers, and each aligned to a cache line."""
     size = padded(vector_size)
     buffer = np.zeros(n * size + 16, np.float32)
     skip = -buffer.ctypes.data % 64 // 4

@@ -22,7 +22,9 @@ DRAWS_PER_PREDICTION = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Predictions of a target from the mean or the sum of its contexts. Items are row numbers.
+    """Predictions of a target from the mean of its contexts, or from their sum if ``mean`` is false.
+
+    Items are given by row numbers.
 
     Prediction i has the target ``targets[i]`` and the contexts ``contexts[offsets[i] : offsets[i + 1]]``:
     one context for skip-gram, or all contexts of the window for CBOW.
@@ -37,10 +39,11 @@ class Sample:
     def of(cls, tokens: Codes, offsets: Offsets, keep: Doubles, config: SkipGram | CBOW) -> Sample:
         """Draw predictions from sentences of two or more tokens.
 
-        A target is drawn uniformly from the tokens that subsampling keeps (``keep``: probability per row),
-        the width of its window as in training, and the context of skip-gram uniformly from this window.
-        Contexts are not subsampled. There is one prediction per 100 tokens, but at least 500 and at most
-        2,000; there are fewer if the sentences are short, or the predictions have many negatives or contexts.
+        A target is drawn uniformly from the tokens that subsampling keeps (``keep``: probability per row).
+        The width of its window is drawn as in training. The context of skip-gram is drawn uniformly from this
+        window. Contexts are not subsampled. The aim is one prediction per 100 tokens, but at least 500 and at
+        most 2,000 predictions. There are fewer if there are fewer tokens, if subsampling or sentences of one
+        token reject too many draws, or if the predictions have many negatives or contexts.
         """
         random = np.random.default_rng([config.seed, 6])
         n = min(max(len(tokens) // TOKENS_PER_PREDICTION, FEWEST), PREDICTIONS, len(tokens))
@@ -76,9 +79,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """Terms of a loss: row ``rows[j]`` of an output matrix should have the sign ``signs[j]`` (1 or -1).
+    """Terms of the losses of predictions, one per prediction and row of an output matrix.
 
-    ``owners[j]`` is the prediction that the term belongs to.
+    Term j belongs to prediction ``owners[j]``. The inner product of row ``rows[j]`` of the output matrix and
+    the source of the prediction should have the sign ``signs[j]`` (1 or -1).
     """
 
     owners: Rows
@@ -87,7 +91,7 @@ class Terms:
 
     @classmethod
     def of_negatives(cls, targets: Codes, frequency: Offsets, config: SkipGram | CBOW) -> Terms:
-        """Return the terms of negative sampling: the target, and negatives other than the target."""
+        """Draw negatives; return the terms of each target and of its negatives other than the target."""
         random = np.random.default_rng([config.seed, 7])
         chances = frequency.astype(np.float64) ** config.ns_exponent
         drawn = random.choice(len(chances), (len(targets), config.negative), p=chances / chances.sum())
@@ -99,7 +103,10 @@ class Terms:
 
 
 def loss_of(sources: Floats, parts: list[tuple[Floats, Terms]]) -> float:
-    """Return the mean loss of the predictions: the sum of ``-log(sigmoid(sign * row @ source))`` over terms.
+    """Return the mean loss of the predictions; NaN if there are none.
+
+    The loss of a prediction is the sum of ``-log(sigmoid(sign * row @ source))`` over its terms. ``parts``
+    holds output matrices and their terms.
 
     >>> source, row = np.array([[1.0, 0.0]]), np.array([[2.0, 5.0]])
     >>> terms = Terms(np.array([0]), np.array([0]), np.array([1.0]))

@@ -21,7 +21,7 @@ NO_LOSS = Loss(0.0, 0)
 
 
 class Best(NamedTuple):
-    """The vectors of the best epoch, counted from 1."""
+    """The number of the epoch with the highest NDCG (from 1), and the vectors after this epoch."""
 
     epoch: int
     vectors: ItemVectors
@@ -32,8 +32,8 @@ class Best(NamedTuple):
 class State:
     """The position of a training run in its corpus, and its results so far, except the arrays of the trainer.
 
-    ``read`` is a mask of the items that were read in a sentence of two or more tokens, and ``loss`` the sum
-    of the losses of the current epoch.
+    ``read`` is the mask of the items that an epoch has read in a sentence of two or more tokens. ``loss`` is
+    the sum of the losses of the current epoch.
     """
 
     reading: Reading
@@ -49,17 +49,17 @@ class State:
         return cls(Reading(corpus, config.seed), np.zeros(corpus.n_items, np.bool_))
 
     def add(self, piece: Piece, loss: Loss) -> None:
-        """Count the tokens and the losses of a piece."""
+        """Mark the items of a piece as read, and add its numbers of tokens and losses."""
         self.read[_with_context(piece.tokens, piece.offsets)] = True
         self.tokens_read += len(piece.tokens)
         self.loss = Loss(self.loss.total + loss.total, self.loss.n + loss.n)
 
     def leader(self) -> Epoch:
-        """Return the epoch with the highest NDCG."""
+        """Return the epoch with the highest NDCG; of equal epochs, the first."""
         return max(self.curve, key=attrgetter("ndcg"))
 
     def is_over(self, config: TrainConfig) -> bool:
-        """Return whether NDCG has not improved for ``patience`` epochs."""
+        """Return whether NDCG has not improved for ``patience`` epochs; ``False`` without ``patience``."""
         if config.patience is None or self.best is None:
             return False
         return self.curve[-1].epoch - self.best.epoch >= config.patience

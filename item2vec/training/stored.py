@@ -1,4 +1,4 @@
-"""Folders of arrays by name, as ``.npy`` files."""
+"""Reading and writing of folders that hold one ``.npy`` file per array."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["read_arrays", "refusing_unwritable", "write_arrays"]
 
 @contextlib.contextmanager
 def refusing_unwritable(folder: Path) -> Iterator[None]:
-    """Convert an ``OSError`` in the block to ``WriteError``."""
+    """Convert an ``OSError`` of the block to ``WriteError``, except errors of this package."""
     try:
         yield
     except Item2VecError:
@@ -26,7 +26,7 @@ def refusing_unwritable(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise WriteError(
             f"{folder} could not be written: {error.strerror}; check the space on the disk and the "
-            "permissions, and train again; with a checkpoint, training goes on from its last state"
+            "permissions, and train again; with a checkpoint, training continues from the last state"
         ) from error
 
 
@@ -37,7 +37,7 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
 
 
 def read_arrays(folder: Path, like: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """Memory-map the arrays with the names, dtypes and shapes of ``like``.
+    """Memory-map the arrays of a folder, which must have the names, dtypes and shapes of ``like``.
 
     Raises
     ------

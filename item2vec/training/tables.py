@@ -22,15 +22,17 @@ def table_of(
 ) -> NeighbourTable:
     """Return the table of an objective, with a row per item of ``vocabulary``.
 
-    Other items, and tokens of negative weight, are left out. Of a large sharded corpus, a sample of the
-    shards is read, as for ``neighbours.table_for``.
+    Other items, and tokens of negative weight, are left out. Of a sharded corpus with more than 100 million
+    tokens, a sample of the shards is read, as for ``neighbours.table_for``.
 
     Raises
     ------
     InputError
-        If the objective is transitions, and the sentences are unordered; or if it is EASE, and there are more
-        than 20,000 items.
+        If the objective is transitions and the sentences are unordered, or the objective is EASE and there
+        are more than 20,000 items.
 
+    Examples
+    --------
     >>> table_of(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a")), LinkProp())
     NeighbourTable(2 items, 2 neighbour weights, decay=1.0)
     """
@@ -38,8 +40,8 @@ def table_of(
     if isinstance(config, Transitions):
         if not sentences.ordered:
             raise InputError(
-                "objective='transitions' counts the items after an item; found unordered sentences; "
-                "expected ordered sentences",
+                "objective='transitions' counts the items before and after an item; found unordered "
+                "sentences; expected ordered sentences",
                 remedies=[Remedy("objective", "linkprop", "set {}", otherwise="set --objective linkprop")],
             )
         longest = int(known.lengths.max(initial=1))
@@ -57,9 +59,9 @@ def factorised(
     """Return vectors whose inner products approximate a table, and the table of the items with vectors.
 
     The vectors are the ``factors`` of the table. Some items have no weight in the kept dimensions, such as
-    the items of a small group that occurs with no other item. The rows of these items are factorised again,
-    in the same dimensions, until no row is left. Items without neighbours are left out, and their number is
-    logged.
+    the items of a small group that occurs with no item outside the group. The rows of these items are
+    factorised again, in the same dimensions, until each row with neighbours has a vector. Items without
+    neighbours are left out, and their number is logged.
 
     Raises
     ------

@@ -19,7 +19,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class Loss(NamedTuple):
-    """The sum of the losses of a number of predictions."""
+    """The sum ``total`` of the losses of ``n`` predictions."""
 
     total: float
     n: int
@@ -79,7 +79,7 @@ class Trainer(Protocol):
         ...
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Train once on the sentences of a piece, at the learning rates of its position."""
+        """Train once on the sentences of a piece, at the learning rates of its position; return the loss."""
         ...
 
 

@@ -21,9 +21,9 @@ SCORES_PER_BLOCK = 1 << 24
 class Validation:
     """Prediction of the last item of each sentence (the target) from the items before it (the history).
 
-    All items are ranked, except the items of the history; the target is always ranked. A sentence counts as a
-    miss if the target has no vector, or if no item of the history has a vector. Items with the score of the
-    target are ranked before it.
+    All items are ranked, except the items of the history. The target is always ranked, even if it is in the
+    history. A sentence counts as a miss if the target has no vector, or the history has no taste, such as a
+    history without a known item. Items with the same score as the target are ranked before the target.
 
     Raises
     ------
@@ -41,14 +41,14 @@ class Validation:
             )
 
     def measure(self, vectors: ItemVectors, epoch: int) -> Epoch:
-        """Return HR@10 and NDCG@10 of vectors after an epoch."""
+        """Return HR@10 and NDCG@10 of the vectors after epoch number ``epoch``."""
         hits = hits_of_ranks(self._ranks(vectors), 10)
         n, n_targets = len(self.sentences), np.ones(len(hits))
         values = (metric(hits, n_targets, 10).sum() / n for metric in (hr, ndcg))
         return Epoch(epoch, *map(float, values))
 
     def _ranks(self, vectors: ItemVectors) -> Doubles:
-        """Return the ranks of the targets, from 1; targets of sentences without vectors are left out."""
+        """Return the ranks of the targets, from 1, except in sentences that count as a miss."""
         last = self.sentences.offsets[1:] - 1
         in_history = np.ones(len(self.sentences.tokens), dtype=bool)
         in_history[last] = False

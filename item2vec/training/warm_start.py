@@ -1,4 +1,4 @@
-"""Warm start: initialise vectors with the vectors of an earlier training."""
+"""Warm start: initialise vectors with the vectors of an earlier training run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Frozen", "check_start", "initialise"]
 
 
 REACH = 3
-"""Maximum distance, in positions, of the known items whose mean initialises a new item."""
+"""Maximum distance from a new item, in positions, of the known items whose mean initialises the new item."""
 
 
 def check_start(start: object, config: TrainConfig) -> None:
@@ -36,7 +36,8 @@ def check_start(start: object, config: TrainConfig) -> None:
     """
     if not isinstance(start, ItemVectors):
         raise InputTypeError(
-            f"start is {type(start).__name__}; expected ItemVectors, such as item2vec.load(path).vectors"
+            f"start is of type {type(start).__name__}; expected ItemVectors, such as "
+            "item2vec.load(path).vectors"
         )
     if isinstance(config, OneStep):
         raise ConfigError(
@@ -93,7 +94,7 @@ class Frozen(NamedTuple):
 
     ``input_rows`` and ``input`` are the rows and the vectors of items with an input vector in ``start``;
     ``output_rows`` and ``output`` are the rows and the vectors of items with an output vector in ``start``.
-    Items without an output vector in ``start`` learn an output vector.
+    An item without one of these vectors in ``start`` learns it.
     """
 
     input_rows: Rows
@@ -134,12 +135,14 @@ def _known_rows(matrix: Floats, row_of: Codes) -> tuple[Rows, Floats]:
 def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Mask:
     """Write initial vectors into the matrices of a trainer; return the mask of the rows that were written.
 
-    A known item is initialised with its vector in ``start``, a new item with the mean of the known items
-    within three positions of it (or within ``window``, if it is smaller). If there are none, a new item keeps
-    its random vectors. If only an item's output vector is initialised, its input vector is set to zero.
+    A known item is initialised with its vectors in ``start``. A new item is initialised with the mean vectors
+    of the known items within three positions of its tokens (or within ``window``, if it is smaller). If there
+    are no such items, a new item keeps its initial vectors. If only the output vector of an item is
+    initialised, its input vector is set to zero.
 
     All other state of the trainer is initialised as in training from scratch, including the Adagrad
-    accumulators of next_item: with accumulators from an epoch without updates, new items learned too slowly.
+    accumulators of next_item. (Accumulators were also computed in an epoch without updates, but new items
+    then learned too slowly.)
     """
     row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
     warm = _initialise_matrix(trainer.input, start.input, row_of, corpus, config)
@@ -169,7 +172,7 @@ def _initialise_matrix(
 
 def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Mask]:
     """Return the means of the known rows near new items, and the mask of new items with a mean."""
-    # Imported here, so that loading a model does not import numba.
+    # Imported here, because only a warm start needs this loop.
     from item2vec.kernels.neighbours import add_near
 
     new = row_of < 0
