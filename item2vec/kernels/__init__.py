@@ -1,4 +1,4 @@
 """Compiled loops over plain NumPy arrays. The only package that imports numba.
 
-Each module defines the results of its loops by formulas or by a few lines of NumPy.
+The docstrings define the results of the loops by formulas or by a few lines of NumPy.
 """

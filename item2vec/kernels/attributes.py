@@ -6,9 +6,9 @@ With ``W`` the own vectors, ``A`` the vectors of attributes, and ``attributes_of
     dW[i] = kept[i] * drow[i]
     dA[a] = sum of drow over all occurrences in the block of items with the attribute a
 
-``kept[i]`` is 0 with probability ``dropout``, drawn per block, if the item has attributes. The item is then
-represented by its attributes alone, like an item without interactions (Volkovs et al., DropoutNet, NIPS
-2017).
+``kept[i]`` is 0 or 1, drawn per block. It is 0 with probability ``dropout`` if the item has attributes,
+otherwise always 1. An item with 0 is represented by its attributes alone, like an item without interactions
+(Volkovs et al., DropoutNet, NIPS 2017).
 
 An item's own vector is updated once per occurrence. The vector of an attribute is updated once per block,
 because an attribute may occur in most predictions of a block. Source of the sums: Kula, Metadata Embeddings
@@ -46,8 +46,9 @@ TINY = np.float32(1e-10)
 class Attributes(NamedTuple):
     """The attributes of the items, and the vectors of the attributes (n attributes × parts × dimensions).
 
-    Item i has the attributes ``codes[offsets[i] : offsets[i + 1]]``. The matrices and Adagrad's accumulators
-    have the meaning of the fields of ``next_item.Part``.
+    Item i has the attributes ``codes[offsets[i] : offsets[i + 1]]``. ``input`` and ``output`` are the vectors
+    of the attributes, and ``input_squares`` and ``output_squares`` (n attributes) Adagrad's accumulators of
+    one part. ``dropout`` is the setting ``attributes_only``.
     """
 
     offsets: Offsets
@@ -64,7 +65,7 @@ class Gradients(NamedTuple):
 
     sums: Floats  # n attributes × dimensions
     has_sum: Codes  # n attributes, 0 or 1
-    touched: Codes
+    touched: Codes  # the attributes with a sum, in the first n_touched entries
     n_touched: Codes  # one number
 
 
@@ -78,7 +79,7 @@ def no_gradients(attributes: Attributes) -> Gradients:
 
 @inlined
 def has_own(attributes: Attributes, item: int, key: np.uint64) -> bool:
-    """Return whether an item's own vector is part of its row in the block with this key."""
+    """Return whether an item's own vector is included in the item's row, in the block with this key."""
     if attributes.dropout == 0 or attributes.offsets[item] == attributes.offsets[item + 1]:
         return True
     drawn = mix(key ^ GOLDEN * np.uint64(item + 1)) >> HALF
@@ -89,7 +90,10 @@ def has_own(attributes: Attributes, item: int, key: np.uint64) -> bool:
 def read_row(
     to: Floats, own: Floats, shared: Floats, attributes: Attributes, number: int, item: int, key: np.uint64
 ) -> None:
-    """Write the row of an item to ``to``; ``own`` and ``shared`` are the matrices of items and attributes."""
+    """Write part ``number`` of the row of an item to ``to``, for the block with this key.
+
+    ``own`` is the matrix of the items, and ``shared`` the matrix of the attributes.
+    """
     if has_own(attributes, item, key):
         for i in range(len(to)):  # an assignment of arrays takes seconds to compile
             to[i] = own[item, number, i]
@@ -174,9 +178,9 @@ def learn(
     rate: np.float32,
     shrink: np.float32,
 ) -> None:
-    """Take an Adagrad step with the gradient ``factor * gradient``, and multiply the row by ``1 - shrink``.
+    """Multiply the row by ``1 - shrink``, and take an Adagrad step with the gradient ``factor * gradient``.
 
-    ``square`` is ``np.mean(gradient**2)``.
+    ``square`` is ``np.mean(gradient**2)``. If the gradient is 0, nothing changes.
     """
     if square * factor == 0:
         return
@@ -188,7 +192,7 @@ def learn(
 
 @compiled
 def sums_of(offsets: Offsets, codes: Codes, shared: Floats) -> Floats:
-    """Return the sum of the attribute vectors of each item (n items × parts × dimensions).
+    """Return, for each item, the sum of the vectors of its attributes (n items × parts × dimensions).
 
     >>> sums_of(np.array([0, 2, 2]), np.int32([0, 1]), np.float32([[[1, 2]], [[3, 4]]])).tolist()
     [[[4.0, 6.0]], [[0.0, 0.0]]]

@@ -1,4 +1,4 @@
-"""Loops of the evaluation baselines: complete rankings to k items, and draw random items."""
+"""Loops of the evaluation baselines: fill rankings up to k items, and draw random rankings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ __all__ = ["draw", "fill_up"]
 def fill_up(
     rows: SparseRows, excluded: Codes, offsets: Offsets, n_items: int, k: int
 ) -> tuple[Codes, Doubles]:
-    """Return the items and scores of ``k`` items per row (int32 and float64, n rows × k).
+    """Return rankings of ``k`` items, one per row: items and scores (int32 and float64, n rows × k).
 
-    A row holds its candidates in their order, then items 0, 1, 2, …; such an item i has the score
-    -(1 + i) / n_items. The items ``excluded[offsets[r]:offsets[r + 1]]`` are left out of row ``r``. If fewer
-    than ``k`` items remain, the free slots hold item -1 and score 0. The items of one row in Python::
+    A ranking begins with the items of the row in ``rows``, in their order. It is filled up with the items 0,
+    1, 2, … that it does not contain yet; item i then has the score -(1 + i) / n_items. The items
+    ``excluded[offsets[r]:offsets[r + 1]]`` are left out of ranking ``r``. If fewer than ``k`` items remain,
+    the free slots hold item -1 and score 0. The items of one ranking in Python::
 
         ranking = dict.fromkeys([*candidates, *range(n_items)])
         items = [item for item in ranking if item not in excluded][:k]
@@ -57,9 +58,9 @@ def _take(
     scores: Doubles,
     n: int,
 ) -> int:
-    """Append candidates to a row that holds ``n`` items, until it is full; return the new number of items.
+    """Append candidates to a ranking of ``n`` items until the ranking is full; return its number of items.
 
-    A candidate is skipped if the row contains or excludes it already: ``used_in[candidate] == row``.
+    A candidate is skipped if the ranking contains or excludes it: ``used_in[candidate] == row``.
     """
     for i in range(len(candidates)):
         if n == len(items):
@@ -77,9 +78,9 @@ def _take(
 def draw(histories: Codes, offsets: Offsets, sizes: Offsets, n_items: int, seed: int) -> SparseRows:
     """Return ``sizes[history]`` distinct random items for each history; the item of rank r has score 1 / r.
 
-    The items depend only on ``seed``, on ``n_items``, and on the items of the history and their order. A
-    longer ranking starts with the items of a shorter one. The loop is a Fisher–Yates shuffle that stops after
-    the requested number of items and then undoes its swaps.
+    The items depend only on ``seed``, on ``n_items``, and on the items of the history and their order. If
+    ``sizes[history]`` is larger, the ranking starts with the same items. The loop is a Fisher–Yates shuffle
+    that stops after the requested number of items and then undoes its swaps.
 
     Examples
     --------

@@ -53,8 +53,8 @@ def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
     """Compile a function at its first call, and cache the machine code on disk.
 
     Arguments of other types cause another compilation. Later processes use the cached code until a source
-    file of this package or the version of llvmlite changes. If neither the package's folder nor the user's
-    cache folder is writable, each process compiles the function again. ``options`` are passed to
+    file of ``item2vec.kernels`` or the version of llvmlite changes. If neither the package's folder nor the
+    user's cache folder is writable, each process compiles the function again. ``options`` are passed to
     ``numba.njit``.
 
     Examples

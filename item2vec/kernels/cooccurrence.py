@@ -1,7 +1,8 @@
 """Item co-occurrence in sentences: item–item similarities, and their weighted sums over a history.
 
 ``A`` is the binary matrix of sentences × items. ``(A.T @ A)[i, j]`` is the number of sentences that contain
-items i and j. The loops compute such products row by row, and keep only the best entries of each row.
+items i and j. Such products are computed row by row; except in ``pair_counts``, only the best entries of each
+row are kept.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[O
 
 @compiled
 def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tuple[Codes, Offsets]:
-    """Return the longest suffix of each sentence with at most ``most`` distinct items (tokens, offsets).
+    """Return tokens and offsets of the longest suffix of each sentence with at most ``most`` distinct items.
 
     Examples
     --------
@@ -125,10 +126,10 @@ def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows
 
 
 def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
-    """Return up to ``k`` best other items of each item by one round of link propagation (scores in float32).
+    """Return the ``k`` other items with the highest scores of each item, by one round of link propagation.
 
-    The scores are ``D_i**-.5 @ A.T @ D_s**-.75 @ A @ D_i**-.25``, where the diagonals of D_i and D_s are the
-    column and row sums of ``A``.
+    The matrix of scores is ``D_i**-.5 @ A.T @ D_s**-.75 @ A @ D_i**-.25``, where D_i and D_s are diagonal
+    matrices of the column and row sums of ``A``. Items with score 0 are left out. Scores are float32.
 
     Examples
     --------
@@ -260,8 +261,9 @@ def best_sums(
 ) -> SparseRows:
     """Return, for each history, the ``sizes[history]`` items with the largest sums ``weights @ T[history]``.
 
-    ``T`` (n items × n items) is the matrix with the sparse ``rows``; their scores must be positive.
-    ``weights`` (one per token) must not be negative. Items with sum 0 are left out.
+    ``T`` (n items × n items) is the matrix with the sparse ``rows``, whose scores must be positive.
+    ``weights`` (one per token) must not be negative. Items with sum 0 are left out, so that a history may
+    have fewer items.
 
     Examples
     --------
@@ -293,10 +295,10 @@ def best_sums(
 def log_shares(
     histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, floor: float
 ) -> tuple[Codes, Doubles, Offsets]:
-    """Return, for each history, the items with p > 0, ascending, and their ``log(1 + p / floor)``.
+    """Return ``log(1 + p / floor)`` for each item with p > 0, and each history (items, logarithms, offsets).
 
     With ``T`` as in ``best_sums``, ``sums = maximum(weights @ T[history], 0)`` and ``p = sums / sums.sum()``.
-    The scores of ``T`` may be negative. The result is ``(items, logarithms, offsets)``.
+    The scores of ``T`` may be negative. The items of a history are ascending.
 
     Examples
     --------
@@ -329,15 +331,16 @@ def log_shares(
 
 @compiled
 def _add_rows(history: Codes, weights: Doubles, rows: SparseRows, sums: Doubles, reached: Codes) -> int:
-    """Add ``weights @ T[history]`` to ``sums``, which must be all zero.
+    """Add ``weights @ T[history]`` to ``sums``, which must be all zero; return the number of items reached.
 
-    The items with a sum other than 0 are written to ``reached``, and their number is returned.
+    An item is reached by a term other than 0. The reached items are written to ``reached``. If the terms of
+    an item cancel out, its sum is ``CANCELLED`` instead of 0.
     """
     n_reached = 0
     for token in range(len(history)):
         for i in range(rows.starts[history[token]], rows.ends[history[token]]):
             other, term = rows.items[i], weights[token] * rows.scores[i]
-            if term != 0:  # the weight underflows to 0 after about a thousand steps of decay
+            if term != 0:  # the weight of an old token may underflow to 0
                 if sums[other] == 0:
                     reached[n_reached] = other
                     n_reached += 1
@@ -351,9 +354,9 @@ def _add_rows(history: Codes, weights: Doubles, rows: SparseRows, sums: Doubles,
 def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sentences: Codes) -> Doubles:
     """Return the cosine of each pair of items, as in ``nearest``; 0 if an item is in no sentence.
 
-    ``item_offsets`` and ``item_sentences`` are the result of ``sentences_of_items``. Each sentence of the
-    shorter list is located in the longer one by exponential search (Bentley & Yao, An almost optimal
-    algorithm for unbounded searching, 1976).
+    ``item_offsets`` and ``item_sentences`` are the result of ``sentences_of_items``. Of the two lists of
+    sentences, each element of the shorter one is located in the longer one by exponential search (Bentley &
+    Yao, An almost optimal algorithm for unbounded searching, 1976).
 
     Examples
     --------

@@ -30,7 +30,7 @@ def core_rows(
     """
     rows_of_users, user_offsets = group_rows(user, n_users)
     rows_of_items, item_offsets = group_rows(item, n_items)
-    count = np.zeros(n_users + n_items, np.int64)  # of users, then of items
+    count = np.zeros(n_users + n_items, np.int64)  # remaining rows of each user, then of each item
     for row in range(len(user)):
         count[user[row]] += 1
         count[n_users + item[row]] += 1

@@ -23,9 +23,10 @@ vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes) -> np.float32:
     """Replace scores by ``np.where(items == target, 0, np.exp(scores - highest))``; return their sum.
 
-    ``exp(x) = 2**n * exp(f)`` with an integer n and f within ± log(2) / 2. n is written into the exponent
-    bits of a float32, and a Taylor polynomial approximates exp(f) with a relative error of 3e-6. ``powers``
-    is working memory, one entry per score.
+    No score may exceed ``highest``, and differences below -87 count as -87. ``exp(x) = 2**n * exp(f)`` with
+    an integer n and f within ± log(2) / 2. n is written into the exponent bits of a float32, and a Taylor
+    polynomial approximates exp(f) with a relative error of 3e-6. ``powers`` is working memory, one entry per
+    score.
     """
     for k in range(len(scores)):
         x = max(scores[k] - highest, _LEAST)
@@ -49,8 +50,8 @@ def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32,
 def product(a: Floats, b: Floats, out: Floats) -> None:
     """Write ``a @ b`` to ``out``.
 
-    Four rows of ``a`` and four rows of ``b`` are processed together, so that each number that is loaded is
-    used four times.
+    Four rows of ``a`` and four rows of ``b`` are processed together, so that each number loaded from ``b`` is
+    used for four rows of ``out``.
     """
     out[:] = 0
     rows, inner = len(a) // 4 * 4, len(b) // 4 * 4

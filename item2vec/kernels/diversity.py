@@ -17,10 +17,11 @@ def next_diverse(
 ) -> int:
     """Return the position of the remaining row with the highest marginal relevance; -1 if no row remains.
 
-    The marginal relevance of a row is its ``relevance`` minus ``diversity`` times its largest cosine to a
-    selected row. ``nearest`` holds the largest cosines so far (``-inf`` before the first selection), and is
-    updated with ``selected``, the unit vectors that were selected since the last call. Of rows with equal
-    marginal relevance, the first is returned.
+    ``units`` holds the unit vector of each row, and ``is_left`` marks the remaining rows. The marginal
+    relevance of a row is its ``relevance`` minus ``diversity`` times its largest cosine to a selected row;
+    before the first selection, it is ``relevance``. ``nearest`` holds the largest cosine of each row so far
+    (``-inf`` before the first selection). It is updated in place with ``selected``, the unit vectors of the
+    rows selected since the last call. Of rows with equal marginal relevance, the first is returned.
 
     >>> units, nearest = np.eye(2, dtype=np.float32), np.full(2, -np.inf)
     >>> next_diverse(units, np.array([0.5, 0.4]), nearest, np.ones(2, np.bool_), 0.3, units[:1])

@@ -37,7 +37,7 @@ class Csr(NamedTuple):
 
     The neighbours of node ``i`` are ``neighbours[offsets[i]:offsets[i + 1]]``, ascending. ``weights`` holds
     the weight of each edge, ``strength`` the total edge weight of each node, ``keep`` and ``alias`` the
-    tables of ``edge_alias_tables``. These four arrays are empty if all edges have the same weight.
+    tables of ``edge_alias_tables``. These four arrays are empty for an unweighted graph.
     """
 
     offsets: Offsets

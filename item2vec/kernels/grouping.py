@@ -64,7 +64,7 @@ def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
 
 @compiled
 def label_pairs(offsets: Offsets, label: Codes, n_labels: int) -> Codes:
-    """Return the number of each row's pair (group, label). Pairs are numbered by first appearance.
+    """Return the number of each row's pair (group, label); pairs are numbered by first appearance.
 
     Group ``g`` consists of the rows from ``offsets[g]`` to ``offsets[g + 1]`` (exclusive).
 

@@ -29,9 +29,9 @@ def empty_heap() -> Best:
 
 @compiled
 def keep_best(best: Best, size: int, score: float, item: int) -> None:
-    """Push an item onto a min-heap that holds the ``size`` highest scores.
+    """Push an item onto a min-heap of at most ``size`` items; a full heap drops the item that ranks last.
 
-    Of equal scores, the lower item code ranks first.
+    Items rank by descending score, and of equal scores, the lower item code ranks first.
     """
     if len(best) < size:
         heapq.heappush(best, (score, int(-item)))

@@ -87,7 +87,7 @@ def store(typing: Any, numbers: Any, index: Any, lanes: Any) -> Any:
 
 @intrinsic
 def prefetch(typing: Any, numbers: Any, index: Any) -> Any:
-    """Prefetch the cache line of ``numbers[index]``, for writing."""
+    """Prefetch the cache line of ``numbers[index]``, in order to write to it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())

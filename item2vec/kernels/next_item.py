@@ -5,7 +5,7 @@ matrix in a *tied* part), ``items`` the last ``window`` items before the target,
 their dropout mask::
 
     share = np.exp(theta[: len(items)]) * kept            # theta: log weight of each step back
-    share /= share.sum()
+    share /= share.sum()                                  # all shares stay 0 if no item is kept
     mean = share @ W[items]
     candidates = [target, *negatives]                     # without negatives equal to the target
     correction = np.log(n * q[candidates])                # n negatives, item x drawn with probability q[x]
@@ -101,7 +101,8 @@ class Part(NamedTuple):
 class Draws(NamedTuple):
     """The distribution of negatives: ``negative`` draws per block from an alias ``table``.
 
-    ``log_expected`` is log(n q) per item. If the table is empty, all items are negatives.
+    ``log_expected`` is log(n q) per item, as in the module's docstring. If the table is empty, all items are
+    negatives, and ``log_expected`` is 0.
     """
 
     table: Words

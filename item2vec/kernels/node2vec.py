@@ -52,8 +52,9 @@ def second_order(
 ) -> None:
     """Extend walks of two nodes to their end, in place. When a walk ends, the next walk takes its slot.
 
-    If more candidates were rejected than the current node has neighbours, the next node is drawn exactly, in
-    one pass over the neighbours.
+    ``edges`` is the Bloom filter of the graph's edges (empty if ``q`` is 1). If more candidates were rejected
+    than the current node has neighbours, the next node is drawn without rejection, in one pass over the
+    neighbours.
     """
     rows = np.flatnonzero(lengths == 2)
     n_rows = 0
@@ -117,9 +118,9 @@ def _move(slots: _Slots, source: int, target: int) -> None:
 def _propose(graph: Csr, slots: _Slots, n_slots: int, p: float, q: float) -> None:
     """Draw a candidate for each walk, and the height that the bias of the candidate must exceed.
 
-    If 1 / p, the bias of a return, exceeds both other biases, 1 and 1 / q, a height above both proposes the
-    return. Without this separate proposal, a large 1 / p would cause nearly all other candidates to be
-    rejected.
+    The three possible biases are 1 / p for a return to the previous node, 1, and 1 / q. If 1 / p is the
+    largest, a height above both other biases proposes the return. Without this separate proposal, a large
+    1 / p would cause nearly all other candidates to be rejected.
     """
     previous, candidate, state, height = slots.previous, slots.candidate, slots.state, slots.height
     highest = max(1.0, 1 / q)
@@ -134,7 +135,7 @@ def _propose(graph: Csr, slots: _Slots, n_slots: int, p: float, q: float) -> Non
 
 @compiled
 def _add_returns(graph: Csr, slots: _Slots, n_slots: int, excess: float) -> None:
-    """Set each height to ``excess`` times the share of the return edge in the total weight of the node."""
+    """Set each height to ``excess`` times the share of the return edge in the node's total edge weight."""
     offsets, node, height = graph.offsets, slots.node, slots.height
     if excess == 0:
         height[:n_slots] = 0
@@ -222,9 +223,9 @@ def _step(graph: Csr, slots: _Slots, n_slots: int, walks: Codes, lengths: Offset
 def _draw_exactly(
     graph: Csr, previous: int, node: int, state: np.uint64, p: float, q: float
 ) -> tuple[np.uint64, int]:
-    """Draw a neighbour in proportion to weight × bias, in one pass (reservoir sampling).
+    """Draw a neighbour of ``node`` in proportion to weight × bias, in one pass (reservoir sampling).
 
-    Return the next random state and the neighbour.
+    Return the new random state and the neighbour.
     """
     total = 0.0
     chosen = previous
@@ -247,7 +248,7 @@ def _draw_exactly(
 
 @compiled
 def _share_of_return(graph: Csr, previous: int, node: int) -> float:
-    """Return the share of the edge to the previous node in the total weight of a node; 0 without an edge."""
+    """Return the share of the edge to ``previous`` in the node's total edge weight; 0 without this edge."""
     if len(graph.weights) == 0 and not graph.directed:
         return 1 / degree_of(graph, node)
     back = edge_index(graph, node, previous)

@@ -1,4 +1,4 @@
-"""Exact scores of candidate rows, the same for every batch and index."""
+"""Exact scores of candidate rows. The score of a row and a query is the same in every batch and index."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> F
 
 @compiled
 def largest_cosines(matrix: Floats, rows: Rows, others: Rows) -> Doubles:
-    """Return the largest cosine of each row to one of the other rows (float64); 0 for rows of zeros.
+    """Return, for each of ``rows``, the largest cosine to any of ``others`` (float64).
+
+    The cosine to a row of zeros, or of a row of zeros, is 0.
 
     >>> largest_cosines(np.array([[2, 0], [1, 1]], np.float32), np.array([0]), np.array([1])).round(3)
     array([0.707])
@@ -77,12 +79,13 @@ def best_candidates(
     bonuses: Floats,
     k: int,
 ) -> tuple[Rows, Floats, int]:
-    """Return the best ``k`` eligible candidates of a query by descending score; equal scores by row.
+    """Return the rows and scores of the best ``k`` eligible candidates of a query, and a number of rows.
 
     A candidate is eligible if it is allowed (an empty mask allows all rows) and not excluded (ascending
-    rows). Rows with a bonus (ascending) are eligible candidates as well.
-
-    The last number is the number of eligible rows below ``n_built`` among ``candidates``.
+    rows). The score is the inner product with the query, plus the bonus of the row, if it has one. All
+    ``bonus_rows`` (ascending) are candidates, too; the caller ensures that they are eligible. The result is
+    in order of descending scores, with equal scores in order of rows. The number returned is the number of
+    eligible rows below ``n_built`` among ``candidates``.
 
     >>> rows, none, scores = np.arange(3), np.empty(0, np.intp), np.empty(0, np.float32)
     >>> query, out, every = np.array([1, 3, 2], np.float32), np.array([1]), np.empty(0, np.bool_)
@@ -112,7 +115,10 @@ def best_candidates(
 
 @compiled
 def _insert(rows: Rows, scores: Floats, n: int, row: int, score: np.float32) -> int:
-    """Insert a row into the ``n`` best rows, in order; drop the last one if all places are taken."""
+    """Insert a row into the ordered ``n`` best rows; return the new number of rows.
+
+    If all places are taken, the row that ranks last is dropped.
+    """
     if n == len(rows):
         if n == 0 or score < scores[n - 1] or (score == scores[n - 1] and row > rows[n - 1]):
             return n

@@ -70,12 +70,13 @@ def keep_rows(
 ) -> tuple[Rows, Rows, Floats]:
     """Return the entries of a block that are at least the k-th highest score so far, minus a margin.
 
-    ``scores`` (n queries × m) holds the scores of columns ``first`` to ``first + m``. The row of a column is
-    ``rows_of_columns[column]``, or the column itself if ``rows_of_columns`` is empty. Rows that are excluded
-    (sorted lists) or not allowed (an empty mask allows all) are skipped. ``highest`` (n queries × k) is a
-    min-heap per query of the highest scores of all blocks so far, initially filled with ``-inf``.
+    ``scores`` (n queries × m) holds the scores of columns ``first`` to ``first + m`` (exclusive). The row of
+    a column is ``rows_of_columns[column]``, or the column itself if ``rows_of_columns`` is empty. Rows that
+    are excluded (ascending lists) or not allowed (an empty mask allows all) are skipped. ``margins`` has one
+    margin per query. ``highest`` (n queries × k) holds a min-heap per query of the highest scores of all
+    blocks so far, initially filled with ``-inf``; it is updated in place.
 
-    Returns queries, rows and scores of the entries, in order of queries, then of columns.
+    The result is the query, the row and the score of each entry, in order of queries, then of columns.
 
     Examples
     --------
@@ -164,7 +165,7 @@ def contains(ascending: Rows, row: int) -> bool:
 
 @compiled
 def _replace_lowest(heap: Floats, score: float) -> None:
-    """Replace the root of a min-heap."""
+    """Replace the root of a min-heap, its lowest score, by ``score``, which is higher."""
     parent, child = 0, 1
     while child < len(heap):
         if child + 1 < len(heap) and heap[child + 1] < heap[child]:

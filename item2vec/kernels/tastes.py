@@ -1,4 +1,4 @@
-"""Tastes: weighted sums of the vectors of the items of each history, scaled per part, in one pass."""
+"""Tastes: the weighted sum of the item vectors of each history, scaled per part, in one pass."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ def mean_vectors(
 ) -> tuple[Floats, Doubles, Mask]:
     """Return the vectors, scales and ``empty`` flags of histories, as ``item2vec.taste.Tastes`` holds them.
 
-    The vector of history ``i`` is the weighted sum of ``matrix[rows[offsets[i]:offsets[i + 1]]]``, with
-    ``weights`` (n tokens × parts), times the scales of its parts. Sums are added in float64, in the order of
-    the history. A scale is the part weight, divided by ``divisor`` and by the norm of the part, or, without
-    ``by_part``, by the norm of all parts times their weights. If ``divisor`` is 0, a scale is the part
-    weight. A sum shorter than ``smallest`` counts as zero: its history is empty, and its vector is zero.
+    Each part of the vector of history ``i`` is a weighted sum of the same part of the rows
+    ``matrix[rows[offsets[i]:offsets[i + 1]]]``, multiplied by the scale of the part. ``weights`` (n tokens ×
+    parts) are the weights of the sum. Sums are computed in float64, in the order of the history.
+
+    If ``divisor`` is 0, the scale of a part is its part weight. Otherwise it is the part weight, divided by
+    ``divisor`` and by a norm. With ``by_part``, this is the norm of the part's sum; without, it is the norm
+    of the whole sum, whose parts are multiplied by their part weights. A norm below ``smallest`` is replaced
+    by 1. A history is empty if the norm of its whole sum is below ``smallest``; its vector is then zero. It
+    is also empty if all entries of the scaled vector are 0.
 
     >>> both = np.array([0, 1], np.int32), np.array([0, 2]), np.array([[3.0], [4.0]])
     >>> mean_vectors(np.eye(2, dtype=np.float32), *both, np.ones(1), 1.0, False, 1e-6)
@@ -50,7 +54,10 @@ def mean_vectors(
 
 @compiled
 def _add_up(matrix: Floats, rows: Codes, weights: Doubles, sums: Doubles) -> None:
-    """Write the weighted sum of the parts of rows to ``sums`` (parts × dimensions of a part)."""
+    """Write the weighted sum of the rows to ``sums`` (parts × dimensions of a part).
+
+    Each part of a row has a weight of its own (``weights``, n rows × parts).
+    """
     sums[:] = 0
     n_parts, width = sums.shape
     for token in range(len(rows)):
@@ -66,7 +73,7 @@ def _add_up(matrix: Floats, rows: Codes, weights: Doubles, sums: Doubles) -> Non
 def _scale(
     sums: Doubles, part_weights: Doubles, divisor: float, by_part: bool, smallest: float, scales: Doubles
 ) -> float:
-    """Write the scale of each part of a sum; return the square of the length of the sum."""
+    """Write the scale of each part to ``scales``; return the squared norm of the sum over all parts."""
     square, weighted = 0.0, 0.0
     for part in range(len(sums)):
         own = 0.0
@@ -85,7 +92,7 @@ def _scale(
 
 @compiled
 def _write(sums: Doubles, scales: Doubles, vector: Floats) -> bool:
-    """Write scaled sums to a vector; return whether all its numbers are 0."""
+    """Write the scaled sums of the parts to ``vector``; return whether all entries of the vector are 0."""
     is_zero, width = True, sums.shape[1]
     for part in range(len(sums)):
         for d in range(width):

@@ -16,15 +16,15 @@ __all__ = ["windowed_transitions"]
 def windowed_transitions(
     tokens: Codes, offsets: Offsets, n_items: int, after: Doubles, before: Doubles, smoothing: float, k: int
 ) -> SparseRows:
-    """Return up to ``k`` strongest transitions of each item, best first (scores in float32).
+    """Return the ``k`` transitions of each item with the highest scores above 0, best first.
 
     ``T`` (n items × n items) is initially zero. For each pair of positions i < j of a sentence ``s``::
 
         T[s[i], s[j]] += after[j - i - 1]       # 0 beyond the end of ``after``
-        T[s[j], s[i]] += before[j - i - 1]
-        scores = T / (T.sum(axis=1, keepdims=True) + smoothing)
+        T[s[j], s[i]] += before[j - i - 1]      # 0 beyond the end of ``before``
 
-    ``T`` is never stored: working memory is O(tokens + items).
+    Afterwards, the scores (float32) are ``T / (T.sum(axis=1, keepdims=True) + smoothing)``. ``T`` is never
+    stored: apart from the result, memory is O(tokens + items).
 
     Examples
     --------
@@ -86,7 +86,7 @@ def _count(
 
 @compiled
 def _add(near: Codes, weights: Doubles, sums: Doubles, met: Codes, n_met: int) -> int:
-    """Add the weight of each step to the sum of the item at that step.
+    """Add ``weights[step]`` to the sum of the item ``near[step]``, for each step.
 
     An item whose sum was 0 is appended to ``met``. The function returns the number of items in ``met``.
     """

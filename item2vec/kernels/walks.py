@@ -5,8 +5,9 @@ to (Grover & Leskovec, node2vec, KDD 2016)::
 
     weight(v, x) * (1 / p if x == u else 1 if x is a neighbour of u else 1 / q)
 
-The first step of a walk, and every step if p = q = 1, is drawn by weight from an alias table. All other steps
-are drawn by rejection sampling (Yang et al., KnightKing, SOSP 2019), which needs no table per pair of edges.
+The first step of a walk, and every step if p = q = 1, is drawn in proportion to the weight (from an alias
+table, if the edges have weights). All other steps are drawn by rejection sampling (Yang et al., KnightKing,
+SOSP 2019), which does not need an alias table for each pair of previous and current node.
 
 The walks of a block advance by one step at a time, so that their memory accesses overlap. This is up to four
 times as fast as one walk after another. The random state of each walk (splitmix64) is computed from the seed,
@@ -34,9 +35,9 @@ _TASK = 64 * _BLOCK
 
 
 def filter_of(graph: Csr, q: float) -> Words:
-    """Return the filter of edges that walks with this in-out parameter need; it is empty for q = 1.
+    """Return the Bloom filter of the graph's edges, for walks with this in-out parameter ``q``.
 
-    With q = 1, neighbours of the previous node have the same bias as other nodes.
+    For q = 1, the filter is empty, because neighbours of the previous node have the same bias as other nodes.
     """
     if q == 1:
         return np.empty(0, np.uint64)
@@ -48,9 +49,9 @@ def walk(
 ) -> tuple[Codes, Offsets]:
     """Return the nodes of all walks, concatenated, and the length of each walk.
 
-    ``edges`` is the result of ``filter_of``. ``starts`` holds the first node of each walk: a part of several
-    passes over all nodes, each in any order. ``first`` is the position of this part in all passes. A walk
-    ends early at a node without neighbours.
+    ``edges`` is the result of ``filter_of``. ``starts`` holds the first node of each walk. It is a slice of a
+    longer list: several passes over all nodes, each pass in any order. ``first`` is the index of this slice's
+    first element in the list. A walk ends early at a node without neighbours.
     """
     tokens = np.empty(len(starts) * walk_length, np.int32)
     walks = tokens.reshape(len(starts), walk_length)

@@ -1,4 +1,4 @@
-"""The rows of one window of word2vec: their scores, their updates, and the loss. Called by ``word2vec``."""
+"""Scores, updates and loss of the rows of one window of word2vec, for the loops of ``kernels.word2vec``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Memory(NamedTuple):
 def loss_of(memory: Memory, negative: int) -> float:
     """Return the loss of the last scores: the sum of -log(1 - abs(label - sigmoid(score))) over the targets.
 
-    ``gradient / rate`` is the difference of label and sigmoid. The rate of an unused negative is 0.
+    ``gradient / rate`` is the difference of label and sigmoid. A negative that equals the centre is not used,
+    and its rate is 0.
     """
     loss = 0.0
     for start in range(0, negative + 1, TILE):
@@ -56,14 +57,14 @@ def loss_of(memory: Memory, negative: int) -> float:
 
 @inlined
 def add(memory: Memory, to: Any, row: int, source: Any, start: int, factor: Any) -> None:
-    """Add ``factor`` times a row of ``source`` to a row of ``to``."""
+    """Add ``factor`` times the row of ``source`` at index ``start`` to the row of ``to`` at index ``row``."""
     for d in range(0, memory.size, LANES):
         store(to, row + d, fma(load(source, start + d), factor, load(to, row + d)))
 
 
 @inlined
 def score(memory: Memory, source: Any, start: int, at: int, tile: int) -> None:
-    """Store the gradient rate * (label - sigmoid(output · source)) of each of the six targets of a tile."""
+    """Store the gradient of each of the six targets of a tile: rate * (label - sigmoid(output · source))."""
     targets, output, lane = memory.targets, memory.output, tile * LANES
     t0, t1, t2 = targets[at], targets[at + 1], targets[at + 2]
     t3, t4, t5 = targets[at + 3], targets[at + 4], targets[at + 5]
@@ -84,9 +85,10 @@ def score(memory: Memory, source: Any, start: int, at: int, tile: int) -> None:
 
 @inlined
 def learn(memory: Memory, source: Any, start: int, changed: Any, row: int, at: int, tile: int) -> None:
-    """Compute the updates by the six targets of a tile.
+    """Compute the updates of the source and of the six targets of a tile from the stored gradients.
 
-    The update of the source is added to a row of ``changed``, the updates of the targets to ``change``.
+    The update of the source is added to a row of ``changed``. The updates of the targets are added to
+    ``memory.change``.
     """
     targets, output, change = memory.targets, memory.output, memory.change
     gradient, lane, size = memory.gradient, tile * LANES, memory.size

@@ -65,7 +65,7 @@ class Model(NamedTuple):
 class Rules(NamedTuple):
     """Settings of ``SkipGram`` and ``CBOW``. With ``forward``, only earlier tokens are contexts.
 
-    The loss is measured for one in ``measured`` centres; with 0, for none.
+    The loss is measured for every ``measured``-th centre of a sentence; with 0, for none.
     """
 
     window: int
@@ -313,7 +313,7 @@ def _train_context(memory: Memory, at: int, row: int) -> None:
 
 @compiled
 def _train_mean(memory: Memory, mean: bool, at: int, centre: int, start: int, stop: int) -> None:
-    """Train on the mean or the sum of the n contexts.
+    """Train on the mean or the sum of the n contexts from ``start`` to ``stop``, without the centre.
 
     As in gensim, each context is updated by the whole update of a mean, but by 1 / n of the update of a sum.
     """
