@@ -63,12 +63,13 @@ def train(
         The training data. Tokens of negative weight are not trained. In each epoch, the tokens of an
         unordered sentence are shuffled, and a token below the median weight is read with the probability
         weight / median. LSA and GloVe shuffle once, and multiply counts by these probabilities. Tables of
-        neighbours (transitions, linkprop, ease) do not depend on the other weights.
+        neighbours (transitions, linkprop, ease) leave out tokens of negative weight, and ignore all other
+        weights.
         Of ``ShardedSentences``, one shard at a time is in memory. The order of the shards is drawn for each
         epoch, and the learning rate falls over all shards of all epochs. With ``workers=1``, a corpus of one
         shard gives the same bytes as the same sentences in memory. LSA and GloVe count pairs shard by shard,
-        and keep the matrix of counts in memory. Tables of neighbours keep all tokens in memory. If there are
-        more than 100 million tokens, they read a sample of the shards with about that many tokens.
+        and keep the matrix of counts in memory. For a table of neighbours, the tokens of all shards are in
+        memory. Of more than 100 million tokens, a sample of the shards with about that many tokens is read.
     items
         Items with attributes. They are used only if ``attributes`` is set, such as ``attributes=["brand",
         "category"]`` (a setting of next_item). The vectors of an item are then the sums of its own vectors

@@ -65,7 +65,10 @@ def in_windows(
 
 
 def in_sentences(corpus: Corpus) -> csr_array:
-    """Return how many tokens of an item an epoch reads in a sentence on average (n items × n sentences)."""
+    """Return the expected number of tokens of each item that an epoch reads in each sentence.
+
+    The matrix is float64, n items × n sentences.
+    """
     return csr_array(hstack([_in_sentences(shard, corpus.n_items) for shard in corpus.shards]))
 
 

@@ -51,7 +51,7 @@ def run_epochs(
     trained vectors, are kept. New items, which have attributes but no tokens, are appended.
 
     A row whose output vector changed and whose input vector did not is kept, unless the item may have been
-    only a negative (``_keeps_targets``). The item's own input vector is set to zero. There are two such
+    only a negative (``_keeps_targets``). The item's own input vector is set to zero. Such rows occur in two
     cases. First, an item may occur only at the end of sentences, if only earlier items are context. Second,
     an item may occur only in the first windows of a single epoch: the gradients of input vectors are
     proportional to the output vectors, which start at zero.

@@ -54,7 +54,7 @@ class GensimTrainer(WordVectorTrainer):
 
     @property
     def scored(self) -> Floats | None:
-        """The output vectors, because scores of word2vec are inner products; ``None`` without them."""
+        """The output vectors, because scores of word2vec are inner products; ``None`` if there are none."""
         return self.output
 
     @property

@@ -53,9 +53,10 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
 def vectors_with_weight(
     input_: Floats, output: Floats, corpus: Corpus, config: LSA | TableConfig, why: str
 ) -> tuple[ItemVectors, Rows]:
-    """Return the vectors of the items with an input or output vector other than zero, and their rows.
+    """Return the vectors of the items with an input or output vector other than zero, and their row numbers.
 
-    The number of all other items is logged with the reason ``why``.
+    The row numbers refer to ``input_`` and ``output``. The number of all other items is logged with the
+    reason ``why``.
     """
     kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
     if len(kept) < len(input_):
@@ -160,10 +161,11 @@ def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, D
 def _vectors(singular: Doubles, values: Doubles, power: float, norms: Doubles) -> Floats:
     """Return singular vectors times a power of the singular values (float32, n rows × ``vector_size``).
 
-    ``norms`` are the norms of the rows of the decomposed matrix (of its columns, for right singular vectors).
-    A row is set to 0 if ``singular * values``, its projection onto the kept dimensions, is shorter than
-    ``MIN_CAPTURED`` times its norm. A dimension is set to 0 if its singular value is at most
-    ``MIN_CAPTURED**2`` times the largest one, and so a rounding error.
+    ``norms`` are the norms of the rows of the decomposed matrix, or of the columns for right singular
+    vectors. Row i of ``singular * values`` is the projection of row (or column) i onto the kept dimensions.
+    If the norm of the projection is at most ``MIN_CAPTURED * norms[i]``, row i of the result is 0. A
+    dimension is 0 if its singular value is at most ``MIN_CAPTURED**2`` times the largest singular value, and
+    so a rounding error.
     """
     kept = values > values[0] * MIN_CAPTURED**2
     captured = np.sqrt(np.square(singular * values).sum(axis=1))
