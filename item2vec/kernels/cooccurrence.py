@@ -126,7 +126,7 @@ def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows
 
 
 def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
-    """Return the ``k`` other items with the highest scores of each item, by one round of link propagation.
+    """Return, for each item, the ``k`` other items with the highest scores of one round of link propagation.
 
     The matrix of scores is ``D_i**-.5 @ A.T @ D_s**-.75 @ A @ D_i**-.25``, where D_i and D_s are diagonal
     matrices of the column and row sums of ``A``. Items with score 0 are left out. Scores are float32.
@@ -295,10 +295,11 @@ def best_sums(
 def log_shares(
     histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, floor: float
 ) -> tuple[Codes, Doubles, Offsets]:
-    """Return ``log(1 + p / floor)`` for each item with p > 0, and each history (items, logarithms, offsets).
+    """Return, for each history, the items with p > 0, and ``log(1 + p / floor)`` for each of these items.
 
     With ``T`` as in ``best_sums``, ``sums = maximum(weights @ T[history], 0)`` and ``p = sums / sums.sum()``.
-    The scores of ``T`` may be negative. The items of a history are ascending.
+    The scores of ``T`` may be negative. The result is ``(items, logarithms, offsets)``, and the items of a
+    history are ascending.
 
     Examples
     --------
