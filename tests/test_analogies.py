@@ -102,8 +102,8 @@ def test_blocks_do_not_change_the_answers(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a b c d\n", "line 1 is 'a b c d'; expected a section"),
-        (b": s\na b c\n", "line 2 is 'a b c'; expected a section"),
+        (b"a b c d\n", "line 1 stands before the first section: 'a b c d'; expected a section"),
+        (b": s\na b c\n", "line 2 has 3 ids: 'a b c'; expected a section"),
         (b": s\na b c \xff\n", "line 2 is not UTF-8"),
     ],
 )

@@ -269,7 +269,7 @@ def test_vectors_of_another_type_are_not_checked():
         (ONE, {"k": 0}, InputError, "k is 0"),
         (ONE, {"k": ()}, InputError, "k is empty; expected at least one cut-off"),
         (ONE, {"metrics": ["ndgc"]}, ConfigError, "unknown metric 'ndgc'; expected one of hr"),
-        (ONE, {"ties": "both"}, ConfigError, "ties is 'both'; expected one of against"),
+        (ONE, {"ties": "both"}, ConfigError, "ties is 'both'; expected one of 'against'"),
     ],
 )
 def test_errors_of_evaluate(split, options, error, message):
@@ -288,7 +288,7 @@ def test_a_model_without_rankings_is_an_error():
 
 def test_a_split_whose_parts_do_not_fit_is_an_error():
     one, two = Sentences.of([["a"]]), Sentences.of([["a"], ["b"]])
-    with pytest.raises(InputError, match="1 histories and 2 targets"):
+    with pytest.raises(InputError, match="1 histories and 2 sentences of targets"):
         Split(two, one, two, "by hand")
     with pytest.raises(InputError, match="found 1 users for 2 queries"):
         Split(two, two, two, "by hand", users=np.array([1]))

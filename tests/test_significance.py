@@ -161,7 +161,8 @@ def test_errors_of_compare_and_intervals():
     two, three = evaluation([0.0, 1.0]), evaluation([0.0, 1.0, 1.0])
     with pytest.raises(InputError, match=r"the users .* differ \(2 and 3 queries\); evaluate"):
         compare(two, three)
-    with pytest.raises(InputError, match="metric 'hr@5' has no values per query; expected one of ndcg@10"):
+    message = "metric 'hr@5' has no values per query in the first evaluation; expected one of ndcg@10"
+    with pytest.raises(InputError, match=message):
         compare(two, two, "hr@5")
     with pytest.raises(InputError, match="level is 95"):
         two.intervals(level=95)

@@ -156,7 +156,7 @@ def test_filters_of_queries_agree_with_a_loop(train, histories, targets, drop, m
     assert list(found.train) == train
     dropped = {
         "targets that do not occur in the training part": cold,
-        "queries whose targets do not occur in it": empty,
+        "queries without a target that occurs in the training part": empty,
         f"queries with fewer than {min_history} items in the history": short,
     }
     assert found.dropped == {what: count for what, count in dropped.items() if count}
@@ -440,11 +440,11 @@ def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events,
         ),
         ({"at": "1980-01-01"}, "the test part from 1980-01-01T00:00:00 is empty; expected a cut-off within"),
         ({"at": "1970-01-02", "until": "1970-01-02"}, "from .* until 1970-01-02T00:00:00 is empty"),
-        ({"at": "1970-01-03"}, "no user has a new item .* expected an earlier cut-off, or repeats=True"),
+        ({"at": "1970-01-03"}, "no user has a new item .* choose an earlier cut-off, or set repeats=True"),
         ({"at": "soon"}, "at is 'soon'; expected a datetime, or ISO text"),
         ({"at": 7}, "at is 7; expected a datetime"),
         ({"at": "1970-01-02", "fraction": 0.5}, "expected one of the two"),
-        ({"fraction": 1.0}, "the test part is 1 of the events; expected a number above 0 and below 1"),
+        ({"fraction": 1.0}, "part has a share of 1 of the events; expected a share above 0 and below 1"),
         ({"fraction": float("nan")}, "fraction is nan; expected a number"),
         ({"until": "1970-01-02"}, "the 1 events have 1 distinct timestamps; expected at least 2"),
         (
@@ -470,7 +470,7 @@ def test_a_split_by_time_needs_timestamps():
     ("options", "message"),
     [
         ({"folds": 0}, "folds is 0"),
-        ({"folds": 5, "fraction": 0.2}, "the test part is 1 of the events"),
+        ({"folds": 5, "fraction": 0.2}, "the test part has a share of 1 of the events"),
         ({"folds": 3, "fraction": 0.01}, "the 3 test windows overlap"),
         ({"window": "1d", "fraction": 0.1}, "window is '1d' and fraction is 0.1; expected one of the two"),
         ({"window": "1h"}, "window of fold 1 of 3, which ends at 1970-01-04T22:00:00, contains no events"),

@@ -206,7 +206,7 @@ def test_a_sample_has_whole_sentences_or_users():
         ({"metric": "coverage@10"}, "metric is"),
         ({"metric": "ndcg"}, "such as ndcg@10"),
         ({"metric": "ndcg@10", "k": 5}, "k is 5, and metric is 'ndcg@10'; expected k with a function only"),
-        ({"metric": lambda *_: 0}, "has no name; expected a function made by def"),
+        ({"metric": lambda *_: 0}, "has the name '<lambda>'; expected a function made by def"),
         ({"budget": "soon"}, "budget is 'soon'"),
         ({"trials": 0}, "trials is 0"),
         ({"vectorsize": 3}, "did you mean 'vector_size'"),

@@ -1,7 +1,11 @@
-"""Offline evaluation: splits, metrics, baselines, and comparisons of models.
+"""Offline evaluation: measure how well a model predicts held-out items, and compare models.
+
+A split holds out the targets of queries from the data. ``evaluate`` requests a ranking for each query from a
+model, and computes metrics of the rankings. ``table`` and ``compare`` compare models, such as a trained model
+and the baselines.
 
 A model is any object with the method ``recommend_many`` (see ``Model``). A metric is a name from ``METRICS``
-or a function (see ``Metric``). ``Study.of`` in ``report/study.py`` evaluates a model and the baselines.
+or a function (see ``Metric``). ``Study.of`` in ``report/study.py`` evaluates a model and all baselines.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from item2vec.arguments import checked
 from item2vec.arrays import Rows
-from item2vec.errors import InputError
+from item2vec.errors import InputError, short_repr
 from item2vec.geometry import EPSILON, Method, check_method
 from item2vec.opening import open_bytes, reading
 from item2vec.types import check_k
@@ -38,8 +38,8 @@ class AnalogySection:
     n
         Number of answered questions.
     unknown
-        Number of questions that are not answered, because an item is unknown, has no input vector, or is not
-        in the first ``restrict_vocab`` rows.
+        Number of questions that are not answered, because an item is not in the vocabulary, has no input
+        vector, or is not in the first ``restrict_vocab`` rows.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class AnalogySection:
 
     @property
     def accuracy(self) -> float:
-        """The share of answered questions that are correct; NaN if none was answered."""
+        """The share of the answered questions whose answer is correct; NaN if no question was answered."""
         return self.correct / self.n if self.n else float("nan")
 
 
@@ -70,7 +70,7 @@ class AnalogyAccuracy:
 
     @property
     def total(self) -> AnalogySection:
-        """The sums of the numbers of all sections."""
+        """The counts of correct, answered and unanswered questions, summed over all sections."""
         columns = ([getattr(one, name) for one in self.sections] for name in ("correct", "n", "unknown"))
         return AnalogySection(TOTAL, *map(sum, columns))
 
@@ -86,33 +86,34 @@ def evaluate_analogies(
 ) -> AnalogyAccuracy:
     r"""Answer the questions of a file, and count the correct answers by section.
 
-    A line ``a b c d`` asks for the item that is to c as b is to a; the expected answer is d. The answer is
-    the best item for the positive items b and c and the negative item a, without a, b and c. A line
-    ``: name`` begins a section. Blanks separate the ids, so that a question cannot contain ids with white
-    space.
+    A line ``a b c d`` asks for the item that is to c as b is to a. The expected answer is d. The answer is
+    the best item for the positive items b and c and the negative item a; a, b and c themselves are excluded.
+    A line ``: name`` begins a section. The ids of a question are separated by white space, so an id that
+    contains white space cannot occur in a question.
+
+    ``restrict_vocab`` and ``case_insensitive`` have the meaning and defaults of gensim's
+    ``evaluate_word_analogies``. Unlike in gensim, a line without exactly four ids is an error.
 
     Parameters
     ----------
     vectors
-        Item vectors. Their input vectors are compared.
+        Item vectors. The input vectors are compared.
     path
-        The file, compressed or not.
+        The file of questions in UTF-8, compressed or not.
     method
         ``"3cosadd"`` or ``"3cosmul"``, as in ``ItemVectors.analogy``.
     restrict_vocab
         Only the first ``restrict_vocab`` rows, usually the most frequent items, may occur in questions and
-        answers; ``None`` for all rows. A question with another item is not answered.
+        answers. A question with another item is not answered. ``None``: all rows may occur.
     case_insensitive
-        Whether ids are compared in upper case. The first of several items that differ only in case then
-        represents all of them. An answer never differs only in case from an item of its question.
+        Whether ids are compared in upper case. If so, the first of several items that differ only in case
+        represents all of them, and an answer never differs only in case from a, b or c.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a question precedes the first section, or a line does not have four ids.
-
-    ``restrict_vocab`` and ``case_insensitive`` have the meaning and defaults of gensim's
-    ``evaluate_word_analogies``. Unlike gensim, a line without four ids is an error.
+        If the file cannot be read or is not UTF-8, a question precedes the first section, a line does not
+        have four ids, ``method`` is unknown, or ``restrict_vocab`` is below 1.
 
     Examples
     --------
@@ -153,9 +154,10 @@ def _sections(path: Path, *, case_insensitive: bool) -> Iterator[tuple[str, list
             elif line:
                 ids = (line.upper() if case_insensitive else line).split()
                 if name is None or len(ids) != 4:
+                    problem = "stands before the first section" if name is None else f"has {len(ids)} ids"
                     raise InputError(
-                        f"{path}: line {number} is {line[:60]!r}; expected a section, such as ': capitals', "
-                        "and then four ids per line"
+                        f"{path}: line {number} {problem}: {short_repr(line)}; expected a section, such as "
+                        "': capitals', and then four ids per line, separated by white space"
                     )
                 questions.append(ids)
     if name is not None:

@@ -35,7 +35,7 @@ __all__ = [
 class Histories(NamedTuple):
     """The known items of each history: ``codes[offsets[i]:offsets[i + 1]]`` for history ``i``.
 
-    ``n_needed`` is the number of candidates per history that suffices for ``k`` items after the exclusions.
+    ``n_needed`` is the number of candidates per history of which ``k`` items remain after the exclusions.
     """
 
     codes: Codes
@@ -54,9 +54,10 @@ class Baseline(ABC):
     """Base class of the baselines. Subclasses select and score candidates.
 
     ``vocabulary`` contains the items that occur in the training part, most frequent first. Equally frequent
-    items are in the order of their codes. ``counts`` (int64) is their number of occurrences. Items of equal
-    score are ranked in the order of ``vocabulary``. Items without a score follow the items with a score, in
-    the order of ``vocabulary``, with ``source="popular"`` and decreasing scores between 0 and -1.
+    items are in the order of their codes in the training part. ``counts`` (int64) is the number of
+    occurrences of each item of ``vocabulary``. Items of equal score are ranked in the order of
+    ``vocabulary``. Items without a positive score are ranked last, in the order of ``vocabulary``, with
+    ``source="popular"`` and decreasing scores from below 0 to -1.
 
     ``ties`` is the tie rule of ``evaluate``. The default is ``"as answered"``, because the order of equal
     scores is part of the definition of a baseline.
@@ -89,8 +90,14 @@ class Baseline(ABC):
         """Return the ``k`` items with the highest scores for each history, best first.
 
         ``filter_seen`` excludes the items of the history. ``exclude`` contains further items to exclude, one
-        sentence per history. History items of negative weight are always excluded. Unknown items are
-        ignored. A ranking is shorter than ``k`` only if fewer than ``k`` items are eligible.
+        sentence per history. History items of negative weight (dislikes) are always excluded. Items that are
+        not in ``vocabulary`` are ignored. A ranking is shorter than ``k`` only if fewer than ``k`` items are
+        not excluded.
+
+        Raises
+        ------
+        InputError
+            If ``k`` is below 1, or ``exclude`` does not have one sentence per history.
         """
         n_items = len(self.vocabulary)
         k = min(check_k(k), n_items)
@@ -113,7 +120,10 @@ class Baseline(ABC):
 
     @abstractmethod
     def _candidates(self, histories: Histories) -> SparseRows:
-        """Return items of positive score for each history, best first: at least ``n_needed``, or all."""
+        """Return items of positive score for each history, best first.
+
+        At least ``n_needed`` items are returned or, if fewer items have a positive score, all of these.
+        """
 
     def _numbered(self, sentences: Sentences | ShardedSentences) -> Sentences:
         """Return the training sentences encoded with ``vocabulary``, in memory."""
@@ -148,8 +158,8 @@ class _SameForAll(Baseline):
 class Popularity(_SameForAll):
     """Recommend the most frequent items that are not in the history.
 
-    The score of an item is its number of tokens. Among items of equal score, targets are ranked first, so the
-    metrics are upper bounds.
+    The score of an item is its number of tokens. ``evaluate`` ranks the targets first among items of equal
+    score, so the metrics are upper bounds over all orders of these items.
 
     Examples
     --------
@@ -181,7 +191,7 @@ class RecentPopularity(_SameForAll):
     half_life
         Half-life of the weight of a token, in days.
     decay
-        Factor by which the weight decreases per step back in the sentence, without timestamps.
+        Factor by which the weight decreases per step back in the sentence, if there are no timestamps.
 
     Raises
     ------
@@ -221,14 +231,14 @@ class RecentPopularity(_SameForAll):
 class ItemKNN(Baseline):
     """Recommend items that occur in the same sentences as the items of a history.
 
-    The similarity of two items is the cosine of the sets of sentences that contain them,
-    n_ij / sqrt(n_i · n_j). Repetitions within a sentence are not counted. The neighbours of an item are its
-    ``k`` most similar items. The score of a candidate is the sum of its similarities to the distinct history
-    items of which it is a neighbour.
+    The similarity of two items i and j is the cosine n_ij / sqrt(n_i · n_j), where n_i is the number of
+    sentences that contain i, and n_ij the number of sentences that contain both. The neighbours of an item
+    are its ``k`` most similar items. The score of a candidate is the sum of its similarities to the distinct
+    history items of which it is a neighbour.
 
-    The computation grows with the square of the number of items in a sentence. In a sentence with more than
-    ``max_items`` distinct items, such as the history of a crawler, only the newest ``max_items`` distinct
-    items are counted.
+    The computation time grows with the square of the number of items in a sentence. In a sentence with more
+    than ``max_items`` distinct items, such as the history of a crawler, only the newest ``max_items``
+    distinct items are counted.
 
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001; Linden et
     al., Amazon.com recommendations: item-to-item collaborative filtering, IEEE Internet Computing 2003.
@@ -242,7 +252,12 @@ class ItemKNN(Baseline):
     k
         Maximum number of neighbours per item.
     max_items
-        Maximum number of distinct items counted per sentence; the newest are counted.
+        Maximum number of distinct items that are counted per sentence: the newest items. At least 2.
+
+    Raises
+    ------
+    InputError
+        If ``k`` is below 1, or ``max_items`` is below 2.
 
     Examples
     --------
@@ -273,7 +288,8 @@ class ItemKNN(Baseline):
 class MarkovChain(Baseline):
     """Recommend by a first-order Markov chain: items that directly follow the last known item of a history.
 
-    The score of an item is P(item | last item): its relative frequency among the successors of the last item.
+    The score of an item is P(item | last item): the relative frequency of the item among the successors of
+    the last item in the training part.
 
     Examples
     --------
@@ -312,8 +328,9 @@ class MarkovChain(Baseline):
 class Random(Baseline):
     """Recommend items of the training part, drawn uniformly at random.
 
-    The ranking of a history does not depend on the other histories of a batch. The score at rank r is 1 / r,
-    or less if items were excluded at better ranks.
+    The ranking of a history depends on the history and on ``seed``, but not on the other histories of a
+    batch. The score of the item that is drawn n-th is 1 / n. If items at better ranks are excluded, the score
+    at rank r is therefore below 1 / r.
 
     Examples
     --------

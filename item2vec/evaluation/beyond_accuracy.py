@@ -28,7 +28,7 @@ PAIRS_PER_BLOCK = 1 << 20
 
 
 class BeyondAccuracy:
-    """Metrics of rankings relative to a training part. Statistics of several metrics are computed once."""
+    """Metrics of rankings relative to a training part. Statistics that metrics share are computed once."""
 
     def __init__(self, rankings: Rankings, split: Split) -> None:
         self._rankings = rankings
@@ -39,7 +39,7 @@ class BeyondAccuracy:
         )
 
     def measure(self, name: str, k: int) -> Doubles | float:
-        """Return a metric of the first ``k`` ranks: one value per query, or one value for the catalogue."""
+        """Return a metric of the first ``k`` ranks: one value per query; for coverage and gini, one value."""
         items, counts = self._rankings.items, self._counts
         if name == "coverage":
             return coverage(items, k, counts)
@@ -54,14 +54,17 @@ class BeyondAccuracy:
         return serendipity(self._rankings.hits, self._is_popular(k)[items], k)
 
     def _is_popular(self, k: int) -> Mask:
-        """Return a mask of the ``k`` most frequent items. Code -1 selects the appended False."""
+        """Return a mask of the ``k`` most frequent items. The last element, for code -1, is False."""
         popular = np.zeros(len(self._counts) + 1, dtype=bool)
         popular[np.argsort(-self._counts, kind="stable")[: min(k, np.count_nonzero(self._counts))]] = True
         return popular
 
     @cached_property
     def _history_popularity(self) -> float:
-        """Mean count of the trained items of a history, averaged over histories with trained items."""
+        """Mean training count of the trained items of a history, averaged over histories with trained items.
+
+        If there is no such history, the mean count of all trained items; 1 if no item was trained.
+        """
         histories = self._split.histories.liked
         code_of = histories.vocabulary.codes_in(self._rankings.vocabulary)
         counts = np.append(self._counts, 0)[code_of[histories.tokens]]
@@ -75,7 +78,7 @@ class BeyondAccuracy:
 
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
-        """Training sentences that contain each item, as offsets and sentence numbers."""
+        """Offsets and numbers of the training sentences that contain each item."""
         train = self._split.train.whole()
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 

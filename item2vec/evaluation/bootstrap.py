@@ -18,7 +18,7 @@ CELLS_PER_BLOCK = 1 << 22
 NOISE = 1e-12
 """Bound of the rounding errors of float64 sums: smaller differences count as 0."""
 BOUNDED = (*ACCURACY, "diversity", "serendipity")
-"""Names of the metrics whose values lie between 0 and 1."""
+"""Names of the metrics whose values per query lie between 0 and 1."""
 
 
 def intervals(
@@ -47,15 +47,22 @@ def intervals(
     Parameters
     ----------
     per_query
-        Values (float64, one per query) of each metric, by name.
+        Values (float64, one per query) of each metric, by the name of the metric.
     clusters
         Cluster number of each query (int64).
     level
-        Confidence level: the intended share of intervals that contain the true mean.
+        Confidence level, above 0 and below 1: the intended share of intervals that contain the true mean.
     seed
         Seed of the resampling.
     least
         Smallest possible value of the metrics in ``BOUNDED``: 0, or -1 for differences of metrics.
+
+    Raises
+    ------
+    InputError
+        If ``level`` is out of range.
+    ConfigError
+        If ``seed`` is below 0.
 
     Examples
     --------
@@ -64,7 +71,7 @@ def intervals(
     {'hr@10': (0.4, 0.6), 'mrr@10': (0.0, 0.036)}
     """
     if not 0 < level < 1:
-        raise InputError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
+        raise InputError(f"level is {level}; expected a number above 0 and below 1, such as 0.95")
     if not per_query:
         return {}
     sums, n_queries = sums_by_cluster(np.column_stack(list(per_query.values())), clusters)
@@ -82,7 +89,9 @@ def intervals(
 
 
 def sums_by_cluster(values: Doubles, clusters: Offsets) -> tuple[Doubles, Doubles]:
-    """Return, for each cluster, the sums of the values (queries × metrics) and the number of queries.
+    """Return the sums of the values per cluster (clusters × metrics), and the number of queries per cluster.
+
+    ``values`` has the shape queries × metrics. ``clusters`` contains the cluster number of each query.
 
     >>> sums_by_cluster(np.array([[1.0], [0.0], [1.0]]), np.array([7, 7, 9]))
     (array([[1.],

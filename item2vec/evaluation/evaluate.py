@@ -27,11 +27,14 @@ __all__ = ["METRICS", "Metric", "evaluate", "metrics_by_name", "values_of"]
 
 
 METRICS = (*ACCURACY, *BEYOND_ACCURACY)
-"""Names of all metrics, without a cut-off."""
+"""Names of all built-in metrics, without a cut-off: ``hr``, not ``hr@10``."""
 Metric = Callable[[Mask, Offsets, int], Doubles]
-"""A custom metric: a function of ``hits`` (bool, n queries × at most ``k`` ranks, best first),
-``n_targets`` (int64, n) and ``k``, which returns one finite number per query (float64, n). Its ``__name__``
-is the name of the metric."""
+"""A custom metric: a function of ``hits``, ``n_targets`` and ``k`` that returns one finite number per query.
+
+``hits`` (bool, n queries × k ranks, best first) marks the ranks with a target. ``n_targets`` (int64, n) is
+the number of targets of each query. ``k`` is the cut-off. The ``__name__`` of the function is the name of the
+metric.
+"""
 
 
 @checked
@@ -46,14 +49,15 @@ def evaluate(
 ) -> Evaluation:
     """Request recommendations for all queries of a split, and compute metrics.
 
-    The rankings are the results of ``recommend_many`` of the model, which uses the index and the filters of
-    the model. The requested rankings have one rank more than the largest ``k``, or more if a tie continues
-    beyond this rank. Smaller cut-offs use the first ranks of the same rankings. A target that the model does
-    not return is a miss.
+    The rankings are the results of ``recommend_many`` of the model. A ``Recommender`` thus uses its own index
+    and filters, as in production. The requested rankings have one rank more than the largest ``k``, so that
+    ties at rank ``k`` are detected. If such a tie continues to the end of a ranking, longer rankings are
+    requested, unless ``ties`` is ``"as answered"``. All cut-offs use the same rankings. A target that the
+    model does not return is a miss.
 
     If the model has an attribute ``exact`` that is another model, the other model is evaluated too. For a
-    ``Recommender``, this is the same model with exact search. The difference between ``Evaluation.exact`` and
-    the other metrics is the loss by approximate search.
+    ``Recommender`` with an approximate index, ``exact`` is the same model with exact search. The difference
+    between ``Evaluation.exact`` and ``Evaluation.metrics`` is then the loss by approximate search.
 
     Parameters
     ----------
@@ -62,31 +66,35 @@ def evaluate(
     split
         Training part and queries.
     k
-        One or several cut-offs: numbers of first ranks from which the metrics are computed.
+        One or several cut-offs. A metric with the cut-off ``k`` depends only on the first ``k`` ranks.
     metrics
-        Names from ``METRICS``, without a cut-off; all metrics by default. Also functions, see ``Metric``.
+        Names from ``METRICS``, without a cut-off, and functions (see ``Metric``). By default, all of
+        ``METRICS``.
     filter_seen
         Whether recommendations exclude the items of the history; ``split.filter_seen`` by default. ``False``
         also disables the exclusion of ``split.seen``.
     ties
-        Rank of targets among items of equal score: last (``"against"``), first (``"for"``), or in the order
-        of the model (``"as answered"``). The default is the attribute ``ties`` of the model: ``"for"`` for
-        ``Popularity``, ``"as answered"`` for the other baselines. For models without the attribute, the
-        default is ``"against"``.
+        Order of targets and other items of equal score: targets last (``"against"``), targets first
+        (``"for"``), or the order of the model (``"as answered"``). The default is the attribute ``ties`` of
+        the model: ``"for"`` for ``Popularity``, ``"as answered"`` for the other baselines. For models without
+        the attribute, the default is ``"against"``.
 
     Raises
     ------
     InputError
-        If there is no query, a query has no target, the model returns an invalid ranking, or a function does
-        not return a finite number per query. If one query is the cause, the message names it.
+        If ``k`` is empty or below 1, there is no query, a query has no target, the model has no method
+        ``recommend_many`` or returns an invalid ranking, or a custom metric does not return a finite number
+        per query. If a single query is the cause, the message contains its number.
     ConfigError
-        If a metric or ``ties`` is unknown, or a function has no name, or the name of another metric.
+        If a metric or ``ties`` is unknown, or a custom metric has no valid name or the name of another
+        metric.
 
     Warns
     -----
     LeakWarning
-        If queries occur in the training part together with their target, or the model was trained on more
-        than the training part. ``Evaluation.leaks`` contains these messages and the message of the split.
+        If more queries than expected occur in the training part together with their target (see
+        ``find_leaks``), or the model was trained on more than the training part. ``Evaluation.leaks``
+        contains the messages of these warnings, and ``split.leak``.
 
     Examples
     --------
@@ -102,7 +110,7 @@ def evaluate(
     array([1., 0.])
     """
     if not callable(getattr(model, "recommend_many", None)):
-        raise InputTypeError(f"model is {short_repr(model)}; expected an object with recommend_many")
+        raise InputTypeError(f"model is {short_repr(model)}; expected an object with a method recommend_many")
     cutoffs = _cutoffs(k)
     chosen = metrics_by_name(metrics)
     _check_queries(split)
@@ -139,7 +147,7 @@ def _cutoffs(k: int | Sequence[int]) -> list[int]:
 
 def _tie_rule(ties: object) -> Ties:
     if ties not in get_args(Ties):
-        raise ConfigError(f"ties is {ties!r}; expected one of {', '.join(get_args(Ties))}")
+        raise ConfigError(f"ties is {ties!r}; expected one of {', '.join(map(repr, get_args(Ties)))}")
     return cast(Ties, ties)
 
 
@@ -149,7 +157,7 @@ def metrics_by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]
     Raises
     ------
     ConfigError
-        If a metric is unknown, or a function has no name, or the name of another metric.
+        If a metric is unknown, or a function has no valid name or the name of another metric.
     """
     chosen: dict[str, Metric | None] = {}
     for metric in [metrics] if isinstance(metrics, str) else as_history(metrics, "metrics"):
@@ -158,14 +166,21 @@ def metrics_by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]
         elif callable(metric):
             name = getattr(metric, "__name__", "")
             if not name.isidentifier():
-                raise ConfigError(f"metric {short_repr(metric)} has no name; expected a function made by def")
+                found = f"the name {name!r}" if name else "no name"
+                raise ConfigError(
+                    f"metric {short_repr(metric)} has {found}; expected a function made by def, because its "
+                    "name is the name of the metric"
+                )
             namesake = ACCURACY.get(name) if name in METRICS else chosen.get(name, metric)
             if namesake is not metric:
-                raise ConfigError(f"two metrics have the name {name!r}; rename the function")
+                raise ConfigError(
+                    f"two metrics have the name {name!r}; expected distinct names: rename the function"
+                )
             chosen[name] = metric
         else:
             raise ConfigError(
-                f"unknown metric {short_repr(metric)}; expected one of {', '.join(METRICS)}, or a function"
+                f"unknown metric {short_repr(metric)}; expected one of {', '.join(METRICS)}, without a "
+                "cut-off (use the argument k), or a function"
             )
     return chosen
 
@@ -183,7 +198,10 @@ def _check_queries(split: Split) -> None:
 def _measure(
     rankings: Rankings, split: Split, metrics: Mapping[str, Metric | None], cutoffs: Sequence[int]
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
-    """Return the values of each metric per query, and its mean, for each cut-off."""
+    """Return the values per query and the mean over queries of each metric at each cut-off.
+
+    A metric of the whole catalogue has no values per query. Its single value is returned with the means.
+    """
     beyond_accuracy = BeyondAccuracy(rankings, split)
     per_query: dict[str, Doubles] = {}
     means: dict[str, float] = {}
@@ -201,7 +219,13 @@ def _measure(
 
 
 def values_of(name: str, function: Metric, hits: Mask, n_targets: Offsets, k: int) -> Doubles:
-    """Return the values of a metric, one finite number per query; raise ``InputError`` for other values."""
+    """Return the values of the metric ``function`` at cut-off ``k``, one per query.
+
+    Raises
+    ------
+    InputError
+        If ``function`` does not return one finite number per query. The message contains ``name``.
+    """
     hits = read_only(hits[:, :k], np.bool_)
     returned = function(hits, read_only(n_targets, np.int64), k)
     try:

@@ -38,12 +38,12 @@ EASE_QUICK_ITEMS = 5_000
 class Transitions(Baseline):
     """Recommend items that occur near the items of a history in sentences, especially after them.
 
-    The score of an item is the weighted sum of its values in the history items' rows of the table of windowed
-    transitions (``item2vec.neighbours.transitions``). The newest known item has weight 1. The weight halves
-    with each step back.
+    Each history item has a row in the table of windowed transitions (``item2vec.neighbours.transitions``).
+    The score of an item is the weighted sum of its entries in these rows. The row of the newest known item
+    has weight 1. The weight halves with each step back in the history.
 
-    Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
-    recommender system, JMLR 2005 (skipping, and mixtures of orders).
+    The model is a smoothed mixture of Markov chains of higher order. Source: Shani, Heckerman & Brafman, An
+    MDP-based recommender system, JMLR 2005 (skipping, and mixtures of orders).
 
     Examples
     --------
@@ -68,8 +68,9 @@ class Transitions(Baseline):
 class LinkPropagation(Baseline):
     """Recommend items linked to the distinct items of a history by short paths in the item–sentence graph.
 
-    The score of an item is the sum of its values in the history items' rows of the table of one round of link
-    propagation (``item2vec.neighbours.link_propagation``).
+    Each item has a row in the table of one round of link propagation
+    (``item2vec.neighbours.link_propagation``). The score of an item is the sum of its entries in the rows of
+    the distinct history items.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 
@@ -97,9 +98,9 @@ class EASE(Baseline):
     matrix is ``-P / diag(P)`` with a zero diagonal. P is the inverse of the matrix of co-occurrence counts
     plus ``l2`` on the diagonal. Items with scores of 0 or less are ranked after the others, by popularity.
 
-    The weights are computed in closed form. The inverse is dense, so the number of items is limited to
-    10,000, for which the matrix takes 800 MB. In a sentence with more than 2,000 distinct items, only the
-    newest 2,000 are counted.
+    The weights are computed in closed form. The inverse is dense. The number of items is therefore limited to
+    10,000; with 10,000 items, the matrix takes 800 MB. In a sentence with more than 2,000 distinct items,
+    only the newest 2,000 distinct items are counted.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
 
@@ -108,7 +109,7 @@ class EASE(Baseline):
     sentences
         The training part.
     l2
-        Regularisation parameter (λ in the paper), from 0.001 to 1e9.
+        L2 regularisation parameter (λ in the paper), from 0.001 to 1e9.
 
     Raises
     ------
@@ -136,9 +137,10 @@ class EASE(Baseline):
         self._weights = _ease_weights(pair_counts(*counted, n_items), l2)
 
     def _candidates(self, histories: Histories) -> SparseRows:
-        """Return the items of positive score for each history.
+        """Return the best items of positive score for each history.
 
-        Each history is summed separately, so that the rounding of its scores does not depend on the batch.
+        The scores of each history are summed separately. The rounding of a score thus does not depend on the
+        other histories of the batch.
         """
         items, scores = [], []
         offsets = histories.offsets
@@ -171,8 +173,8 @@ def _ease_weights(gram: Doubles, l2: float) -> Floats:
 def baselines(split: Split) -> dict[str, Baseline]:
     """Train the baselines on the training part of a split, and return them by name.
 
-    ``"transitions"`` is omitted for unordered sentences. ``"EASE"`` is omitted above 5,000 items, because of
-    its training time.
+    ``"transitions"`` is omitted for unordered sentences. With more than 5,000 items, ``"EASE"`` is omitted,
+    because its training would take too long.
 
     Examples
     --------

@@ -26,9 +26,9 @@ def find_leaks(split: Split) -> list[str]:
     For each query with 4 or more history items, the last 4 history items and the first target are searched as
     a 5-gram in the training sentences. Such 5-grams also occur without a leak: in measurements, for less than
     1 of 100 queries on purchases and click sessions, for 1 of 15 on radio playlists, and for most queries on
-    walks over a small graph. A leak is therefore reported only if the share of queries found exceeds an
-    expected share by two standard errors. The expected share is 0.1 plus the share of 5-grams, in a sample
-    from the training part, that occur again after a different item.
+    walks over a small graph. A leak is therefore reported only if the share of queries that are found exceeds
+    an expected share by more than two standard errors. The expected share is 0.1 plus the share of 5-grams,
+    in a sample from the training part, that occur after two or more different items. It is at most 1.
 
     Queries with shorter histories, and sentences in shuffled order, cannot be checked.
 
@@ -52,16 +52,18 @@ def find_leaks(split: Split) -> list[str]:
         return []
     return [
         f"{100 * n_leaked / n_checked:.0f} % of {n_checked:,} queries with {_HISTORY} or more history items "
-        "occur in the training part together with their target; expected almost none. Remove the test "
-        "sentences from the training part, or split with temporal_split(interactions)"
+        "occur in the training part together with their target; expected not significantly more than "
+        f"{100 * expected:.0f} %: remove the test sentences from the training part, or split with "
+        "temporal_split(interactions)"
     ]
 
 
 def trained_beyond(vectors: ItemVectors, train: Sentences | ShardedSentences) -> str | None:
     """Return a message if a model counts more tokens of an item than the training part; otherwise ``None``.
 
-    Counts are weighted. A higher count means that the model was trained on more than the training part.
-    A lower count in the model is not a leak, because trainers omit rare items.
+    The count of an item is the sum of the weights of its tokens. If a count of the model is higher, the model
+    was trained on more than the training part. A lower count of the model is not a leak, because trainers
+    omit rare items.
 
     Examples
     --------
@@ -90,9 +92,10 @@ training part 2 times; expected a model trained on split.train alone
 
 
 def _query_ngrams(split: Split, checked: Mask) -> Offsets:
-    """Return the last items of each checked history and its first target, as codes of the training part.
+    """Return the last history items and the first target of each checked query, as codes.
 
-    An item that the training part does not contain has the code ``len(vocabulary)``.
+    A code is a position in the vocabulary of the training part. An item that is not in this vocabulary has
+    the code ``len(vocabulary)``.
     """
     histories, targets, vocabulary = split.histories, split.targets, split.train.vocabulary
     last = histories.offsets[1:][checked][:, None] + np.arange(-_HISTORY, 0)
@@ -140,7 +143,7 @@ def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets
     a matching n-gram are removed after each column. The result is exact.
     """
     contexts = [_contexts(shard, ngrams) for shard in train.shards]
-    state_of = contexts[0][1]  # of each n-gram, equal for all shards
+    state_of = contexts[0][1]  # the state of an n-gram does not depend on the shard
     distinct = np.unique(np.concatenate([context for context, _ in contexts]))
     counted = np.bincount(distinct // (len(train.vocabulary) + 1), minlength=len(ngrams))
     n_contexts: Offsets = counted[state_of]
@@ -148,9 +151,10 @@ def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets
 
 
 def _contexts(train: Sentences, ngrams: Offsets) -> tuple[Offsets, Offsets]:
-    """Return the distinct pairs of a state and a preceding item, and the state of each n-gram.
+    """Return the distinct pairs of an n-gram that occurs and an item that precedes it, and the states.
 
-    A state is the number of a distinct n-gram.
+    The states contain, for each of ``ngrams``, the number of its distinct n-gram. A pair is encoded as one
+    integer: state × (n items + 1) + code of the preceding item + 1. The start of a sentence has the code -1.
     """
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])

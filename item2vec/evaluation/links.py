@@ -30,14 +30,14 @@ PairScores = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.floating]]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HiddenEdges:
-    """A graph without its hidden edges, and the hidden edges, which a model predicts. See ``hide_edges``.
+    """A graph from which edges were hidden, and the hidden edges, for a model to predict. See ``hide_edges``.
 
     Attributes
     ----------
     known
-        The graph of all nodes and of the edges that are not hidden (known edges).
+        The graph of all nodes and the known edges: the edges that are not hidden.
     sources, targets
-        The codes of both nodes of each hidden edge (int32).
+        The codes of the source node and of the target node of each hidden edge (int32).
 
     Examples
     --------
@@ -45,7 +45,7 @@ class HiddenEdges:
     >>> edges = HiddenEdges(path, path.nodes.encode(["ann"]), path.nodes.encode(["cy"]))
     >>> edges.split().targets[0]
     ['cy']
-    >>> edges.auc(CommonNeighbours(path).score_pairs)  # ann–cy: 1; without an edge: ann–dan 0, bob–dan 1
+    >>> edges.auc(CommonNeighbours(path).score_pairs)  # hidden ann–cy: 1; no edge ann–dan: 0, bob–dan: 1
     0.65
     """
 
@@ -61,7 +61,7 @@ class HiddenEdges:
         if self.sources.ndim != 1 or self.sources.shape != self.targets.shape:
             raise InputError(
                 f"sources has shape {self.sources.shape}, targets has shape {self.targets.shape}; expected "
-                "one code per edge"
+                "one-dimensional arrays of equal length, with one code per edge"
             )
 
     def __repr__(self) -> str:
@@ -72,15 +72,15 @@ class HiddenEdges:
         """Return a split for ``evaluate``: each query is a node, and its targets are its hidden neighbours.
 
         In a directed graph, only the source of a hidden edge is a query. The history is the node itself. The
-        node and its known neighbours are not recommended. A node whose edges are all
-        hidden is neither a query nor a target. ``dropped`` counts the pairs of a query and a target that are
-        omitted for this reason; an undirected edge makes two pairs.
+        node and its known neighbours are not recommended. A node whose edges are all hidden is neither a
+        query nor a target. ``Split.dropped`` contains the number of pairs of a query and a target that are
+        omitted for this reason. An undirected edge makes two pairs.
 
         Parameters
         ----------
         train
-            The training part of the split: the walks on which the model was trained. ``None``: one sentence
-            per node, which contains the known neighbours of the node.
+            The training part of the split: the walks on which the model was trained. If it is ``None``, the
+            training part has one sentence per node, which contains the known neighbours of the node.
         """
         adjacency = Sentences(self.known.nodes, self.known.neighbours, self.known.offsets, ordered=False)
         nodes, others = self.sources, self.targets
@@ -102,18 +102,29 @@ class HiddenEdges:
 
     @checked
     def auc(self, score: PairScores, *, negatives: int = 10, seed: int = 7) -> float:
-        """Return the probability that a hidden edge has a higher score than a pair without an edge.
+        """Return AUC: the probability that a hidden edge has a higher score than a pair without an edge.
 
-        The probability is estimated from random pairs without an edge: for each hidden edge, ``negatives``
-        pairs of different nodes are drawn uniformly. A tie counts one half.
+        Pairs of different nodes without an edge are drawn uniformly at random, and each hidden edge is
+        compared with all of them. Equal scores count one half.
 
         Source: Fawcett, An introduction to ROC analysis, 2006, section 7; Grover & Leskovec, node2vec, KDD
         2016, section 4.4.
 
+        Parameters
+        ----------
+        score
+            A function of lists of source ids and target ids that returns a score per pair, such as the result
+            of ``cosines``.
+        negatives
+            Number of pairs without an edge that are drawn for each hidden edge.
+        seed
+            Seed of the random pairs.
+
         Raises
         ------
         InputError
-            If ``score`` does not return a finite number per pair, or every pair of nodes has an edge.
+            If ``score`` does not return a finite number per pair, or every pair of different nodes has an
+            edge.
         ConfigError
             If ``negatives`` is below 1, or ``seed`` is below 0.
         """
@@ -127,10 +138,16 @@ class HiddenEdges:
     def _scores(self, score: PairScores, sources: Codes, targets: Codes) -> Doubles:
         nodes = self.known.nodes
         scores = np.asarray(score(nodes.decode(sources), nodes.decode(targets)), dtype=np.float64)
-        if scores.shape != sources.shape or not bool(np.isfinite(scores).all()):
+        if scores.shape != sources.shape:
             raise InputError(
                 f"score returned an array of shape {scores.shape} for {len(sources)} pairs; expected a "
                 "finite number per pair"
+            )
+        if not bool(np.isfinite(scores).all()):
+            pair = int(np.argmin(np.isfinite(scores)))
+            raise InputError(
+                f"score returned {scores[pair]} for the pair {nodes.ids[sources[pair]]!r}, "
+                f"{nodes.ids[targets[pair]]!r}; expected a finite number per pair"
             )
         return scores
 
@@ -145,7 +162,7 @@ class HiddenEdges:
         edges = np.unique(np.concatenate((known, hidden, back)))
         n_possible = n_nodes * (n_nodes - 1) - np.count_nonzero(edges // n_nodes != edges % n_nodes)
         if not n_possible:
-            raise InputError("every pair of nodes has an edge; expected some pairs without an edge")
+            raise InputError("every pair of nodes has an edge; expected at least one pair without an edge")
         random = np.random.default_rng(seed)
         drawn = np.empty(0, np.int64)
         while len(drawn) < n:
@@ -174,7 +191,7 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
     """
     check_least("seed", seed, 0)
     if not 0 < share < 1:
-        raise InputError(f"share is {share}; expected a share of the edges, above 0 and below 1")
+        raise InputError(f"share is {share}; expected a share of the edges: a number above 0 and below 1")
     source = np.repeat(np.arange(len(graph), dtype=np.int32), graph.degrees)
     once = source != graph.neighbours if graph.directed else source < graph.neighbours
     source, target = source[once], graph.neighbours[once]
@@ -183,8 +200,8 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
     hidden[np.random.default_rng(seed).permutation(len(source))[: round(share * len(source))]] = True
     if not hidden.any() or hidden.all():
         raise InputError(
-            f"{np.count_nonzero(hidden)} of {len(source)} edges would be hidden; expected some hidden and "
-            "some known edges: change share"
+            f"{np.count_nonzero(hidden)} of {len(source)} edges would be hidden; expected at least one "
+            "hidden and one known edge: change share"
         )
     known = Graph.from_codes(
         graph.nodes,
@@ -199,7 +216,7 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
 def cosines(vectors: ItemVectors) -> PairScores:
     """Return a function for ``HiddenEdges.auc`` that scores a pair of nodes by the cosine of their vectors.
 
-    Input vectors are compared. The score of a pair is 0 if one of its nodes has no vector.
+    Input vectors are compared. The score of a pair is 0 if one of the two nodes has no vector.
 
     >>> from item2vec import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("ann", "bob")), np.array([[1, 0], [3, 4]]), None, np.ones(2))
@@ -219,7 +236,7 @@ class _Neighbours(Baseline):
     """Base class of the baselines that sum a weight over the common neighbours of two nodes.
 
     In a directed graph, a common neighbour is the middle node of a path of two edges from the first node to
-    the second.
+    the second. ``vocabulary`` contains only the nodes to which an edge leads.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -233,13 +250,16 @@ class _Neighbours(Baseline):
 
     @abstractmethod
     def _weights(self, degrees: Doubles) -> Doubles:
-        """Return the weight of each common neighbour, given the degrees of the common neighbours."""
+        """Return the weight of each node as a common neighbour, given the degrees of the nodes."""
 
     def score_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Doubles:
-        """Return the score of each pair of nodes, for ``HiddenEdges.auc``; 0 if a node is unknown."""
+        """Return the score of each pair of nodes, for ``HiddenEdges.auc``.
+
+        The score is 0 if one of the two nodes is not in ``vocabulary``.
+        """
         first, second = self.vocabulary.encode(sources), self.vocabulary.encode(targets)
         if len(first) != len(second):
-            raise InputError(f"found {len(first)} sources and {len(second)} targets; expected pairs of nodes")
+            raise InputError(f"found {len(first)} sources and {len(second)} targets; expected equal numbers")
         scores = np.zeros(len(first))
         known = np.flatnonzero((first >= 0) & (second >= 0))
         order = known[np.argsort(first[known], kind="stable")]
@@ -249,7 +269,7 @@ class _Neighbours(Baseline):
         return scores
 
     def _sums(self, node: int) -> Doubles:
-        """Return the sum of the weights of the middle nodes between a node and each node (float64)."""
+        """Return, for each node, the sum of the weights of its common neighbours with ``node`` (float64)."""
         middle = self._friends[node : node + 1].tokens
         paths = self._friends.take(middle)
         weights = np.repeat(self._weight_of[middle], paths.lengths)
@@ -262,7 +282,7 @@ class _Neighbours(Baseline):
 
 
 class CommonNeighbours(_Neighbours):
-    """Recommend the nodes with the most neighbours in common with a node.
+    """Recommend the nodes that have the most neighbours in common with the nodes of the history.
 
     Source: Liben-Nowell & Kleinberg, The link-prediction problem for social networks, 2007.
 
@@ -284,10 +304,10 @@ class CommonNeighbours(_Neighbours):
 
 
 class AdamicAdar(_Neighbours):
-    """Recommend nodes by the sum of 1 / log(degree) over the neighbours in common with a node.
+    """Recommend nodes by the Adamic-Adar index: the sum of 1 / log(degree) over the common neighbours.
 
-    In a directed graph, the degree is the number of outgoing edges. A common neighbour of degree 1, which
-    occurs in directed graphs only, has weight 1.
+    Common neighbours are counted with the nodes of the history. In a directed graph, the degree is the number
+    of outgoing edges. A common neighbour can then have degree 1; its weight is 1.
 
     Source: Adamic & Adar, Friends and neighbors on the Web, Social Networks 2003.
 

@@ -19,21 +19,22 @@ Array = npt.NDArray[Any]
 Returned = (
     Answers | Array | tuple[Array, Array] | Sequence[Sequence[Recommendation | str | tuple[str, float]]]
 )
-"""The results that ``Model.recommend_many`` may return."""
+"""Types of the results of ``Model.recommend_many``."""
 
 
 class Model(Protocol):
-    """Interface of a model that can be evaluated: any object with this method.
+    """Interface of a model that can be evaluated: any object with the method ``recommend_many``.
 
-    The result has one ranking per history, best first, of at most ``k`` distinct items:
+    The result contains one ranking per history, best item first, of at most ``k`` distinct items. The result
+    has one of the following types:
 
-    - a list per history, of ``Recommendation``, of pairs (item, score), or of ids;
+    - a list with a list per history, of ``Recommendation``, of pairs (item, score), or of ids;
     - an array of ids or of codes (queries × ranks), or a pair of such an array and an array of scores. Codes
-      are positions in the vocabulary of ``histories``. After the end of a shorter ranking, ids are ``None``
-      or empty, and codes are -1;
-    - ``Answers``.
+      are positions in the vocabulary of ``histories``. A row with fewer items than ranks is padded at its
+      end: ids with ``None`` or empty texts, codes with -1;
+    - ``item2vec.answers.Answers``.
 
-    Items of equal score are tied (``ties`` of ``evaluate``). Rankings without scores have no ties.
+    Items of equal score are tied (see ``ties`` of ``evaluate``). Rankings without scores have no ties.
 
     Examples
     --------
@@ -53,8 +54,9 @@ class Model(Protocol):
     ) -> Returned:
         """Return up to ``k`` recommendations for each history, best first.
 
-        With ``filter_seen``, items of the history are excluded. ``exclude`` contains further items to
-        exclude, one sentence per history. ``exclude`` is passed only if ``Split.seen`` is not ``None``.
+        If ``filter_seen`` is true, items of the history must not be recommended. ``exclude`` contains further
+        items that must not be recommended, one sentence per history. ``exclude`` is passed only if
+        ``Split.seen`` is not ``None``.
         """
         ...
 
@@ -69,17 +71,20 @@ class Ranking(NamedTuple):
 def check_rankings(
     returned: object, model: object, queries: Sequence[int], k: int, vocabulary: Vocabulary
 ) -> list[Ranking]:
-    """Return the checked rankings of a model; ``queries`` contains the numbers of the queries for messages.
+    """Check the result of ``recommend_many``, and return it as a list of rankings, one per query.
 
-    Codes in the result of the model are positions in ``vocabulary``, unless the result is ``Answers``.
+    ``model`` and ``queries`` (the numbers of the queries) appear in messages. Codes in the result are
+    positions in ``vocabulary``, except for ``Answers``, which contain a vocabulary of their own.
 
     Raises
     ------
     InputTypeError
-        If the result does not have one of the types in ``Returned``.
+        If the result, or one of its rankings, does not have one of the types in ``Returned``.
     InputError
-        If the number of rankings is wrong, or a ranking has more than ``k`` items, an item twice, an invalid
-        id, a code outside of the vocabulary, or NaN as a score. The message names the query.
+        If the number of rankings is wrong, an array of scores does not have the shape of the items, or a
+        ranking has more than ``k`` items, an item twice, an invalid id, a code outside of the vocabulary,
+        padding before an item, or NaN as a score. If a ranking is invalid, the message contains the number of
+        the query.
     """
     name = f"{type(model).__name__}.recommend_many"
     if isinstance(returned, Answers):
@@ -133,7 +138,8 @@ def _ranking(row: Any, scores: Array | None, vocabulary: Vocabulary) -> Ranking:
     if isinstance(row, np.ndarray):
         return _of_array(row, scores, vocabulary)
     if not isinstance(row, Sequence) or isinstance(row, str | bytes):
-        raise InputTypeError(f"found {short_repr(row)}; expected a list of recommended items")
+        found = f"{short_repr(row)}, of type {type(row).__name__}"
+        raise InputTypeError(f"found {found}; expected a list of recommended items")
     if all(type(entry) is Recommendation for entry in row):
         return Ranking([entry.item for entry in row], [entry.score for entry in row])
     if all(isinstance(entry, str) for entry in row):
@@ -152,27 +158,30 @@ def _of_pairs(row: Sequence[Any]) -> Ranking:
 
 
 def _of_array(row: Array, scores: Array | None, vocabulary: Vocabulary) -> Ranking:
-    """Return the ranking of a row of ids or codes, up to its end."""
+    """Return the ranking of a row of ids or codes, without the padding."""
     if row.ndim != 1 or row.dtype.kind not in "iuUO":
-        raise InputTypeError(f"found {short_repr(row)}; expected a row of ids, or of codes")
+        raise InputTypeError(
+            f"found {short_repr(row)} of dtype {row.dtype}; expected a row of ids, or of codes (integers)"
+        )
     if row.dtype.kind in "iu":
         outside = (row < -1) | (row >= len(vocabulary))
         if outside.any():
             raise InputError(
                 f"found code {row[outside][0]}; expected a position in the vocabulary of {len(vocabulary):,} "
-                "items, or -1 after the end"
+                "items, or -1 as padding at the end of the ranking"
             )
         filled = row >= 0
     else:
         filled = np.array([item is not None and item != "" for item in row], bool)
     n = int(filled.sum())
     if not filled[:n].all():
-        raise InputError(f"found no item at rank {int(np.argmin(filled)) + 1}; expected gaps at the end only")
+        rank = int(np.argmin(filled)) + 1
+        raise InputError(f"found padding at rank {rank}, before an item; expected padding only at the end")
     ids = vocabulary.decode(row[:n]) if row.dtype.kind in "iu" else row[:n].tolist()
     if scores is None:
         return _unscored(ids)
     if scores.dtype.kind not in "iuf":
-        raise InputTypeError(f"found scores {short_repr(scores)}; expected numbers")
+        raise InputTypeError(f"found scores {short_repr(scores)} of dtype {scores.dtype}; expected numbers")
     return Ranking(ids, scores[:n].tolist())
 
 

@@ -21,7 +21,7 @@ __all__ = ["Rankings", "Ties", "rank_all"]
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
-"""Rankings that end within a tie are extended to at least this multiple of ``places``."""
+"""Rankings that end within a tie are extended until the tie ends, or to at least ``LONGEST`` × ``places``."""
 QUERIES_PER_BLOCK = 8192
 
 
@@ -29,9 +29,10 @@ QUERIES_PER_BLOCK = 8192
 class Rankings:
     """Rankings of a model as arrays.
 
-    ``items`` (int32, n queries × places, best first) contains codes of ``vocabulary``, and -1 after the end
-    of a shorter ranking. ``vocabulary`` begins with the vocabulary of the training part. ``hits`` (bool, same
-    shape) marks the targets. ``n_targets`` (int64, one per query) is the number of distinct targets.
+    ``items`` (int32, n queries × places, best first) contains codes of ``vocabulary``. A ranking with fewer
+    than ``places`` items is padded with -1. ``vocabulary`` consists of the vocabulary of the training part,
+    followed by the other recommended items and targets. ``hits`` (bool, same shape) marks the targets.
+    ``n_targets`` (int64, one per query) is the number of distinct targets.
 
     >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
     array([[1, 0]])
@@ -49,10 +50,10 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
     Among items of equal score, targets are moved to the end (``ties="against"``) or to the front
     (``ties="for"``). ``ties="as answered"`` keeps the order of the model.
 
-    If a tie continues beyond rank ``places``, the length of the requested ranking is doubled until the tie
-    ends, or the length is at least 32 × ``places``. If the tie continues beyond the longest ranking,
-    ``"against"`` counts every target in the tie as a miss, and ``"for"`` counts the targets that the longest
-    ranking contains.
+    Unless ``ties`` is ``"as answered"``, a ranking whose tie at rank ``places`` continues to its end is
+    requested again with twice the length, until the tie ends or the length is at least 32 × ``places``. If
+    the tie continues to the end of the longest ranking, ``"against"`` counts every target in the tie as a
+    miss, and ``"for"`` counts the targets that the longest ranking contains.
 
     Raises
     ------
@@ -87,7 +88,10 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
 
 
 class _Returned(NamedTuple):
-    """All rankings, concatenated. ``open_ended`` lists the queries whose rankings end within a tie."""
+    """All rankings, concatenated.
+
+    ``open_ended`` lists the queries for which the tie at rank ``places`` continues to the end of the ranking.
+    """
 
     ids: list[str]
     scores: Doubles
@@ -114,7 +118,7 @@ def _rank_blocks(model: Model, split: Split, places: int, longest: int) -> _Retu
 def _rank_block(
     model: Model, split: Split, queries: Rows, places: int, longest: int
 ) -> tuple[list[Ranking], list[int]]:
-    """Return the rankings, and the positions of rankings that end within the tie at rank ``places``."""
+    """Return the rankings of a block of queries, and the positions in the block of open-ended rankings."""
     k = places + 1
     rankings = _recommend(model, split, queries, k)
     open_ended = _open_ended(rankings, range(len(rankings)), places, k)
@@ -135,7 +139,7 @@ def _recommend(model: Model, split: Split, queries: Rows, k: int) -> list[Rankin
 
 
 def _open_ended(rankings: list[Ranking], numbers: Sequence[int], places: int, k: int) -> list[int]:
-    """Return the numbers of the rankings of ``k`` items with equal scores from rank ``places`` on."""
+    """Return those of ``numbers`` whose ranking has ``k`` items, and equal scores from rank ``places`` on."""
     return [
         number
         for number in numbers
@@ -153,7 +157,7 @@ def _vocabulary(split: Split, recommended: list[str]) -> Vocabulary:
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return one number per token, which identifies the pair of its sentence and its item."""
+    """Return a number for each token; tokens have equal numbers if sentence and item are equal."""
     code_of = sentences.vocabulary.codes_in(vocabulary).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]

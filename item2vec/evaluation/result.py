@@ -40,11 +40,13 @@ class Evaluation:
     rankings
         Ranked items of every query.
     users
-        User of each query (int64). Confidence intervals resample users.
+        Number of the user of each query (int64). Confidence intervals resample users.
     queries
-        Checksums of the queries, from ``Split.fingerprints``. ``compare`` requires equal checksums.
+        Checksums of histories, targets and users, from ``Split.fingerprints``. ``compare`` and ``table``
+        require equal checksums.
     exact
-        Metrics of the same model with exact search, if its index is approximate; else ``None``.
+        Metrics of the same model with exact search, if the index of the model is approximate; otherwise
+        ``None``.
     leaks
         Known reasons why the metrics are too high.
     model
@@ -99,10 +101,10 @@ class Evaluation:
 
     @checked
     def estimates(self, metrics: Iterable[str] | None = None) -> Estimates:
-        """Return the value and the bounds of the 95 % interval of each metric, by name such as ``hr@10``.
+        """Return the value and the bounds of the 95 % confidence interval of each metric, by name.
 
-        Bounds are ``None`` for metrics of the whole catalogue. ``metrics`` contains the names of the metrics
-        to return; ``None`` for all.
+        ``metrics`` contains the names of the metrics to return, such as ``hr@10``. By default, all metrics
+        are returned. Bounds are ``None`` for metrics of the whole catalogue.
 
         Raises
         ------
@@ -116,7 +118,10 @@ class Evaluation:
 
     @checked
     def plot(self, *, metrics: Iterable[str] | None = None) -> go.Figure:
-        """Return a plotly figure: a bar per metric, with its 95 % interval. See ``table`` for several models.
+        """Return a plotly figure: a bar per metric, with the 95 % confidence interval.
+
+        ``metrics`` contains the names of the metrics to show; by default, all metrics are shown. For several
+        models, see ``Table.plot``.
 
         Raises
         ------
@@ -131,8 +136,8 @@ class Evaluation:
     def to_frame(self, *, level: float = 0.95, seed: int = 1) -> pd.DataFrame:
         """Return a DataFrame with the columns ``metric k value low high``, a row per metric and cut-off.
 
-        ``low`` and ``high`` bound the confidence interval, see ``intervals``; they are missing for metrics of
-        the whole catalogue.
+        ``low`` and ``high`` are the bounds of the confidence interval, NaN for metrics of the whole
+        catalogue. For ``level`` and ``seed``, see ``intervals``.
 
         Examples
         --------
@@ -164,10 +169,11 @@ class Evaluation:
         )
 
     def per_query_frame(self) -> pd.DataFrame:
-        """Return a DataFrame with the columns ``query user`` and the metrics per query, a row per query.
+        """Return a DataFrame with a row per query: columns ``query`` and ``user``, and a column per metric.
 
-        ``query`` is the position in the split. ``user`` is the id of the user if the split has ``user_ids``
-        (``temporal_split``), otherwise the number of the user.
+        ``query`` is the position of the query in the split. ``user`` is the id of the user if the split has
+        ``user_ids``, as the splits of ``temporal_split`` have; otherwise, it is the number of the user.
+        Metrics of the whole catalogue have no column.
         """
         from item2vec.readers.writing import data_frame
 
@@ -181,6 +187,20 @@ class Evaluation:
 
         The intervals describe the sampling error of the users. They do not include the randomness of
         training.
+
+        Parameters
+        ----------
+        level
+            Confidence level, above 0 and below 1.
+        seed
+            Seed of the resampling, at least 0.
+
+        Raises
+        ------
+        InputError
+            If ``level`` is out of range.
+        ConfigError
+            If ``seed`` is below 0.
         """
         return intervals(self.per_query, self.users, level=level, seed=seed)
 

@@ -25,6 +25,9 @@ LENGTHS = (0, 1, 2, 5, 10, 20, 50)
 class Segment:
     """Metrics of one group of queries, such as the queries with 50 or more history items.
 
+    ``by`` is the criterion by which the queries are grouped, such as ``"history length"``. ``name`` is the
+    name of the group, such as ``"50 or more"``. ``metrics`` contains the means over the group.
+
     >>> Segment("history length", "50 or more", 12, {"hr@10": 0.25}).metrics["hr@10"]
     0.25
     """
@@ -39,11 +42,17 @@ class Segment:
 def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     """Return the metrics by history length, by popularity of the target, and by coldness.
 
-    Popularity: the head consists of the most frequent items, which together have a third of the training
-    tokens. The torso consists of the items with the next third, the tail of all others. A query belongs to
-    the group of its first target.
+    History length is the number of items of the history, without dislikes. For popularity, the items of the
+    training part are sorted by frequency, and divided into head, torso and tail with about a third of the
+    training tokens each. Other items belong to the tail. A query belongs to the group of its first target.
+    For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns.
 
-    Coldness: the groups are the parts that ``by_coldness`` returns. Empty segments are omitted.
+    Empty segments, and metrics without values per query, are omitted.
+
+    Raises
+    ------
+    InputError
+        If the evaluation and the split have different numbers of queries.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Splits of sentences: leave-last-out, session prefixes, random items, and k-fold cross-validation."""
+"""Splits that hold out tokens by their position in a sentence, or at random, and need no timestamps."""
 
 from __future__ import annotations
 
@@ -48,22 +48,23 @@ def leave_last_out(
     cold_targets: ColdTargets = "keep",
     min_history: int = 0,
 ) -> Split:
-    """Hold out the last ``n`` items of each sentence as targets; train on the items before them.
+    """Hold out the last ``n`` items of each sentence as targets, and train on the earlier items.
 
-    The items before the targets are also the history of the query. Interactions are converted to one sentence
-    per user, oldest item first. Sentences of ``n`` items or fewer are used for training only.
+    The earlier items are also the history of the query. Interactions are converted to one sentence per user,
+    oldest item first. Sentences of ``n`` items or fewer are used for training only.
 
-    Recommendations exclude the items of the history. Held-out items that are in the history are therefore not
-    targets, and ``dropped`` contains their number. With ``repeats``, they are targets, and recommendations
-    exclude no items. ``cold_targets`` and ``min_history``: see ``Split.filtered``.
+    Without ``repeats``, recommendations exclude the items of the history. Held-out items that are in the
+    history are therefore not targets, and ``dropped`` contains their number. With ``repeats``, all held-out
+    items are targets, and recommendations exclude no items. For ``cold_targets``, ``min_history`` and the
+    errors that they raise, see ``Split.filtered``. If ``n`` is below 1, an ``InputError`` is raised.
 
-    The training part of ``ShardedSentences`` is computed at each access of a shard. There are about 100,000
-    queries at most, evenly spaced in each shard.
+    Of ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard. The
+    training part of a shard is computed whenever the shard is accessed.
 
-    The training part contains interactions of other users after the time of a query, which raises the metrics
+    The training part contains interactions of other users after the time of a query. This raises the metrics
     of every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
-    41, 2023). A ``LeakWarning`` reports this leak and, with timestamps, the share of the queries that are
-    older than the newest event of the training part.
+    41, 2023). A ``LeakWarning`` reports this leak. If the data have timestamps, the warning contains the
+    share of the queries whose first target is older than the newest event of the training part.
 
     Source: the protocol of Kang & McAuley, Self-Attentive Sequential Recommendation, ICDM 2018, section IV-B.
 
@@ -110,11 +111,13 @@ def prefix_split(
 ) -> Split:
     """Train on sessions, and predict the next item after every prefix of other sessions.
 
-    The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences. The sentences
-    should be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. The
-    user of all these queries is the number of the session. Items of the prefix can be targets. Of
-    ``ShardedSentences``, the last ``fraction`` of each shard are test sessions, about 100,000 at most.
-    ``cold_targets`` and ``min_history`` (the length of a prefix): see ``Split.filtered``.
+    The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences, which should then
+    be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. All of these
+    queries have the same user: the number of the test session. Items of the prefix can be targets, and
+    recommendations do not exclude them. Of ``ShardedSentences``, the last ``fraction`` of each shard are test
+    sessions, about 100,000 at most in total. For ``cold_targets`` and ``min_history`` (the minimum length of
+    a prefix), see ``Split.filtered``. If ``test`` is ``None``, an ``InputError`` is raised for a ``fraction``
+    that is not between 0 and 1, and for fewer than 2 sentences.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
     section 3.1; evaluated as in Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI
@@ -153,13 +156,14 @@ def random_split(
     cold_targets: ColdTargets = "keep",
     min_history: int = 0,
 ) -> Split:
-    """Hold out a random share of the distinct items of each sentence as targets; train on the other items.
+    """Hold out a random share of the distinct items of each sentence as targets, and train on the others.
 
     The other items are also the history of the query. All tokens of a held-out item are held out. At least
-    one item of a sentence is held out, and at least one remains. Sentences of one item are used for training
-    only. The protocol is intended for unordered sentences. If sentences are ordered, the training part
-    contains items that occur after the targets; a ``LeakWarning`` reports this leak. ``cold_targets`` and
-    ``min_history``: see ``Split.filtered``.
+    one item of a sentence is held out, and at least one remains. Sentences with a single distinct item are
+    used for training only. The protocol is intended for unordered sentences. If sentences are ordered, the
+    training part contains items that occur after the targets, and a ``LeakWarning`` reports this leak. For
+    ``cold_targets`` and ``min_history``, see ``Split.filtered``. An ``InputError`` is raised for a
+    ``fraction`` that is not between 0 and 1, a ``ConfigError`` for a ``seed`` below 0.
 
     Source: Wang et al., Neural Graph Collaborative Filtering, SIGIR 2019, section 4.1 (80 % and 20 %).
 
@@ -214,12 +218,13 @@ def k_fold(
     cold_targets: ColdTargets = "keep",
     min_history: int = 0,
 ) -> list[Split]:
-    """Hold out each fold of sentences in turn: train on the other folds, and predict the last ``n`` items.
+    """Hold out each fold of sentences in turn: train on the others, and predict the last ``n`` items of each.
 
     Each sentence is assigned to one fold at random. If there is one sentence per user, the test users do not
     occur in the training part ("strong generalisation"). As in ``leave_last_out``, the training part contains
-    later interactions of other users; a ``LeakWarning`` reports this leak. ``repeats``, ``cold_targets`` and
-    ``min_history`` have the same meaning as in ``leave_last_out``.
+    later interactions of other users, and a ``LeakWarning`` reports this leak. ``n``, ``repeats``,
+    ``cold_targets`` and ``min_history`` have the same meaning as in ``leave_last_out``. An ``InputError`` is
+    raised if ``folds`` is below 2 or above the number of sentences, a ``ConfigError`` if ``seed`` is below 0.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.
@@ -266,8 +271,8 @@ def k_fold(
 def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sentences]:
     """Return the histories and the targets of queries, one query per position.
 
-    The target of a query is the token at the position. The history consists of the tokens before it in the
-    same sentence.
+    A position is an index into the tokens of all sentences. The token at the position is the target of the
+    query. The history consists of the tokens before the target in the same sentence.
 
     >>> histories, targets = prefixes(Sentences.of([["a"], ["b", "c", "d"]]), np.array([3, 1]))
     >>> list(histories), list(targets)
@@ -294,7 +299,7 @@ def first_positions(sentences: Sentences) -> Offsets:
 
 
 def seen_targets(n: int) -> dict[str, int]:
-    """Return the entry of ``Split.dropped`` for ``n`` held-out items that recommendations exclude.
+    """Return the entry of ``Split.dropped`` for ``n`` held-out items in the history; empty if ``n`` is 0.
 
     >>> seen_targets(2), seen_targets(0)
     ({'targets in the history, which recommendations exclude': 2}, {})
@@ -303,7 +308,10 @@ def seen_targets(n: int) -> dict[str, int]:
 
 
 def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
-    """Return the mask of the held-out tokens (the last ``n`` of longer sentences) and the mask of targets."""
+    """Return the mask of the held-out tokens, and the mask of the held-out tokens that are targets.
+
+    The last ``n`` tokens of sentences with more than ``n`` tokens are held out.
+    """
     end = np.repeat(sentences.offsets[1:] - n, sentences.lengths)
     long_enough = np.repeat(sentences.lengths > n, sentences.lengths)
     held_out = long_enough & (np.arange(len(sentences.tokens)) >= end)
@@ -311,10 +319,11 @@ def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
 
 
 class _HeldOut(NamedTuple):
-    """Queries of a shard, and the numbers of omitted queries and targets by reason.
+    """Queries of a shard, and the numbers of omitted sentences, targets and queries by reason.
 
-    ``times`` holds the first and the last time of the training part, the first and the last time of the
-    targets, and the time of the first target of each query. All three are empty without timestamps.
+    ``times`` consists of three arrays: the first and the last timestamp of the training part, the first and
+    the last timestamp of the targets, and the timestamp of the first target of each query. If the data have
+    no timestamps, the arrays are empty.
     """
 
     histories: Sentences

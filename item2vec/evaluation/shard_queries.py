@@ -1,4 +1,4 @@
-"""Splits of sharded sentences: a sample of the queries, and training parts computed shard by shard."""
+"""Helpers to split sharded sentences: sample queries, and compute training parts shard by shard."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evenly_spaced(rows: Rows, most: int) -> Rows:
 def changed(
     sentences: Sentences | ShardedSentences, change: Callable[[Sentences], Sentences]
 ) -> Sentences | ShardedSentences:
-    """Return ``change(sentences)``; for ``ShardedSentences``, a shard is changed at each access to the shard.
+    """Return ``change(sentences)``. A shard of ``ShardedSentences`` is changed whenever it is accessed.
 
     >>> list(changed(Sentences.of([["a"], ["b"]]), lambda shard: shard[1:]))
     [['b']]
@@ -50,7 +50,7 @@ def changed(
 
 
 def joined_queries(parts: Sequence[Sentences]) -> Sentences:
-    """Return the queries of all shards. A memory-mapped vocabulary is reduced to the ids of the queries.
+    """Return the queries of all shards. A memory-mapped vocabulary is reduced to the items of the queries.
 
     >>> list(joined_queries([Sentences.of([["a"]])[:0], Sentences.of([["a"]])]))
     [['a']]

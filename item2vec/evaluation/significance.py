@@ -21,9 +21,10 @@ N_PERMUTATIONS = 9999
 class Comparison:
     """Difference between two models in one metric.
 
-    ``difference`` is the mean of the first model minus the mean of the second. Its 95 % confidence interval
-    is ``low`` to ``high``. ``p_value`` is the probability of an absolute difference at least as large, under
-    the null hypothesis that the two models are exchangeable.
+    ``difference`` is the mean of the metric for the first model minus the mean for the second model. ``low``
+    and ``high`` are the bounds of the 95 % confidence interval of the difference. ``p_value`` is the
+    probability of an absolute difference at least as large, under the null hypothesis that the two models are
+    exchangeable.
 
     >>> Comparison("ndcg@10", 0.5, 0.25, 0.75, 0.0001).difference
     0.5
@@ -50,7 +51,10 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
     Raises
     ------
     InputError
-        If histories, targets or users differ, or the metric has no value per query in both evaluations.
+        If histories, targets or users differ, or the metric does not have values per query in both
+        evaluations.
+    ConfigError
+        If ``seed`` is below 0.
 
     Examples
     --------
@@ -62,10 +66,11 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
     >>> compare(popular, popular, "hr@1")  # doctest: +ELLIPSIS
     Comparison(metric='hr@1', difference=0.0, low=-0.70..., high=0.70..., p_value=1.0)
     """
-    for evaluation in (first, second):
+    for name, evaluation in (("first", first), ("second", second)):
         if metric not in evaluation.per_query:
             available = ", ".join(evaluation.per_query)
-            raise InputError(f"metric {metric!r} has no values per query; expected one of {available}")
+            found = f"metric {metric!r} has no values per query in the {name} evaluation"
+            raise InputError(f"{found}; expected one of {available}")
     differing = [part for part in first.queries if first.queries[part] != second.queries[part]]
     if differing:
         raise InputError(
@@ -79,7 +84,10 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
 
 
 def _p_value(user_sums: Doubles, seed: int) -> float:
-    """Return the p-value: the share of random sign changes with at least the observed absolute total."""
+    """Return the p-value: the share of random sign changes with at least the observed absolute total.
+
+    The observed signs are counted as one of the sign changes, so that the p-value is above 0.
+    """
     unequal = user_sums[np.abs(user_sums) > NOISE]
     random = np.random.default_rng(seed)
     step = max(1, CELLS_PER_BLOCK // max(len(unequal), 1))

@@ -24,7 +24,7 @@ __all__ = ["ColdTargets", "Split"]
 ColdTargets = Literal["keep", "drop"]
 
 _COLD_TARGETS = "targets that do not occur in the training part"
-_COLD_QUERIES = "queries whose targets do not occur in it"
+_COLD_QUERIES = "queries without a target that occurs in the training part"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,24 +42,30 @@ class Split:
     protocol
         Name of the protocol for tables, such as ``"leave-last-1-out"``.
     users
-        User of each query (int64). Confidence intervals resample users, because the queries of one user are
-        not independent. ``None``: every query has its own user.
+        Number of the user of each query (int64). Confidence intervals resample users, because the queries of
+        one user are not independent. ``None``: every query has its own user.
     user_ids
-        Ids of the users, such that user n has the id ``user_ids.ids[n]``; ``None`` if unknown.
+        Ids of the users: user number n has the id ``user_ids.ids[n]``. ``None`` if the ids are unknown.
     filter_seen
         Whether recommendations exclude the items of the history.
     seen
         Further items that recommendations exclude, one sentence per query: for example viewed items, if
         histories contain purchases only. ``None``: no further items.
     spans
-        First and last timestamp of each part as ISO text: ``{"train": (…, …), "test": (…, …)}``. Empty
-        without timestamps.
+        First and last timestamp of each part as ISO text: ``{"train": (…, …), "test": (…, …)}``. Empty if the
+        data have no timestamps.
     dropped
         Numbers of omitted sentences, users, events, queries and targets by reason, such as
         ``{"sentences too short for a query": 12}``.
     leak
         Reason why the protocol makes metrics too high, and the protocol to use instead. ``None`` if the
         protocol has no known leak.
+
+    Raises
+    ------
+    InputError
+        If the histories, targets, users and seen items do not have one entry per query, or ``user_ids`` has
+        fewer ids than there are users.
 
     Examples
     --------
@@ -87,15 +93,18 @@ class Split:
         n = len(self.histories)
         if len(self.targets) != n:
             raise InputError(
-                f"found {n} histories and {len(self.targets)} targets; expected one sentence of targets per "
-                "history"
+                f"found {n} histories and {len(self.targets)} sentences of targets; expected one sentence of "
+                "targets per history"
             )
         if self.users is not None:
             object.__setattr__(self, "users", read_only(self.users, np.int64))
             if len(self.users) != n:
                 raise InputError(f"found {len(self.users)} users for {n} queries; expected one per query")
         if self.user_ids is not None and _n_users(self.users) > len(self.user_ids):
-            raise InputError(f"found {len(self.user_ids)} user_ids; expected an id for each user")
+            most = "None" if self.users is None else f"numbers up to {self.users.max()}"
+            raise InputError(
+                f"found {len(self.user_ids)} user_ids, and users is {most}; expected an id for each user"
+            )
         if self.seen is not None and len(self.seen) != n:
             raise InputError(
                 f"found {len(self.seen)} sentences of seen items for {n} queries; expected one per query"
@@ -130,9 +139,9 @@ class Split:
         return html_table(f"Split: {self.protocol}", rows)
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the SHA-256 of the histories, of the targets and of the users.
+        """Return the SHA-256 checksums of the histories, of the targets and of the users.
 
-        The training part has no checksum, because models of different training parts can be compared.
+        The training part has no checksum, because models that were trained on different data can be compared.
 
         >>> a, b = Sentences.of([["a"]]), Sentences.of([["b"]])
         >>> first, second = (Split(a, a, targets, "by hand").fingerprints() for targets in (a, b))
@@ -168,7 +177,7 @@ class Split:
     def filtered(self, *, cold_targets: ColdTargets = "keep", min_history: int = 0) -> Split:
         """Return a copy without queries with short histories and, optionally, without cold targets.
 
-        ``dropped`` of the copy contains the numbers of the dropped targets and queries.
+        ``dropped`` of the copy also contains the numbers of the targets and queries that this method drops.
 
         Parameters
         ----------
@@ -184,21 +193,23 @@ class Split:
         ConfigError
             If a parameter is invalid.
         InputError
-            If no query is left.
+            If the split has queries, but the copy would have none.
 
         Examples
         --------
         >>> train = Sentences.of([["a", "b"], ["b"]])
         >>> split = Split(train, train, Sentences.of([["b", "new"], ["new"]]), "by hand")
-        >>> split.filtered(cold_targets="drop").dropped
-        {'targets that do not occur in the training part': 2, 'queries whose targets do not occur in it': 1}
+        >>> for reason, n in split.filtered(cold_targets="drop").dropped.items():
+        ...     print(n, reason)
+        2 targets that do not occur in the training part
+        1 queries without a target that occurs in the training part
         >>> list(split.filtered(min_history=2).histories)
         [['a', 'b']]
         """
         if cold_targets not in get_args(ColdTargets):
             raise ConfigError(f"cold_targets is {cold_targets!r}; expected 'keep' or 'drop'")
         if isinstance(min_history, bool) or not isinstance(min_history, int) or min_history < 0:
-            raise ConfigError(f"min_history is {min_history!r}; expected a number of items of at least 0")
+            raise ConfigError(f"min_history is {min_history!r}; expected an integer of at least 0")
         targets, dropped = self.targets, dict(self.dropped)
         is_short = self.histories.liked.lengths < min_history
         is_cold = np.zeros(len(self), dtype=bool)
@@ -224,7 +235,7 @@ class Split:
     def as_sentences(self, most: int = 2000) -> Sentences:
         """Return at most ``most`` evenly spaced queries as validation sentences for ``item2vec.train``.
 
-        Each sentence consists of a history and its first target.
+        Each sentence consists of the history of a query, followed by the first target of the query.
 
         >>> history = Sentences.of([["a"]])
         >>> Split(history, history, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]

@@ -28,15 +28,22 @@ NOT_RANKED = frozenset(BEYOND_ACCURACY) - {"coverage", "serendipity"}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
-    """Evaluations by the name of the model: a row per model and a column per metric. See ``table``.
+    """Evaluations of several models on the same queries: a row per model, and a column per metric.
 
-    Notebooks display the highest value of a column in bold, if the metric is an accuracy metric, coverage,
-    serendipity or a custom metric. ``compare`` tests whether a difference is significant.
+    The columns are the metrics that all evaluations have. Notebooks display the highest value of a column in
+    bold if the metric is an accuracy metric, coverage, serendipity or a custom metric. ``compare`` tests
+    whether a difference is significant.
+
+    Parameters
+    ----------
+    evaluations
+        The evaluations by the name of the model. See ``table``, which also accepts a list.
 
     Raises
     ------
     InputError
-        If there is no evaluation, the queries differ, or no metric is common to all evaluations.
+        If there is no evaluation, a key is not a text or a value is not an ``Evaluation``, the queries of two
+        evaluations differ, or no metric is common to all evaluations.
 
     Examples
     --------
@@ -58,15 +65,17 @@ class Table:
         for key, value in items:
             if not isinstance(key, str) or not isinstance(value, Evaluation):
                 found = f"evaluations contain {short_repr(key)}: {short_repr(value)}"
-                raise InputTypeError(f"{found}; expected a name and an Evaluation")
+                raise InputTypeError(f"{found}; expected a name (text) and an Evaluation")
         first_name, first = next(iter(self.evaluations.items()))
         for name, evaluation in self.evaluations.items():
             if parts := [part for part, of in first.queries.items() if of != evaluation.queries.get(part)]:
                 found = f"the {' and '.join(parts)} of {first_name!r} and {name!r} differ"
-                raise InputError(f"{found}; evaluate all models on one split")
+                raise InputError(f"{found}; expected the same queries: evaluate all models on one split")
         if not self.metrics:
+            metrics = (f"{name!r}: {short_repr([*one.metrics])}" for name, one in self.evaluations.items())
             raise InputError(
-                "no metric is common to all evaluations; evaluate them with the same metrics and k"
+                f"no metric is common to all evaluations ({'; '.join(metrics)}); expected a common metric: "
+                "evaluate all models with the same metrics and k"
             )
 
     @property
@@ -77,12 +86,14 @@ class Table:
 
     @checked
     def best(self, metric: str) -> tuple[str, ...]:
-        """Return the names of the models with the highest value; empty for metrics without a best value.
+        """Return the names of the models with the highest value of a metric.
+
+        The result is empty for metrics without a best value: novelty, diversity, gini and popularity bias.
 
         Raises
         ------
         InputError
-            If not all models have the metric.
+            If ``metric`` is not one of ``metrics``.
         """
         check_metric(metric, self.metrics)
         if metric.rpartition("@")[0] in NOT_RANKED:
@@ -116,7 +127,7 @@ class Table:
         return html_table(f"{n_queries:,} queries", rows, ["model", *self.metrics], best=best)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a DataFrame with the column ``model`` and a column per metric, a row per model."""
+        """Return a DataFrame with a row per model: the column ``model``, and a column per metric."""
         from item2vec.readers.writing import data_frame
 
         columns = {
@@ -128,12 +139,14 @@ class Table:
 
     @checked
     def plot(self, *, metrics: Iterable[str] | None = None) -> go.Figure:
-        """Return a plotly figure: bars of the models side by side for each metric, with 95 % intervals.
+        """Return a plotly figure: for each metric, a bar per model, with 95 % confidence intervals.
+
+        ``metrics`` contains the names of the metrics to show. By default, all metrics of the table are shown.
 
         Raises
         ------
         InputError
-            If a metric was not evaluated.
+            If a metric was not evaluated for every model.
         MissingExtraError
             If plotly is not installed.
         """
@@ -148,13 +161,13 @@ def table(evaluations: Mapping[str, Evaluation] | Sequence[Evaluation]) -> Table
     Parameters
     ----------
     evaluations
-        Evaluations by name, or a list of evaluations. In a list, the name of an evaluation is the class of
-        its model.
+        Evaluations by the name of the model, or a list of evaluations. In a list, the name of each model is
+        the name of its class.
 
     Raises
     ------
     InputError
-        If two evaluations of a list have the same name, or ``Table`` raises the error.
+        If two models in a list have the same name, or the evaluations are not valid for a ``Table``.
 
     Examples
     --------

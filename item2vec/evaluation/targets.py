@@ -1,4 +1,4 @@
-"""Selection of items for splits by time: the targets, and the seen items that recommendations exclude."""
+"""Selection of items for splits by time: targets, and seen items that recommendations exclude."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ __all__ = ["further_items", "new_items"]
 def new_items(future: Sentences, seen: Sentences | None) -> Sentences:
     """Return the distinct items of each sentence in order, without the items that the user has seen.
 
+    ``seen`` contains the seen items, one sentence per sentence of ``future``. If it is ``None``, no item is
+    omitted.
+
     >>> list(new_items(Sentences.of([["a", "b", "a"], ["b"]]), Sentences.of([["b"], ["c"]])))
     [['a'], ['b']]
     """
@@ -28,7 +31,11 @@ def new_items(future: Sentences, seen: Sentences | None) -> Sentences:
 
 
 def further_items(seen: Sentences, filtered: Sentences | None) -> Sentences | None:
-    """Return the seen items that are not in the same sentence of ``filtered``; ``None`` if there are none.
+    """Return the seen items that must be excluded in addition to the items of ``filtered``.
+
+    ``filtered`` contains the histories, if recommendations already exclude their items; otherwise, it is
+    ``None``. Each sentence of the result contains the items of a sentence of ``seen`` that are not in the
+    sentence of ``filtered`` at the same position. The result is ``None`` if all its sentences would be empty.
 
     >>> list(further_items(Sentences.of([["a", "b"]]), Sentences.of([["b"]])))
     [['a']]
@@ -40,9 +47,9 @@ def further_items(seen: Sentences, filtered: Sentences | None) -> Sentences | No
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return one number per token, which identifies the pair of its sentence and its item.
+    """Return a number for each token; tokens have equal numbers if sentence and item are equal.
 
-    Items that the vocabulary does not contain have the number -1.
+    The number of a token is -1 if the vocabulary does not contain the item.
     """
     code_of = sentences.vocabulary.codes_in(vocabulary).astype(np.int64)
     code = code_of[sentences.tokens]

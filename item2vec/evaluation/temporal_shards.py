@@ -17,18 +17,19 @@ from item2vec.sentences import Sentences, ShardedSentences
 __all__ = ["sampled_times", "split_shards"]
 
 MOST_TIMES = 1_000_000
-"""Minimum number of timestamps that are sampled from a larger corpus."""
+"""Minimum size of the sample of timestamps of a larger corpus. The sample is less than twice as large."""
 
 
 def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats: bool) -> Split:
-    """Return the split at ``cut`` (microseconds) of sentences that are histories of users.
+    """Return the split at the timestamp ``cut`` (microseconds) of sentences that are histories of users.
 
-    Test tokens are from ``cut`` on and, unless ``end`` is ``None``, before ``end``.
+    Tokens before ``cut`` are in the training part. Tokens from ``cut`` on are in the test part, up to ``end``
+    (exclusive) if ``end`` is not ``None``.
 
     Raises
     ------
     InputError
-        If there are no timestamps, or the training part or the test part is empty.
+        If there are no timestamps, the training part or the test part is empty, or no user has a new item.
     """
     parts = [
         _ShardQueries.of(shard.liked, cut, end, repeats, most_queries(sentences))
@@ -37,8 +38,8 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
     times = [np.concatenate([part.times[name] for part in parts]) for name in range(2)]
     if not all(map(len, times)) or not any(len(part.targets) for part in parts):
         raise InputError(
-            f"no sentence has a new item from {iso(cut)} on, or no token is earlier; choose another cut-off, "
-            "or set repeats=True"
+            f"no sentence has a new item from {iso(cut)} on, or no token is earlier; expected both: choose "
+            "another cut-off, or set repeats=True"
         )
     dropped = {
         "users without new items in the test part": sum(part.n_without for part in parts),
@@ -56,10 +57,11 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
 
 
 class _ShardQueries(NamedTuple):
-    """Queries of a shard, the number of omitted queries, and the first and last times of both parts.
+    """Queries of a shard, with counts and timestamps for the description of the split.
 
-    ``n_without`` counts the sentences with test tokens but without a target, ``n_omitted`` the queries that
-    are not in the sample.
+    ``n_without`` is the number of sentences with test tokens but without a target. ``n_omitted`` is the
+    number of queries that are not in the sample. ``times`` contains the first and the last timestamp of the
+    training part, and of the test part. The array of a part without tokens is empty.
     """
 
     histories: Sentences
@@ -103,6 +105,9 @@ def _shard_times(shard: Sentences) -> Offsets:
 
 
 def sampled_times(sentences: ShardedSentences) -> Offsets:
-    """Return the timestamps of one to two million evenly spaced tokens, or of all tokens if fewer."""
+    """Return the timestamps of one to two million evenly spaced tokens.
+
+    With fewer than two million tokens, the timestamps of all tokens are returned.
+    """
     step = max(1, sentences.n_tokens // MOST_TIMES)
     return np.concatenate([_shard_times(shard)[::step] for shard in sentences.shards])

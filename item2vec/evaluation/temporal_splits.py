@@ -49,9 +49,9 @@ def temporal_split(
 
     A history consists of the items that the user interacted with before the cut-off, oldest first, without
     items that an ``AdapterConfig`` drops. The history is empty for users without earlier events. The targets
-    are the distinct items that the user interacted with at or after the cut-off, in order of time; without
-    ``repeats``, they exclude the items that the user interacted with before. All events of the training part
-    are before the cut-off.
+    are the distinct items that the user interacted with at or after the cut-off, in order of time. Unless
+    ``repeats`` is set, items that the user interacted with before the cut-off are not targets. All events of
+    the training part are before the cut-off.
 
     Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
     existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
@@ -59,36 +59,40 @@ def temporal_split(
     Parameters
     ----------
     interactions
-        Events with timestamps; or ``ShardedSentences`` with timestamps, whose sentences are the histories of
-        users. Of shards, about 100,000 queries at most are evaluated, evenly spaced in each shard.
-        ``fraction`` then refers to a sample of one to two million events, and ``adapter`` and ``items`` do
-        not apply.
+        Events with timestamps, or ``ShardedSentences`` with timestamps, one sentence per user. Of
+        ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard. With
+        more than two million events, ``fraction`` then refers to a sample of one to two million events.
+        ``adapter`` and ``items`` are not allowed with ``ShardedSentences``.
     at
-        The cut-off: a ``datetime`` (naive: UTC) or ISO text such as ``"2024-05-01"``.
+        The cut-off: a ``datetime`` or ISO text such as ``"2024-05-01"``. A time without a zone is in UTC.
     fraction
-        Share of the events in the test part, as an alternative to ``at``; 0.1 by default. Events with equal
-        timestamps are not divided, so the actual share is the nearest possible share.
+        Share of the events (before ``until``) in the test part, as an alternative to ``at``. The default is
+        0.1. Events with equal timestamps are not divided, so the actual share is the nearest possible share.
     until
         Events at or after this time are ignored.
     repeats
         Whether items of the history can be targets. If so, recommendations do not exclude them.
     adapter
         Conversion of events to sentences. An ``AdapterConfig`` applies to the training sentences, histories
-        and targets, as in a nightly run and in ``Engine``: targets are items of ``events``, and items of
-        ``seen_events`` are neither recommended nor targets. A function, such as
+        and targets, as in a nightly run and in ``Engine``. Targets are then the items of events whose type is
+        in ``events``. Unless ``repeats`` is set, items of earlier events whose type is in ``seen_events`` are
+        neither targets nor recommended. A function, such as
         ``functools.partial(adapters.sessions, gap="2h")``, applies to the training sentences only.
     items
-        Items with the attribute that ``group_by`` in the adapter settings specifies.
+        Items with the attribute that ``adapter.group_by`` specifies. Required if this setting is not
+        ``None``.
     cold_targets, min_history
         See ``Split.filtered``.
 
     Raises
     ------
     InputError
-        If there are no timestamps, the training part or the test part is empty, no user has a new item, or
-        ``at``, ``fraction`` or ``until`` is invalid.
+        If there are no timestamps, the training part or the test part is empty, no user has a new item, no
+        query is left by ``cold_targets`` and ``min_history``, ``at``, ``fraction`` or ``until`` is invalid,
+        both ``at`` and ``fraction`` are given, or ``adapter`` or ``items`` is given with
+        ``ShardedSentences``.
     ConfigError
-        If ``cold_targets`` or ``min_history`` is invalid.
+        If ``cold_targets``, ``min_history`` or a setting of the adapter is invalid.
 
     Examples
     --------
@@ -137,20 +141,30 @@ def temporal_folds(
 ) -> list[Split]:
     """Split by time into several folds (rolling origin): train on all events before each test window.
 
-    The test windows are consecutive, and the last window ends with the last event. For the other parameters,
-    see ``temporal_split``.
+    The test windows are consecutive, and the last window ends with the last event. For the parameters that
+    are not described here, and for further errors, see ``temporal_split``.
 
     Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
     Journal of Forecasting 16, 2000.
 
     Parameters
     ----------
+    folds
+        Number of test windows.
     fraction
-        Share of all events in each window, 0.1 by default. Windows contain different spans of time.
+        Share of all events in each window, 0.1 by default. The windows have different lengths of time.
     window
         Length of each window, as an alternative to ``fraction``: text such as ``"7d"``, a ``timedelta``, or
-        seconds. With ``"7d"``, the last window contains the seven days up to the last event, the window
-        before it the seven days before them, and so on.
+        seconds. With ``"7d"``, the last window contains the seven days up to the last event, the second-last
+        window the preceding seven days, and so on.
+
+    Raises
+    ------
+    InputError
+        If ``folds`` is below 1 or too large, a window would be empty, or both ``fraction`` and ``window`` are
+        given.
+    ConfigError
+        If ``window`` is not a duration.
 
     Examples
     --------
@@ -169,7 +183,7 @@ def temporal_folds(
     if window is not None and fraction is not None:
         raise InputError(f"window is {window!r} and fraction is {fraction}; expected one of the two")
     timestamps = _timestamps(interactions)
-    if folds > max(len(timestamps), 1000):  # the list of cut-offs would not fit into memory
+    if folds > max(len(timestamps), 1000):  # a very long list of cut-offs would not fit into memory
         raise InputError(f"folds is {folds}; expected at most the number of events ({len(timestamps):,})")
     if window is None:
         share = 0.1 if fraction is None else fraction
@@ -191,7 +205,11 @@ def temporal_folds(
 
 @dataclass(frozen=True)
 class _Reader:
-    """Conversion of events to sentences: a function for the training part, settings for the histories."""
+    """Conversion of events to sentences.
+
+    The function ``train`` makes the training sentences. ``config`` and ``items`` determine the histories,
+    targets and seen items.
+    """
 
     config: AdapterConfig
     items: Items | None
@@ -208,11 +226,11 @@ class _Reader:
         return user_histories(interactions, self.config, self.items)
 
     def chosen(self, interactions: Interactions) -> Sentences:
-        """Return the items of each user whose event types are in ``events``, without dislikes."""
+        """Return, for each user, the items of events whose type is in ``config.events``, without dislikes."""
         return self._of(interactions, self.config.events).liked
 
     def seen(self, interactions: Interactions) -> Sentences:
-        """Return the items of each user whose event types are in ``seen_events``."""
+        """Return, for each user, the items of events whose type is in ``config.seen_events``."""
         return self._of(interactions, self.config.seen_events)
 
     def _of(self, interactions: Interactions, events: Any) -> Sentences:
@@ -224,12 +242,13 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
     timestamps = _timestamps(interactions)
     before = timestamps < cut
     within = ~before if end is None else ~before & (timestamps < end)
+    until = "" if end is None else f" until {iso(end)}"
     for name, part in (("training part before", before), ("test part from", within)):
         if not part.any():
-            until = "" if end is None else f" until {iso(end)}"
+            period = f"{iso(cut)}{until if part is within else ''}"
             raise InputError(
-                f"the {name} {iso(cut)}{until} is empty; expected a cut-off within the data, whose "
-                f"timestamps are {' to '.join(span_of(timestamps))}"
+                f"the {name} {period} is empty; expected a cut-off within the data: the timestamps are "
+                f"{' to '.join(span_of(timestamps))}"
             )
     past, future = interactions.take(before), interactions.take(within)
     train = reader.train(past)
@@ -239,11 +258,12 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
     if not len(train.tokens):
         raise InputError(
             f"the adapter makes 0 sentences from the {len(past):,} events before {iso(cut)}; expected at "
-            "least one: check its settings"
+            "least one: check the settings of the adapter"
         )
     if not has_target.any():
         raise InputError(
-            f"no user has a new item from {iso(cut)} on; expected an earlier cut-off, or repeats=True"
+            f"no user has a new item from {iso(cut)}{until or ' on'}; expected at least one: choose an "
+            "earlier cut-off, or set repeats=True"
         )
     dropped = {
         "users without new items in the test part": len(np.unique(future.user)) - int(has_target.sum()),
@@ -267,24 +287,24 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
 
 
 def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
-    """Return a cut-off for each share: the share of the events from the cut-off on is closest to it."""
+    """Return a cut-off for each share: about this share of the events is at or after the cut-off."""
     if any(not 0 < share < 1 for share in shares):
         raise InputError(
-            f"the test part is {max(shares):g} of the events; expected a number above 0 and below 1, so that "
-            "events remain for training"
+            f"the test part has a share of {max(shares):g} of the events; expected a share above 0 and below "
+            "1, so that events remain for training"
         )
     distinct, first = np.unique(np.sort(timestamps), return_index=True)
     if len(distinct) < 2:
         raise InputError(
-            f"the {len(timestamps):,} events have {len(distinct)} distinct timestamps; expected at least 2 "
-            "for a split between them"
+            f"the {len(timestamps):,} events have {len(distinct)} distinct timestamps; expected at least 2, "
+            "because a split lies between two timestamps"
         )
     share_after = 1 - first[1:] / len(timestamps)
     cuts = [int(np.abs(share_after - share).argmin()) for share in shares]
     if len(set(cuts)) < len(cuts):
         raise InputError(
             f"the {len(cuts)} test windows overlap, because the events have only {len(distinct):,} distinct "
-            "timestamps; use fewer folds or a larger fraction"
+            "timestamps; expected a timestamp in each window: use fewer folds or a larger fraction"
         )
     return [int(distinct[1:][index]) for index in cuts]
 
@@ -292,8 +312,8 @@ def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
 def _calendar_cuts(timestamps: Offsets, window: int, folds: int) -> list[int]:
     """Return the first timestamp in each of ``folds`` consecutive windows up to the last event.
 
-    ``window`` is the length of a window in microseconds. The start of a window belongs to the window before
-    it, so that seven days contain seven dates.
+    ``window`` is the length of a window in microseconds. An event exactly at the start of a window belongs to
+    the preceding window, so that a window of seven days contains seven dates.
     """
     ordered = np.sort(timestamps)
     newest = int(ordered[-1]) if len(ordered) else 0
@@ -304,7 +324,7 @@ def _calendar_cuts(timestamps: Offsets, window: int, folds: int) -> list[int]:
         fold = int(empty[0]) + 1
         raise InputError(
             f"the window of fold {fold} of {folds}, which ends at {iso(bounds[fold])}, contains no events; "
-            "use fewer folds or a longer window"
+            "expected events in each window: use fewer folds or a longer window"
         )
     return [int(time) for time in ordered[first[:-1]]]
 

@@ -1,4 +1,4 @@
-"""Times of the parts of a split, as text."""
+"""Conversion of timestamps to ISO text, for descriptions and messages of splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["iso", "span_of"]
 
 
 def iso(timestamp: int | np.int64) -> str:
-    """Return a timestamp (microseconds) as ISO text.
+    """Return a timestamp (microseconds since 1970, UTC) as ISO text.
 
     >>> iso(1_000_000)
     '1970-01-01T00:00:01'
@@ -20,7 +20,7 @@ def iso(timestamp: int | np.int64) -> str:
 
 
 def span_of(timestamps: Offsets) -> tuple[str, str]:
-    """Return the first and the last timestamp (microseconds) as ISO text.
+    """Return the earliest and the latest of several timestamps (microseconds since 1970, UTC) as ISO text.
 
     >>> span_of(np.array([1_500_000, 0]))
     ('1970-01-01T00:00:00', '1970-01-01T00:00:01.500000')

@@ -4,8 +4,8 @@
 at least 1 per query) is the number of targets. Every metric returns one value per query (float64). With one
 target per query, recall equals the hit rate, and MAP equals MRR.
 
-The metrics are defined as in trec_eval: MAP and recall divide by the number of all targets, even if it is
-greater than ``k``.
+The metrics are defined as in trec_eval: MAP and recall divide by the number of all targets, even if a query
+has more than ``k`` targets.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
            [False, False, False]])
     """
     if ranks.ndim != 1:
-        raise InputError(f"ranks have shape {ranks.shape}; expected one rank per query")
+        raise InputError(f"ranks has shape {ranks.shape}; expected one dimension, with one rank per query")
     hits: Mask = ranks[:, None] == np.arange(1, check_k(places) + 1)
     return hits
 
@@ -108,7 +108,7 @@ def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return the average precision: the sum of the precisions at the hits, divided by the number of targets.
 
-    The hits are those among the first ``k`` ranks. The mean over queries is MAP (Buckley & Voorhees, SIGIR
+    Only hits among the first ``k`` ranks are counted. The mean over queries is MAP (Buckley & Voorhees, SIGIR
     2000).
 
     >>> mean_average_precision(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3)
@@ -123,7 +123,7 @@ def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
 def first_ranks(table: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
     """Return the first ``k`` ranks of a table (queries × ranks)."""
     if table.ndim != 2:
-        raise InputError(f"an array has shape {table.shape}; expected queries × ranks")
+        raise InputError(f"found an array of shape {table.shape}; expected two dimensions, queries × ranks")
     return table[:, : check_k(k)]
 
 

@@ -1,7 +1,7 @@
-"""Metrics of rankings beyond accuracy: coverage, concentration, novelty, popularity, diversity, serendipity.
+"""Metrics that describe which items are recommended, beyond the accuracy of the rankings.
 
-``items`` (int32, n queries × ranks, best first) contains item codes, and -1 after the end of a shorter
-ranking. ``counts`` (one per item) is the number of occurrences of the item in the training part.
+``items`` (int32, n queries × ranks, best first) contains item codes. A ranking with fewer items than ranks is
+padded with -1. ``counts`` (one per item) is the number of occurrences of the item in the training part.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def coverage(items: Codes, k: int, counts: Counts) -> float:
 
 @checked
 def gini(items: Codes, k: int, counts: Counts) -> float:
-    """Return the Gini coefficient of exposure, the number of times that an item is in the first ``k`` ranks.
+    """Return the Gini coefficient of the exposure of items.
 
-    The coefficient is 0 if all items of the training part are recommended equally often, and near 1 if one
-    item takes nearly all ranks. Source: Fleder & Hosanagar, Management Science 2009.
+    The exposure of an item is the number of rankings that contain the item in the first ``k`` ranks. The
+    coefficient is 0 if all items of the training part are recommended equally often, and near 1 if one item
+    takes nearly all ranks. Source: Fleder & Hosanagar, Management Science 2009.
 
     >>> gini(np.array([[0, 1], [2, 3]]), 2, np.array([5, 4, 3, 2]))
     0.0
@@ -56,9 +57,9 @@ def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Double
     """Return the mean self-information of the first ``k`` items.
 
     The self-information of an item is ``-log2`` of the share of training sentences that contain the item.
-    ``n_holding`` (one per item) is the number of these sentences; 0 is treated as 1. An empty ranking has
-    novelty 0. Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems,
-    PNAS 2010.
+    ``n_holding`` (one per item) is the number of training sentences that contain the item. 0 is treated as 1.
+    ``n_sentences`` is the number of all training sentences. An empty ranking has novelty 0.
+    Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010.
 
     Examples
     --------
@@ -117,9 +118,9 @@ def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
 
 
 def _exposure(items: Codes, k: int, counts: Counts) -> Rows:
-    """Return, for each item of the training part, how often it is in the first ``k`` ranks of a ranking."""
+    """Return, for each item of the training part, the number of rankings with the item in the first ``k``."""
     if counts.ndim != 1:
-        raise InputError(f"counts have shape {counts.shape}; expected one number per item")
+        raise InputError(f"counts has shape {counts.shape}; expected one dimension, with one count per item")
     shown = first_ranks(items, k)
     return np.bincount(shown[shown >= 0], minlength=len(counts))[counts > 0]
 
