@@ -255,7 +255,8 @@ def test_a_failed_trial_does_not_lead_a_search_by_a_negative_metric():
 def test_errors_of_data():
     with pytest.raises(InputError, match="makes 0 queries"):
         item2vec.tune(Sentences.of([["a"], ["b"]]), trials=1)
-    with pytest.raises(InputTypeError, match="found list; tune expects Sentences or Interactions"):
+    message = "found list; expected Sentences, ShardedSentences or Interactions"
+    with pytest.raises(InputTypeError, match=message):
         item2vec.tune([["a", "b"]], trials=1)
 
 

@@ -16,7 +16,7 @@ BEST = 5
 
 
 def chart_of(done: Sequence[Trial], chosen: Config, metric: str, estimates: Mapping[str, Estimate]) -> Chart:
-    """Return a chart of the trials, with the chosen trial and the final estimates."""
+    """Return a chart of the trials, with a mark at the chosen trial, and the final estimates."""
     points = [(trial.number, trial.score, trial.state, settings_of(trial)) for trial in done]
     bounds = {name: (part.value, part.low, part.high) for name, part in estimates.items()}
     return trials(points, metric=metric, chosen=_chosen(done, chosen), estimates=bounds)
@@ -29,7 +29,7 @@ def table_of(
     estimates: Mapping[str, Estimate],
     warnings: Sequence[str],
 ) -> str:
-    """Return HTML of the estimates, the best trials and the warnings."""
+    """Return HTML tables of the final estimates, of the best trials of the search, and of the warnings."""
     best = sorted((trial for trial in done if trial.state == "complete"), key=lambda trial: -trial.score)
     number = _chosen(done, chosen)
     rows = [[trial.number, trial.score, settings_of(trial)] for trial in best[:BEST]]
@@ -47,7 +47,9 @@ def table_of(
 
 
 def settings_of(trial: Trial) -> str:
-    """Return the explicitly set settings of a trial, and the reason if the trial was ended early.
+    """Return the explicitly set settings of a trial as text, without ``workers`` and ``seed``.
+
+    If the trial was ended early or failed, the text ends with the reason.
 
     >>> settings_of(Trial(1, Config().with_settings(epochs=3, decay=0.5), "complete", 0.1))
     'objective=next_item, epochs=3, decay=0.5'
@@ -58,7 +60,10 @@ def settings_of(trial: Trial) -> str:
 
 
 def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
-    """Return the number of the trial whose training and one of whose tastes were chosen; else ``None``."""
+    """Return the number of the trial with the chosen configuration, or ``None`` if there is no such trial.
+
+    The chosen configuration may also be one of the ``others`` of the trial.
+    """
     for trial in done:
         if any(_same(one.config, chosen) for one in (trial, *trial.others)):
             return trial.number
@@ -66,6 +71,6 @@ def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
 
 
 def _same(first: Config, second: Config) -> bool:
-    """Return whether two configurations differ at most in ``epochs``, which the finals may raise."""
+    """Return whether two configurations are equal except for ``epochs``, because the finals may raise it."""
     epochs = {"epochs": 1}
     return first.taste == second.taste and first.train.replace(**epochs) == second.train.replace(**epochs)

@@ -37,7 +37,7 @@ SEEDS = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean over validation queries, and its 95 % confidence interval by the bootstrap over users.
+    """Mean over validation queries, with a 95 % confidence interval by the bootstrap over users.
 
     >>> Estimate(0.25, 0.2, 0.3)
     0.2500 (0.2000 to 0.3000)
@@ -52,12 +52,14 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0, bounded: bool = True) -> Estimate:
-        """Estimate the mean of values per query, which lie between ``least`` and 1 if they are ``bounded``.
+        """Estimate the mean of values per query. ``clusters`` contains the user of each query.
+
+        If ``bounded``, the values lie between ``least`` and 1. Otherwise, they can be any numbers.
 
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
         """
-        name = "hr" if bounded else "own"  # hr is a metric between 0 and 1
+        name = "hr" if bounded else "own"  # intervals() knows that hr lies between 0 and 1
         low, high = intervals({name: values}, clusters, least=least)[name]
         return cls(float(values.mean()), low, high)
 
@@ -66,8 +68,8 @@ class Estimate:
 class Decision:
     """The chosen configuration, and its comparison with the default.
 
-    ``gain`` is the gain of the chosen configuration. If the default is kept, it is the gain of the finalist
-    with the highest mean. It is ``None`` if no finalist was compared.
+    ``gain`` is the gain of the chosen configuration. If the default is kept, ``gain`` is the gain of the best
+    configuration that was compared with the default, or ``None`` if there was no comparison.
     """
 
     config: Config
@@ -77,17 +79,18 @@ class Decision:
 
 
 def n_rounds(problem: Problem) -> int:
-    """Return the number of rounds: the number of folds, and at least two, so that two seeds are used."""
+    """Return the number of rounds: one per fold, but at least two, so that at least two seeds are used."""
     return max(SEEDS, len(problem.folds))
 
 
 def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Config]) -> list[list[Trial]]:
-    """Train the default (candidate 0) and the finalists again, in rounds with different seeds and folds.
+    """Train the default (candidate 0) and the finalists again, and return the finished trials of each round.
 
-    After each round, finalists whose mean over all rounds is not above the mean of the default are removed. A
-    finalist that does not finish the first round is removed, too. The first round is discarded if the default
-    or all finalists do not finish it. A later round is discarded if any candidate does not finish it. No
-    round follows a discarded round.
+    Each round has a different seed and, if there are several folds, a different fold. After each round,
+    finalists whose mean over all rounds is not above the mean of the default are removed. A finalist that
+    does not finish the first round is removed, too. The first round is discarded if the default or all
+    finalists do not finish it. A later round is discarded if any remaining candidate does not finish it. No
+    round follows a discarded round, or the removal of the last finalist.
     """
     rounds: list[list[Trial]] = []
     remaining = dict(candidates)
@@ -114,10 +117,12 @@ def users_of(problem: Problem, rounds: Sequence[Sequence[Trial]]) -> Offsets:
 
 
 def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]], Offsets]:
-    """Return a round that compares the default taste of trial 0 with its best taste, and its queries' users.
+    """Return a round that compares the default taste with the best taste of trial 0, and the users.
 
-    The round contains queries of the newest fold that were not used to choose the taste. There is no round if
-    there are no such queries or values, or if the default taste is the best taste.
+    The round contains the queries of the newest fold whose users have no query in ``few``, because those
+    queries were used to choose the taste. The users of the queries in the round are returned, too. There is
+    no round if there are no such queries, the default taste is the best taste, or this process did not run
+    trial 0.
     """
     rows = problem.unused_rows()
     trials = [
@@ -138,9 +143,10 @@ def decide(
 ) -> Decision:
     """Choose the finalist with the highest significant mean gain; if no gain is significant, the default.
 
-    The finalists of the last round are compared on the queries of all rounds. ``clusters`` are the users of
-    these queries. The error level is multiplied by the share of finalists in the last round, because the
-    selection of these finalists used the same queries. ``bounded``: the metric lies between 0 and 1.
+    The finalists of the last round are compared on the queries of all rounds. ``clusters`` contains the user
+    of each query. The error level is multiplied by the share of the finalists that reached the last round,
+    because these finalists were selected on the same queries. ``bounded`` states whether the metric lies
+    between 0 and 1.
     """
     default_values = _values(rounds, 0)
     numbers = [trial.number for trial in rounds[-1] if trial.number]
@@ -159,7 +165,10 @@ def decide(
 
 
 def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float = LEVEL) -> Doubles:
-    """Return simultaneous lower confidence bounds of the mean gains of all finalists (queries × finalists).
+    """Return simultaneous lower confidence bounds of the mean gains of all finalists.
+
+    ``gains`` has the shape queries × finalists. ``clusters`` contains the user of each query. ``level`` is
+    the confidence level.
 
     A bound is the mean minus a multiple of its standard error. Standard errors are computed from sums per
     user, because the queries of one user are not independent. The multiple is the ``level`` quantile of the

@@ -22,12 +22,13 @@ GROUPS = 4
 def importances_of(trials: Sequence[Trial]) -> dict[str, float]:
     """Return the importance of each training setting that differs between complete trials, largest first.
 
-    The trials that have a setting are grouped by its value. A numeric setting with more than four distinct
-    values is grouped by the quarters of its values. The importance is the share of the variance of the scores
-    that lies between the groups, corrected for the number of groups (ε²; Kelley, An unbiased correlation
-    ratio measure, PNAS 21, 1935). It is 0 if the share is not larger than the expected share of random
-    groups. A setting that occurs in fewer than ten complete trials, or always has the same value, is left
-    out. Settings of tastes are left out too, because each trial has the best taste for its vectors.
+    The trials that have a setting are grouped by the value of the setting. Numeric values are grouped by
+    quartiles if there are more than four distinct values. The importance is the share of the variance of the
+    scores that lies between the groups, corrected for the number of groups (ε²; Kelley, An unbiased
+    correlation ratio measure, PNAS 21, 1935). The importance is 0 if the share is not larger than the
+    expected share of random groups. A setting that occurs in fewer than ten complete trials, or always has
+    the same value, is left out. Settings of tastes are left out too, because each trial has the best taste
+    for its vectors.
 
     Trials are not drawn at random: good values are tried more often. An importance is therefore a hint, not a
     test.

@@ -19,8 +19,10 @@ __all__ = ["Journal"]
 WRITING = 1 << 40
 """Offset of the byte that a process locks while it reads and appends; far beyond the end of the file."""
 RUNNING = WRITING + 1
-"""Offset of the byte that a process locks while it runs trial 0. Other trials have the following bytes."""
+"""Offset of the byte that a process locks while it runs trial 0. For trial n, the offset is RUNNING + n."""
 FIELDS = ("number", "state", "score", "rungs", "reason", "seconds")
+
+_NEXT = "delete the file, or choose another file for the study"
 
 
 class Journal:
@@ -30,13 +32,14 @@ class Journal:
     only. The kernel releases the locks of a process when the process ends. An incomplete last line of a
     killed process is removed.
 
-    The suggestion for a trial does not depend on the last ``lag`` trials before it. The lag is stored in the
-    header, so that a resumed study makes the same suggestions on any number of cores.
+    The suggestion for trial n depends only on the trials up to n - ``lag``. The lag is stored in the header,
+    so that a resumed study makes the same suggestions with any number of jobs. Without a file (``path`` is
+    ``None``), trials are kept in memory only.
 
     Raises
     ------
     ConfigError
-        If the file belongs to another study: other data, seed, metric or settings.
+        If the file belongs to another study: other data, protocol, seed, metric or fixed settings.
     CorruptBundleError
         If a line cannot be read as a header or a trial.
     """
@@ -48,7 +51,7 @@ class Journal:
         self._claimed: set[int] = set()
         self._n_lines = 0
         self._n_read = 0
-        # Closing any other descriptor of this file would release all locks of the process.
+        # POSIX: closing any other descriptor of this file would release all locks of the process.
         self._descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if path is None:
             return
@@ -63,14 +66,14 @@ class Journal:
             self._take(lines[1:])
 
     def close(self) -> None:
-        """Close the file and thereby release all claimed trials."""
+        """Close the file. This releases the locks of all claimed trials."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     @property
     def trials(self) -> list[Trial]:
-        """Finished trials in ascending order of number."""
+        """Finished (complete, stopped and failed) trials in ascending order of number."""
         return [self._trials[number] for number in sorted(self._trials)]
 
     def claim(self) -> int:
@@ -84,7 +87,7 @@ class Journal:
         return number
 
     def add(self, trial: Trial) -> None:
-        """Append a finished trial, and release its number."""
+        """Append a finished trial unless the file already contains the trial, and release the trial."""
         settings = {"train": trial.config.train.model_dump(), "taste": trial.config.taste.model_dump()}
         others = [
             {"number": other.number, "score": other.score, "taste": other.config.taste.model_dump()}
@@ -100,7 +103,7 @@ class Journal:
     def settle(self, n_trials: int) -> bool:
         """Wait until no other process runs one of the first ``n_trials`` trials.
 
-        Return whether one of them is neither finished nor claimed by this process.
+        Return whether any of the first ``n_trials`` trials is neither finished nor claimed by this process.
         """
         for number in range(n_trials if self._descriptor >= 0 else 0):
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, RUNNING + number)
@@ -110,7 +113,7 @@ class Journal:
         return any(n not in self._trials and n not in self._claimed for n in range(n_trials))
 
     def release(self, number: int) -> None:
-        """Release an unfinished trial, so that another process can run it."""
+        """Release the lock of a trial. If the trial is unfinished, another process can then run it."""
         if self._descriptor >= 0:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, RUNNING + number)
 
@@ -141,7 +144,7 @@ class Journal:
         size = os.fstat(self._descriptor).st_size
         added = os.pread(self._descriptor, size - self._n_read, self._n_read)
         whole = added[: added.rfind(b"\n") + 1]
-        if len(whole) < len(added):  # its writer was killed, because this process holds the lock
+        if len(whole) < len(added):  # a living writer would hold the lock, so it was killed
             os.ftruncate(self._descriptor, self._n_read + len(whole))
         self._n_read += len(whole)
         return whole.splitlines()
@@ -175,12 +178,12 @@ def _parsed(path: Path | None, number: int, line: bytes) -> dict[str, Any]:
     try:
         content = parse_json(line.decode(), f"{path} line {number}")
     except UnicodeDecodeError as error:
-        raise CorruptBundleError(f"{path} line {number} is not UTF-8 text: delete the file") from error
+        raise CorruptBundleError(f"{path} line {number} is not UTF-8 text: {_NEXT}") from error
     except CorruptBundleError as error:
-        raise CorruptBundleError(f"{error}; expected a JSON object: delete the file") from error
+        raise CorruptBundleError(f"{error}; expected a JSON object: {_NEXT}") from error
     if not isinstance(content, dict):
         raise CorruptBundleError(
-            f"{path} line {number} is {short_repr(content)}; expected a JSON object: delete the file"
+            f"{path} line {number} is {short_repr(content)}; expected a JSON object: {_NEXT}"
         )
     return content
 
@@ -196,5 +199,5 @@ def _trial(path: Path | None, number: int, line: bytes) -> Trial:
         return Trial(config=config, others=others, **{**fields, "rungs": tuple(fields["rungs"])})
     except (KeyError, TypeError, ConfigError) as error:
         raise CorruptBundleError(
-            f"{path} line {number} is not a trial ({error}); expected a line of a study: delete the file"
+            f"{path} line {number} is not a trial ({error}); expected a line of a study: {_NEXT}"
         ) from error

@@ -60,8 +60,8 @@ class Problem:
 
     A user has the same number in all folds. ``few`` is a subset of the queries of the newest fold, used for
     intermediate scores and for the choice of a taste. ``few_rows`` are the positions of these queries in the
-    fold. ``items`` are passed to the training. ``own`` is the metric function of the caller, whose values may
-    be any finite numbers.
+    newest fold. ``items`` are passed to the training. ``own`` is the custom metric of the caller, which may
+    return any finite numbers; ``None`` if ``metric`` is a metric of ``ACCURACY``.
     """
 
     folds: tuple[Split, ...]
@@ -99,7 +99,7 @@ class Problem:
         """Return the metric of each query (float64) for a ``Recommender`` with an exact index.
 
         ``table`` is the neighbour table of the training part. If it is ``None`` and the taste requires a
-        table, the table is computed. The popularity prior is always computed here.
+        table, the table is computed. If the taste has a popularity prior, the prior is computed, too.
         """
         train, vocabulary = split.train, vectors.vocabulary
         if taste.mixture and table is None:
@@ -127,7 +127,7 @@ class Problem:
         return float(self.values(vectors, taste, self.few if few else self.folds[0], table).mean())
 
     def fingerprint(self) -> str:
-        """Return a checksum of the metric and the newest fold: training part, histories and targets."""
+        """Return a checksum of the metric and of the newest fold: its sentences and ``filter_seen``."""
         newest = self.folds[0]
         digest = hashlib.sha256(f"{self.metric}@{self.k} {newest.filter_seen}".encode())
         for sentences in (newest.train, newest.histories, newest.targets):
@@ -138,6 +138,15 @@ class Problem:
 def parse_metric(metric: str | Metric, k: int | None = None) -> tuple[str, int]:
     """Return the name and the cut-off of a metric such as ``ndcg@10``, or of a function with cut-off ``k``.
 
+    Raises
+    ------
+    ConfigError
+        If the metric is unknown, has no cut-off, or is a text that is given together with ``k``.
+    InputError
+        If the cut-off is below 1.
+
+    Examples
+    --------
     >>> parse_metric("ndcg@10")
     ('ndcg', 10)
     """
@@ -147,7 +156,7 @@ def parse_metric(metric: str | Metric, k: int | None = None) -> tuple[str, int]:
     if k is not None:
         raise ConfigError(
             f"k is {short_repr(k)}, and metric is {short_repr(metric)}; expected k with a function only: "
-            "omit it, and write the cut-off after @"
+            "omit k, and write the cut-off after @"
         )
     name, _, cutoff = metric.partition("@")
     if name not in ACCURACY or not cutoff.isdecimal():
@@ -172,13 +181,23 @@ def make_problem(
 ) -> Problem:
     """Hold out validation queries from the data, or from a sample of at most ``max_tokens`` tokens.
 
-    The protocol determines the targets. ``last``: the last items of each sentence. ``prefix``: every next
-    item of the last tenth of the sentences. ``temporal``: all new items of each user in the last tenth of the
-    events. ``random``: a random tenth of each sentence.
+    The protocol determines the targets. ``last``: the last items of each sentence. ``prefix``: the next item
+    after every prefix of the last tenth of the sentences. ``temporal``: all new items of each user in the
+    last tenth of the events. ``random``: a random tenth of the items of each sentence. If ``protocol`` is
+    ``None``, it is ``temporal`` for data with timestamps; otherwise, ``last`` for ordered and ``random`` for
+    unordered sentences.
 
-    If the first fold has fewer than 5,000 queries, further folds are added: earlier time windows
+    If the first fold has fewer than 5,000 queries, further folds are added if possible: earlier time windows
     (``temporal``), another random tenth (``random``), or targets held out from the training part of the first
-    fold (``last`` and ``prefix``). Folds with more than 20,000 queries are sampled.
+    fold (``last`` and ``prefix``). Of a fold with more than 20,000 queries, 20,000 random queries are used.
+
+    Raises
+    ------
+    ConfigError
+        If the metric, its cut-off or the protocol is invalid, or ``temporal`` is used without timestamps.
+    InputError
+        If ``data`` has the wrong type, no query can be held out, or a custom metric does not return a finite
+        number per query.
     """
     name, k = parse_metric(metric, k)
     own = None if isinstance(metric, str) else metric
@@ -201,17 +220,18 @@ def make_problem(
     folds = tuple(split.take(sample_rows(random, len(split), MAX_QUERIES)) for split in splits)
     few_rows = sample_rows(random, len(folds[0]), FEW_QUERIES)
     few = folds[0].take(few_rows)
-    if own is not None:  # an invalid function is an error before the first training
+    if own is not None:  # an invalid function is reported before the first training
         values_of(name, own, np.zeros((len(few), k), dtype=bool), few.targets.lengths, k)
     return Problem(folds, few, name, k, chosen, few_rows, items, own)
 
 
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
-    """Return the protocol; by default ``"temporal"`` for data with timestamps, else ``None``."""
+    """Return the protocol; by default, ``"temporal"`` for data with timestamps, otherwise ``None``."""
     value: object = data
     if not isinstance(value, Data):
         raise InputTypeError(
-            f"found {type(value).__name__}; tune expects Sentences or Interactions: see item2vec.adapters"
+            f"found {type(value).__name__}; expected Sentences, ShardedSentences or Interactions: see "
+            "item2vec.adapters"
         )
     timed = data.timestamp is not None if isinstance(data, Interactions) else "timestamps" in data.columns
     if protocol is None:
@@ -234,7 +254,7 @@ def _sentences(
 
 
 def _events(data: Sentences | Interactions) -> Interactions:
-    """Return the data as interactions, with one user per sentence."""
+    """Return the data as interactions. Sentences become one user each, and lose dislikes."""
     if isinstance(data, Interactions):
         return data
     data = data.liked
@@ -266,7 +286,7 @@ def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | No
 
 
 def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split whose ``users`` are sentence numbers, so that they are equal in all folds."""
+    """Return a split in which all queries of a sentence have one user, with the same number in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
         split = dataclasses.replace(split, users=np.arange(len(split)))
@@ -279,9 +299,10 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
 
 
 def _with_repeats(split: Split, repeats: bool | None) -> Split:
-    """Set ``filter_seen`` to ``not repeats``, and remove queries without a target that can be recommended.
+    """Return the split with ``filter_seen=not repeats``; if ``repeats`` is ``None``, it is unchanged.
 
-    If ``repeats`` is ``None``, ``filter_seen`` of the split is unchanged.
+    If recommendations exclude the items of the history, queries whose targets are all in the history are
+    removed.
     """
     if repeats is not None:
         split = dataclasses.replace(split, filter_seen=not repeats)
@@ -296,12 +317,12 @@ def _with_repeats(split: Split, repeats: bool | None) -> Split:
 
 
 def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
-    """Hold out the last item of each sentence; if sentences are few and long, the last few items.
+    """Hold out the last item of each sentence or, if sentences are few and long, the last few items.
 
     Each held-out item is the target of one query. The history of the query contains all earlier items of the
     sentence, including held-out items. Several queries per sentence make the score more precise. The training
-    part contains no held-out item. Without ``repeats``, items that occur earlier in their sentence are not
-    targets.
+    part contains no held-out token. Without ``repeats``, a held-out item that also occurs earlier in the
+    sentence is not a target.
     """
     typical = np.median(sentences.lengths) if len(sentences) else 0
     enough = -(-ENOUGH_QUERIES // max(len(sentences), 1))
@@ -323,7 +344,9 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
 
 
 def n_readable(data: Data) -> int:
-    """Return the number of tokens that are read into memory: of ``ShardedSentences``, at most 50 million.
+    """Return the number of tokens or events that are read into memory.
+
+    For ``ShardedSentences``, the number is at most 50 million.
 
     >>> n_readable(Sentences.of([["a", "b"]]))
     2
@@ -336,7 +359,7 @@ def n_readable(data: Data) -> int:
 def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Sentences | Interactions:
     """Return a random sample of whole sentences or users, in order, with at most ``max_tokens`` tokens.
 
-    The sample is in memory; of ``ShardedSentences``, it has at most 50 million tokens.
+    The sample is in memory. A sample of ``ShardedSentences`` has at most 50 million tokens.
     """
     max_tokens = min(max_tokens, n_readable(data))
     if isinstance(data, Interactions):

@@ -1,4 +1,4 @@
-"""Result of a tuning study."""
+"""Result of a tuning study, with plots and tables."""
 
 from __future__ import annotations
 
@@ -37,16 +37,18 @@ class Tuning:
     default, chosen
         Estimates of the metric for the default configuration and for ``config``.
     gain
-        Estimated difference of the metric between ``config`` and the default. If the default is kept,
-        estimated difference between the best finalist and the default. ``None`` if no configuration was
-        compared with the default.
+        Estimate of the metric of ``config`` minus the metric of the default. If the default is kept, the
+        estimate for the best other configuration that was compared with the default. ``None`` if no
+        configuration was compared with the default.
     finals
         Trials of the finalists and of the default in the final comparison.
     unfinished
-        Objectives without a finished trial.
+        Searched objectives without a finished trial.
     warnings
         Messages of all ``TuningWarning``.
 
+    Examples
+    --------
     >>> Tuning(Config(), "ndcg@10", "last", (), Estimate(0.2, 0.1, 0.3), Estimate(0.25, 0.15, 0.35), None)
     Tuning(0 trials, protocol 'last', ndcg@10 0.2500 (0.1500 to 0.3500), default 0.2000 (0.1000 to 0.3000))
     """
@@ -80,8 +82,8 @@ class Tuning:
     def importances(self) -> dict[str, float]:
         """Return the share of the variance of scores that each training setting explains by itself.
 
-        Settings are in descending order of importance. The result is empty with fewer than ten complete
-        trials. Importances are hints, not tests: see ``item2vec.tuning.importance``.
+        Settings are in descending order of importance. If there are fewer than ten complete trials, the
+        result is empty. Importances are hints, not tests: see ``item2vec.tuning.importance``.
         """
         return importances_of(self.trials)
 

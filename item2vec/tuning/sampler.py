@@ -141,11 +141,14 @@ FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("ease", {"l2": 50.0}),
     ("ease", {"l2": 1000.0}),
 )
-"""Objective and changed settings of the first trials. Each suits a different kind of data."""
+"""Objective of each of the first trials, and the settings that differ from the default of the objective.
+
+Each configuration suits a different kind of data.
+"""
 
 
 def scaled(epochs: int, share: float) -> int:
-    """Return a share of a number of epochs, rounded, at least 1.
+    """Return the number of epochs multiplied by ``share``, rounded, but at least 1.
 
     >>> scaled(40, 0.25), scaled(40, 0.001)
     (10, 1)
@@ -157,8 +160,8 @@ def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
     """Return the default configuration of each objective, with the fixed settings applied.
 
     Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``. The
-    objectives of ``COUNTING`` are included only as the fixed ``objective``. Skip-gram and CBOW use the numba
-    backend, which is faster, if it supports the settings.
+    objectives of ``COUNTING`` are included only as the fixed ``objective``. Unless ``backend`` is fixed,
+    skip-gram and CBOW use the faster numba backend if it supports the settings.
 
     Raises
     ------
@@ -188,19 +191,20 @@ class Sampler:
     """Suggest configurations by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
     The first trials cover all objectives of ``starts``. Later suggestions belong to the family of the best
-    observed trial. A suggestion depends only on the seed, the number of the trial and the observed trials.
+    observed trial. A suggestion depends only on the parameters of the sampler, the number of the trial and
+    the observed trials.
 
     Parameters
     ----------
     starts
-        Default configuration of each objective. The first one is trial 0.
+        Default configuration of each objective. Trial 0 has the first of these configurations.
     fixed
         Settings that are not searched.
     seed
         Seed of the suggestions.
     share
         Share of the epochs of a configuration that a trial trains (above 0, up to 1). Trial 0 trains all
-        epochs.
+        epochs. If ``epochs`` is fixed, all trials train all epochs.
     n_tokens
         Number of tokens of the data, on which the default number of epochs depends.
     ordered
@@ -234,7 +238,7 @@ class Sampler:
 
     @property
     def n_first(self) -> int:
-        """Number of the first trials, which the estimator does not suggest."""
+        """Number of first trials: their configurations are not suggested by the estimator."""
         return len(self._first)
 
     @property
@@ -243,7 +247,7 @@ class Sampler:
         return tuple(dict.fromkeys(config.train.objective for config in self._first))
 
     def observe(self, trials: Sequence[Trial]) -> None:
-        """Add the results of trials. Trials that were added before are ignored."""
+        """Add the results of trials. Trials that were already added are ignored."""
         for trial in trials:
             if trial.number in self._observed:
                 continue
@@ -266,7 +270,10 @@ class Sampler:
 
 
 def with_epochs(config: Config, share: float) -> Config:
-    """Return the configuration with its number of epochs multiplied by ``share``."""
+    """Return the configuration with its number of epochs multiplied by ``share``.
+
+    If the search space of the family has no ``epochs``, the configuration is returned unchanged.
+    """
     if share == 1 or "epochs" not in SPACES[family_of(config)]:
         return config
     return config.with_settings(epochs=scaled(config.train.epochs, share))
@@ -343,7 +350,7 @@ def family_of(config: Config) -> str:
 
 
 def memory_of(config: Config) -> Memory:
-    """Return ``context_decay`` for next_item, with one value per part of the vectors; else an empty tuple."""
+    """Return ``context_decay`` for next_item: one value per part of the vectors; otherwise an empty tuple."""
     return config.train.context_decay if isinstance(config.train, NextItem) else ()
 
 

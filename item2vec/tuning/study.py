@@ -80,75 +80,83 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     now: Callable[[], float] = time.monotonic,
     **fixed: Any,
 ) -> Tuning:
-    """Search for settings significantly better than the default; if there are none, return the default.
+    """Search for settings that are significantly better than the default; otherwise, keep the default.
 
     Validation queries are held out from the data by ``protocol``, which should be the protocol of the final
     evaluation. Optuna suggests training settings. After each training run, the taste with the best score is
-    searched, which requires no further training. The searched settings of a taste are score and decay (except
-    for next_item), history length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A
-    trial is stopped if its score after a quarter, a half or three quarters of its epochs is below the median
-    of at least four earlier trials (Golovin et al., Google Vizier, KDD 2017).
+    searched. This requires no further training. The searched settings of a taste are score and decay (except
+    for next_item), history length, half-life (with timestamps), weights of parts (with several parts), repeat
+    bonus (with ``repeats``), mixture and popularity prior. A trial is stopped if its score after a quarter, a
+    half or three quarters of its epochs is below the median of at least four earlier trials of the same
+    family (Golovin et al., Google Vizier, KDD 2017).
 
     Trial 0 is the default: next_item with the ``fixed`` settings or, if next_item does not have all of these
     settings, another objective that has them, such as skip-gram. Trial 0 is always finished, even if it
     exceeds the budget. The next trials cover next_item, skip-gram and CBOW, with settings that suit different
-    kinds of data. Objectives that count (lsa, glove, transitions, linkprop, ease) are searched only as the
-    fixed ``objective``, such as ``objective="lsa"``. Further trials belong to the family of the best trial:
-    word2vec (skip-gram and CBOW) or next_item. Word2vec is trained with ``backend="numba"`` unless ``hs`` or
-    a backend is specified.
+    kinds of data. Count-based objectives (lsa, glove, transitions, linkprop, ease) are searched only as the
+    fixed ``objective``, such as ``objective="lsa"``. Further trials belong to the family of the best earlier
+    trial: word2vec (skip-gram and CBOW) or next_item. Word2vec is trained with ``backend="numba"`` unless
+    ``hs=True`` or a backend is fixed.
 
     The maximum over many trials is biased upwards. Therefore up to four of the best configurations (the
-    finalists) and the default are trained again with at least two other seeds and, if there are fewer than
-    5,000 queries, on several folds. A finalist replaces the default only if the lower 95 % confidence bound
-    of its gain is above 0. The bound is computed by a paired test over users and corrected for the number of
-    finalists. Finalists that differ only in their taste are trained once. If the budget ends before the first
-    comparison, trial 0 with its best taste is compared with trial 0 with the default taste, on the queries of
-    users that were not used to choose the taste.
+    finalists) and the default are trained again, in two rounds or more. Each round has another seed and, if
+    there are fewer than 5,000 queries, another fold. Finalists that are not better than the default are
+    dropped after each round. Finalists with equal training settings but different tastes are trained once per
+    round. A finalist replaces the default only if the lower 95 % confidence bound of its gain is above 0. The
+    bound is computed by a paired bootstrap over users and corrected for the number of finalists. If no round
+    is completed, for example because the budget ends, trial 0 with its best taste is compared with trial 0
+    with the default taste. This comparison uses only the queries of users whose queries were not used to
+    choose the taste. If there are no such queries, the default is kept without a comparison.
 
-    With more than 250,000 tokens, all trials except trial 0 train proportionally fewer epochs, unless
-    ``epochs`` is fixed. Finalists train all of their epochs. (Fewer sentences instead of fewer epochs would
-    change the optimal settings, because there would be fewer tokens per item.) Above ``max_tokens``, the
-    search uses a sample of whole sentences, and the final comparison uses all sentences (Chamberlain et al.,
-    Tuning word2vec for large scale recommendation systems, RecSys 2020).
+    With more than 250,000 training tokens, all trials except trial 0 train proportionally fewer epochs,
+    unless ``epochs`` is fixed. Finalists train all of their epochs. (Fewer sentences instead of fewer epochs
+    would change the optimal settings, because there would be fewer tokens per item.) With more than
+    ``max_tokens`` tokens, the search uses a sample of whole sentences or users, and the final comparison uses
+    all data that are read (Chamberlain et al., Tuning word2vec for large scale recommendation systems, RecSys
+    2020).
 
     Parameters
     ----------
     data
-        Sentences, or interactions, which ``adapter`` converts to sentences. Of ``ShardedSentences``, at most
-        50 million tokens are read into memory: whole sentences, drawn at random.
+        Sentences or interactions. ``adapter`` converts interactions to sentences. Of ``ShardedSentences``, at
+        most 50 million tokens are read into memory: whole sentences, drawn at random.
     budget
         Time limit: text such as ``"5min"``, a ``timedelta``, or seconds. Five minutes if neither ``budget``
-        nor ``trials`` is specified. A trial other than trial 0 is ended if it would take more
-        than half of the budget.
+        nor ``trials`` is specified. A trial other than trial 0 is ended if its remaining training would take
+        more than half of the budget, or more than is left for the search.
     trials
-        Number of configurations to try. Without a budget, equal data, settings, ``seed`` and ``jobs`` give
-        equal results.
+        Number of configurations to try. If it is ``None``, only the budget limits the number. Without a
+        budget, equal data, settings, ``seed`` and ``jobs`` give equal results if a single process runs the
+        study.
     metric
         The metric to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off,
         or a function, as in ``evaluate`` (see ``evaluation.Metric``), with the cut-off ``k``. Threads call
-        the function concurrently. A stored study contains only the name of a function.
+        the function concurrently. A stored study contains only the name of the function, so a different
+        function of the same name is not detected when the study is resumed.
     k
-        The cut-off if ``metric`` is a function; 10 by default.
+        The cut-off if ``metric`` is a function; 10 by default. Not allowed if ``metric`` is a text.
     protocol
-        Targets of the validation queries. ``"temporal"``: all new items of each user after a cut-off, as in
-        ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of each sentence
-        or, if sentences are few and long, the last few items (the default for other ordered sentences).
-        ``"prefix"``: every next item of the last tenth of the sentences. ``"random"``: a random tenth of each
-        sentence (the default for unordered sentences).
+        Targets of the validation queries. ``"temporal"``: all new items of each user in the last tenth of the
+        events, as in ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of
+        each sentence or, if sentences are few and long, the last few items (the default for ordered sentences
+        without timestamps). ``"prefix"``: the next item after every prefix of the last tenth of the
+        sentences. ``"random"``: a random tenth of the items of each sentence (the default for unordered
+        sentences without timestamps).
     repeats
         Whether recommendations can contain items of the history; by default only for ``"prefix"``.
     adapter
         Conversion of interactions to sentences: settings (``AdapterConfig``), as in a nightly run, or a
         function, such as ``functools.partial(adapters.sessions, gap="2h")``.
     items
-        Items with the attribute that ``group_by`` in the adapter settings specifies.
+        Items with the attribute that ``adapter.group_by`` specifies. Required if this setting is not
+        ``None``.
     seed
         Seed of validation queries, suggestions and training.
     study
-        File for the trials. An existing study is resumed, even with a different number of ``jobs``. Several
-        processes can run the same study together.
+        File for the trials. If the file contains a study, the study is resumed, even with a different number
+        of ``jobs``. Several processes can run the same study together.
     jobs
-        Number of concurrent training runs; the number of cores by default.
+        Number of concurrent training runs. The default is the number of processors that this process may use.
     max_tokens
         Maximum number of tokens in the sample that the search uses.
     now
@@ -161,8 +169,11 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     ------
     ConfigError
         If a setting is unknown or out of range, or ``study`` is the file of another study.
+    CorruptBundleError
+        If ``study`` cannot be read as the file of a study.
     InputError
-        If no query can be held out from the data, or a function does not return a finite number per query.
+        If ``data`` is neither sentences nor interactions, no query can be held out from the data, or a custom
+        metric does not return a finite number per query.
     TrainingError
         If the default configuration cannot be trained.
     PlatformError
@@ -171,8 +182,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     Warns
     -----
     TuningWarning
-        If the budget was too small to finish a trial of each objective, or to compare another configuration
-        with the default.
+        If the budget was too small to finish a trial of each searched objective, or to compare another
+        configuration with the default.
 
     Examples
     --------
@@ -228,9 +239,9 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
 def _search(plan: _Plan, problem: Problem, journal: Journal, n_trials: int | None) -> list[Trial]:
     """Run the trials of the search, and return all trials in order, including unfinished trials.
 
-    Other processes may run some of the trials. This process waits until trial 0 is finished. With a number of
-    trials and no budget, it waits until all trials are finished, so that all processes return the same
-    result.
+    Other processes may run some of the trials. This process waits until trial 0 is finished. If ``n_trials``
+    is given without a budget, this process waits until all trials are finished, so that all processes return
+    the same trials.
     """
     workers = plan.workers
 
@@ -287,8 +298,8 @@ def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int)
 class _Plan:
     """Choice of the finalists, and estimate of the time to train them again.
 
-    ``problem`` is the validation problem of the finals. A training in the finals has ``1 / share`` times the
-    epochs and ``growth`` times the tokens of a trial.
+    ``problem`` is the validation problem of the finals. A training run in the finals has ``1 / share`` times
+    the epochs and ``growth`` times the tokens of a trial of the search.
     """
 
     sampler: Sampler
@@ -298,9 +309,10 @@ class _Plan:
     workers: Workers
 
     def finalists(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return up to four of the best trials, with all of their epochs: as many as the budget allows.
+        """Return up to four of the best trials, as many as can be trained again in the remaining budget.
 
-        If a complete trial differs from the default, at least one trial is returned.
+        The configurations of the returned trials have the full number of epochs. If there is a complete trial
+        with another configuration than the default, at least one trial is returned.
         """
         leaders = self._leaders(trials)
         while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.workers.clock.left():
@@ -335,7 +347,8 @@ class _Plan:
 def _keep_default(problem: Problem, default: Trial) -> Decision:
     """Return the decision for the default, without a comparison.
 
-    Its confidence interval is unknown (NaN) if another process ran trial 0.
+    The confidence interval of the default is unknown (NaN) unless this process ran trial 0, because a study
+    does not contain the values per query.
     """
     if default.values is None:
         estimate = Estimate(default.score, math.nan, math.nan)
@@ -345,7 +358,10 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
 
 
 def _budget_warnings(unfinished: Sequence[str], *, compared: bool, sufficient: float) -> tuple[str, ...]:
-    """Return the messages of the warnings that the budget was too small. ``sufficient`` is in seconds."""
+    """Return the messages of the warnings that the budget was too small.
+
+    ``sufficient`` is the estimate of a sufficient budget in seconds.
+    """
     texts = []
     if unfinished:
         texts.append(f"the budget was too small to finish any trial of {', '.join(unfinished)}")

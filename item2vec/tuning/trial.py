@@ -1,4 +1,7 @@
-"""Trial of one configuration: train it, choose a taste for its vectors, and evaluate; or stop early."""
+"""Trial of one configuration: train the vectors, choose a taste for the vectors, and evaluate both.
+
+A trial can be ended early, because its score is too low or the budget is used up.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +49,12 @@ State = Literal["complete", "stopped", "unfinished", "failed"]
 class Trial:
     """One configuration and its result.
 
-    ``score`` is the mean of the metric on the validation queries. For a trial that was ended early, it is the
-    last intermediate score, or 0. ``state`` is ``"stopped"`` if the trial was worse than the median of
-    earlier trials, ``"unfinished"`` if the budget did not suffice, and ``"failed"`` if the training raised an
-    error. ``rungs`` are the scores after a quarter, a half and three quarters of the epochs.
+    ``state`` is ``"complete"``, ``"stopped"`` if the trial was worse than the median of earlier trials,
+    ``"unfinished"`` if the budget did not suffice, or ``"failed"`` if the training raised an error.
+    ``reason`` is the reason of a state other than ``"complete"``. ``score`` is the mean of the metric over
+    the validation queries. For a trial that was ended early, ``score`` is the last intermediate score, or 0
+    if there is none; for a failed trial, 0. ``rungs`` contains the intermediate scores after a quarter, a
+    half and three quarters of the epochs, as far as the trial was trained. ``seconds`` is the duration.
 
     >>> Trial(0, Config(), "complete", 0.25).score
     0.25
@@ -65,7 +70,11 @@ class Trial:
     values: Doubles | None = field(default=None, compare=False, repr=False)
     """Metric of each query (float64). ``None`` unless this process completed the trial."""
     others: tuple[Trial, ...] = ()
-    """Trials of the same vectors with other tastes. Trial 0 has its best taste here, as trial -1."""
+    """Trials of the same vectors with other tastes.
+
+    If the best taste of trial 0 differs from the default taste, ``others`` of trial 0 contains it as trial
+    -1.
+    """
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class Earlier:
     """Results of earlier trials.
 
     ``tastes`` contains the best taste for each value of ``TasteConfig.score``. ``rungs`` contains, for each
-    share of the epochs in ``RUNGS``, the scores of all trials.
+    share of the epochs in ``RUNGS``, the intermediate scores of all trials that reached this share.
     """
 
     tastes: tuple[TasteConfig, ...]
@@ -83,8 +92,8 @@ class Earlier:
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Earlier:
         """Collect the best taste for each value of ``TasteConfig.score``, and the scores at each rung.
 
-        For a value without a complete trial, the taste is ``fixed`` with this ``score``. ``free`` lists the
-        taste settings that are tuned.
+        ``free`` lists the taste settings that are tuned. If it does not contain ``"score"``, only the value
+        of ``fixed`` is used. For a value without a complete trial, the taste is ``fixed`` with this value.
         """
         best: dict[str | None, Trial] = {}
         for trial in trials:
@@ -122,7 +131,7 @@ class _Stopped(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass
 class _Watch:
-    """Callback after each epoch, which ends a training run that is worse than others or takes too long."""
+    """Callback after each epoch that ends a training run if it is worse than others or takes too long."""
 
     problem: Problem
     earlier: Earlier
@@ -166,8 +175,9 @@ def run_trial(
     """Train a configuration on the training part of a fold with one worker thread, and return the trial.
 
     ``free`` lists the taste settings to tune. The trial has the best taste found. Trial 0 keeps its own
-    taste, and the best taste is added to its ``others``. The numbered ``tastes`` are evaluated with the same
-    vectors and added to ``others``. For next_item, score and decay of the taste are not tuned. Equal
+    taste; a different best taste is added to ``others`` of the trial. The numbered ``tastes`` are evaluated
+    with the same vectors and added to ``others``. For next_item, score and decay of the taste are not tuned.
+    If the training raises an error of the package, such as ``TrainingError``, the trial has failed. Equal
     arguments give equal trials, unless a limit ends the training.
     """
     as_trained = config.train.objective == "next_item"
@@ -209,6 +219,8 @@ def run_trial(
 def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
     """Return the part weights to try: weight 1 or 2 for each part, or weight 1 for one part and 0 for others.
 
+    For a single part, the list is empty.
+
     >>> _part_weights(2)
     [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (1.0, 0.0), (0.0, 1.0)]
     """
@@ -227,9 +239,10 @@ def best_taste(
 ) -> TasteConfig:
     """Return the taste with the best score on the ``few`` queries, without further training.
 
-    The ``free`` settings are tuned one after another, each over a few values: score and decay once, the other
-    settings in two passes, because the best value of a setting depends on the other settings. ``table`` is
-    the table of neighbours of the training part.
+    For each setting in ``free``, a few values are tried. Score and decay are tuned first, together and once;
+    for next_item, they are not tuned. The other settings are tuned one after another, in two passes, because
+    the best value of a setting depends on the other settings. ``table`` is the table of neighbours of the
+    training part.
     """
     fixed = config.taste
     score_of: dict[TasteConfig, float] = {}
@@ -266,7 +279,10 @@ def best_taste(
 
 
 def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:
-    """Yield the taste with each combination of the weights and the half-lives of the popularity prior."""
+    """Yield the taste with each combination of a weight and a half-life of the popularity prior.
+
+    Half-lives are varied only if ``timed`` is true.
+    """
     weights = PRIORS if "popularity" in free else (taste.popularity,)
     half_lives = [taste.popularity_half_life]
     if "popularity_half_life" in free and timed and any(weights):

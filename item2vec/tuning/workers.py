@@ -31,7 +31,7 @@ class Clock:
         self._started = now()
 
     def left(self, reserved: float = 0.0) -> float:
-        """Return the remaining budget, minus ``reserved``, in seconds."""
+        """Return the remaining budget, minus ``reserved``, in seconds; negative if the budget is exceeded."""
         return self.budget - reserved - (self.now() - self._started)
 
 
@@ -39,7 +39,7 @@ class Workers:
     """Pool of threads that runs up to ``jobs`` trials concurrently.
 
     Results are returned in the order in which the trials were started. ``free`` lists the taste settings that
-    each trial tunes.
+    ``run_trials`` tunes.
     """
 
     def __init__(self, jobs: int, clock: Clock, free: Sequence[str]) -> None:
@@ -58,11 +58,14 @@ class Workers:
     ) -> list[Trial]:
         """Run trials until there are ``n_trials``, or only the reserved part of the budget remains.
 
-        Finished trials are added to the journal. Trials that were ended because of the budget are returned.
+        If ``n_trials`` is ``None``, only the budget limits the number of trials. Trial 0 is run even without
+        a budget left. Finished trials are added to the journal. Trials that were ended because of the budget
+        are returned.
 
         The suggestion for trial n uses only the results of the trials up to n - journal.lag, even if later
-        trials have finished. Suggestions therefore do not depend on the speed of the machine, and workers do
-        not wait for each other.
+        trials have finished. If a single process runs the study, suggestions therefore do not depend on the
+        speed of the machine. For the same reason, the result of trial n - journal.lag is awaited before trial
+        n is suggested. In a new study, the lag is twice the number of workers, so that workers rarely wait.
         """
         end = math.inf if n_trials is None else n_trials
         unfinished = []
@@ -92,9 +95,9 @@ class Workers:
         return unfinished
 
     def train_again(self, problem: Problem, configs: Mapping[int, Config], fold: int) -> list[Trial]:
-        """Train numbered configurations on a fold, until the budget is used up.
+        """Train numbered configurations on a fold until the budget is used up, and return the trials.
 
-        Configurations that differ only in their taste are trained once.
+        Configurations with equal training settings but different tastes are trained once.
         """
         limits = Limits(partial(self._reason_to_stop, None, lambda: 0.0), self.clock.now)
         same_training: dict[TrainConfig, dict[int, Config]] = {}
@@ -114,8 +117,8 @@ class Workers:
     ) -> str | None:
         """Return the reason to end a trial, or ``None`` to continue it.
 
-        ``remaining`` is the estimated time that the trial still needs, in seconds. Trial 0 is
-        ended only if the run is cancelled.
+        ``remaining`` is the estimated time that the trial still needs, in seconds. ``number`` is ``None`` in
+        the finals. Trial 0 of the search is ended only if the run is cancelled.
         """
         if self._cancelled.is_set():
             return OUT_OF_TIME
@@ -129,6 +132,10 @@ class Workers:
         return None
 
     def _in_order(self, tasks: Iterator[Callable[[], Trial]], n_ahead: int) -> Iterator[Trial]:
+        """Yield the results of tasks in the order of the tasks.
+
+        At most ``n_ahead`` tasks are submitted before the result of the oldest one is awaited.
+        """
         running: deque[Future[Trial]] = deque()
         self._cancelled.clear()
         with ThreadPoolExecutor(self.jobs) as pool:
