@@ -213,7 +213,7 @@ def last_items(sentences, n, repeats):
     queries = [(s[:-n], [i for i in s[-n:] if repeats or i not in s[:-n]]) for s in sentences if len(s) > n]
     dropped = {
         "sentences too short for a query": sum(len(s) <= n for s in sentences),
-        "targets in the history, which recommendations exclude": sum(n - len(t) for _, t in queries),
+        "targets in the history, excluded from recommendations": sum(n - len(t) for _, t in queries),
     }
     return [(history, targets) for history, targets in queries if targets], {
         what: count for what, count in dropped.items() if count

@@ -168,8 +168,8 @@ def metrics_by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]
             if not name.isidentifier():
                 found = f"the name {name!r}" if name else "no name"
                 raise ConfigError(
-                    f"metric {short_repr(metric)} has {found}; expected a function made by def, because its "
-                    "name is the name of the metric"
+                    f"metric {short_repr(metric)} has {found}; expected a function made by def, because the "
+                    "name of the function is the name of the metric"
                 )
             namesake = ACCURACY.get(name) if name in METRICS else chosen.get(name, metric)
             if namesake is not metric:

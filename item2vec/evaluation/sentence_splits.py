@@ -34,7 +34,7 @@ __all__ = [
 _REPEATS = ", repeats kept"
 _REMEDY = "temporal_split(interactions) trains only on events before the test part"
 _TOO_SHORT = "sentences too short for a query"
-_SEEN_TARGETS = "targets in the history, which recommendations exclude"
+_SEEN_TARGETS = "targets in the history, excluded from recommendations"
 _NOT_SAMPLED = "queries that are not in the sample of the shards"
 _REASONS = (_TOO_SHORT, _SEEN_TARGETS, _NOT_SAMPLED)
 
@@ -75,7 +75,7 @@ def leave_last_out(
     ([['a', 'b'], ['b']], [['a', 'b']], [['c']])
     >>> split = leave_last_out(Sentences.of([["a", "b", "c"], ["b", "a", "b"]]))
     >>> list(split.train), list(split.targets), split.dropped
-    ([['a', 'b'], ['b', 'a']], [['c']], {'targets in the history, which recommendations exclude': 1})
+    ([['a', 'b'], ['b', 'a']], [['c']], {'targets in the history, excluded from recommendations': 1})
     """
     _check_n(n)
     whole = histories(sentences) if isinstance(sentences, Interactions) else sentences
@@ -302,7 +302,7 @@ def seen_targets(n: int) -> dict[str, int]:
     """Return the entry of ``Split.dropped`` for ``n`` held-out items in the history; empty if ``n`` is 0.
 
     >>> seen_targets(2), seen_targets(0)
-    ({'targets in the history, which recommendations exclude': 2}, {})
+    ({'targets in the history, excluded from recommendations': 2}, {})
     """
     return {_SEEN_TARGETS: n} if n else {}
 

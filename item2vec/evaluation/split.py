@@ -101,9 +101,9 @@ class Split:
             if len(self.users) != n:
                 raise InputError(f"found {len(self.users)} users for {n} queries; expected one per query")
         if self.user_ids is not None and _n_users(self.users) > len(self.user_ids):
-            most = "None" if self.users is None else f"numbers up to {self.users.max()}"
+            users = "no users" if self.users is None else f"user numbers up to {self.users.max()}"
             raise InputError(
-                f"found {len(self.user_ids)} user_ids, and users is {most}; expected an id for each user"
+                f"found {len(self.user_ids)} user_ids and {users}; expected users, with an id for each user"
             )
         if self.seen is not None and len(self.seen) != n:
             raise InputError(

@@ -99,14 +99,15 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     ``hs=True`` or a backend is fixed.
 
     The maximum over many trials is biased upwards. Therefore up to four of the best configurations (the
-    finalists) and the default are trained again, in two rounds or more. Each round has another seed and, if
+    finalists) and the default are trained again, in two or three rounds. Each round has another seed and, if
     there are fewer than 5,000 queries, another fold. Finalists that are not better than the default are
-    dropped after each round. Finalists with equal training settings but different tastes are trained once per
-    round. A finalist replaces the default only if the lower 95 % confidence bound of its gain is above 0. The
-    bound is computed by a paired bootstrap over users and corrected for the number of finalists. If no round
-    is completed, for example because the budget ends, trial 0 with its best taste is compared with trial 0
-    with the default taste. This comparison uses only the queries of users whose queries were not used to
-    choose the taste. If there are no such queries, the default is kept without a comparison.
+    dropped after each round. If no finalist remains, no further round follows. Finalists with equal training
+    settings but different tastes are trained once per round. A finalist replaces the default only if the
+    lower 95 % confidence bound of its gain is above 0. The bound is computed by a paired bootstrap over users
+    and corrected for the number of finalists. If no round is completed, for example because the budget ends,
+    trial 0 with its best taste is compared with trial 0 with the default taste. This comparison uses only the
+    queries of users whose queries were not used to choose the taste. If there are no such queries, the
+    default is kept without a comparison.
 
     With more than 250,000 training tokens, all trials except trial 0 train proportionally fewer epochs,
     unless ``epochs`` is fixed. Finalists train all of their epochs. (Fewer sentences instead of fewer epochs
