@@ -35,7 +35,8 @@ __all__ = [
 class Histories(NamedTuple):
     """The known items of each history: ``codes[offsets[i]:offsets[i + 1]]`` for history ``i``.
 
-    ``n_needed`` is the number of candidates per history of which ``k`` items remain after the exclusions.
+    ``n_needed`` is the number of candidates per history that suffices for ``k`` items after the exclusions:
+    ``k`` plus the number of excluded items, or the number of all items if this is smaller.
     """
 
     codes: Codes
@@ -180,9 +181,9 @@ class RecentPopularity(_SameForAll):
     """Recommend the recently most frequent items that are not in the history.
 
     The score of an item is the sum of the weights of its tokens. The weight of a token is
-    ``0.5 ** (age / half_life)``, where age is the time from the token to the newest token of the training
-    part. Without timestamps, the weight is ``decay ** steps``, where ``steps`` is the number of later tokens
-    in the sentence.
+    ``0.5 ** (age / half_life)``, where age is the time in days from the token to the newest token of the
+    training part. Without timestamps, the weight is ``decay ** steps``, where ``steps`` is the number of
+    later tokens in the sentence.
 
     Parameters
     ----------

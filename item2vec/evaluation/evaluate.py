@@ -50,10 +50,10 @@ def evaluate(
     """Request recommendations for all queries of a split, and compute metrics.
 
     The rankings are the results of ``recommend_many`` of the model. A ``Recommender`` thus uses its own index
-    and filters, as in production. The requested rankings have one rank more than the largest ``k``, so that
-    ties at rank ``k`` are detected. If such a tie continues to the end of a ranking, longer rankings are
-    requested, unless ``ties`` is ``"as answered"``. All cut-offs use the same rankings. A target that the
-    model does not return is a miss.
+    and filters, as in production. The requested rankings have one rank more than the largest cut-off, so that
+    a tie at this cut-off is detected. If such a tie continues to the end of a ranking, and ``ties`` is not
+    ``"as answered"``, longer rankings are requested, up to at least 32 times the largest cut-off. All
+    cut-offs use the same rankings. A target that the model does not return is a miss.
 
     If the model has an attribute ``exact`` that is another model, the other model is evaluated too. For a
     ``Recommender`` with an approximate index, ``exact`` is the same model with exact search. The difference

@@ -151,10 +151,10 @@ def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets
 
 
 def _contexts(train: Sentences, ngrams: Offsets) -> tuple[Offsets, Offsets]:
-    """Return the distinct pairs of an n-gram that occurs and an item that precedes it, and the states.
+    """Return the distinct pairs of an n-gram and its preceding item, and the state of each n-gram.
 
-    The states contain, for each of ``ngrams``, the number of its distinct n-gram. A pair is encoded as one
-    integer: state × (n items + 1) + code of the preceding item + 1. The start of a sentence has the code -1.
+    Equal n-grams have the same state, a number from 0. A pair is encoded as one integer: state × (n items +
+    1) + code of the preceding item + 1. At the start of a sentence, the code of the preceding item is -1.
     """
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])

@@ -69,7 +69,7 @@ class HiddenEdges:
 
     @checked
     def split(self, train: Sentences | None = None) -> Split:
-        """Return a split for ``evaluate``: each query is a node, and its targets are its hidden neighbours.
+        """Return a split for ``evaluate``: each query is a node, and the targets are its hidden neighbours.
 
         In a directed graph, only the source of a hidden edge is a query. The history is the node itself. The
         node and its known neighbours are not recommended. A node whose edges are all hidden is neither a
@@ -306,8 +306,9 @@ class CommonNeighbours(_Neighbours):
 class AdamicAdar(_Neighbours):
     """Recommend nodes by the Adamic-Adar index: the sum of 1 / log(degree) over the common neighbours.
 
-    Common neighbours are counted with the nodes of the history. In a directed graph, the degree is the number
-    of outgoing edges. A common neighbour can then have degree 1; its weight is 1.
+    The sum is taken over the common neighbours of a recommended node and each node of the history. In a
+    directed graph, the degree is the number of outgoing edges. A common neighbour of degree 1, which is
+    possible in directed graphs only, has weight 1.
 
     Source: Adamic & Adar, Friends and neighbors on the Web, Social Networks 2003.
 

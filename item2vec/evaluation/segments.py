@@ -44,7 +44,8 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
 
     History length is the number of items of the history, without dislikes. For popularity, the items of the
     training part are sorted by frequency, and divided into head, torso and tail with about a third of the
-    training tokens each. Other items belong to the tail. A query belongs to the group of its first target.
+    training tokens each. Items that are not in the training part belong to the tail. A query belongs to the
+    group of its first target.
     For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns.
 
     Empty segments, and metrics without values per query, are omitted.

@@ -218,13 +218,14 @@ def k_fold(
     cold_targets: ColdTargets = "keep",
     min_history: int = 0,
 ) -> list[Split]:
-    """Hold out each fold of sentences in turn: train on the others, and predict the last ``n`` items of each.
+    """Cross-validation: for each fold of sentences, train on the other folds, and predict the last items.
 
-    Each sentence is assigned to one fold at random. If there is one sentence per user, the test users do not
-    occur in the training part ("strong generalisation"). As in ``leave_last_out``, the training part contains
-    later interactions of other users, and a ``LeakWarning`` reports this leak. ``n``, ``repeats``,
-    ``cold_targets`` and ``min_history`` have the same meaning as in ``leave_last_out``. An ``InputError`` is
-    raised if ``folds`` is below 2 or above the number of sentences, a ``ConfigError`` if ``seed`` is below 0.
+    Each sentence is assigned to one fold at random. The targets are the last ``n`` items of each sentence of
+    the fold. If there is one sentence per user, the test users do not occur in the training part ("strong
+    generalisation"). As in ``leave_last_out``, the training part contains later interactions of other users,
+    and a ``LeakWarning`` reports this leak. ``n``, ``repeats``, ``cold_targets`` and ``min_history`` have the
+    same meaning as in ``leave_last_out``. An ``InputError`` is raised if ``folds`` is below 2 or above the
+    number of sentences, a ``ConfigError`` if ``seed`` is below 0.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.

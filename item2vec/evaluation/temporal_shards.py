@@ -60,8 +60,8 @@ class _ShardQueries(NamedTuple):
     """Queries of a shard, with counts and timestamps for the description of the split.
 
     ``n_without`` is the number of sentences with test tokens but without a target. ``n_omitted`` is the
-    number of queries that are not in the sample. ``times`` contains the first and the last timestamp of the
-    training part, and of the test part. The array of a part without tokens is empty.
+    number of queries that are not in the sample. ``times`` consists of two arrays: the first and the last
+    timestamp of the training part, and those of the test part. The array of a part without tokens is empty.
     """
 
     histories: Sentences

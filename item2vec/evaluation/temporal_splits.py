@@ -1,4 +1,4 @@
-"""Splits by time: train on the events before a cut-off, and predict the items of each user after it."""
+"""Splits by time: train on the events before a cut-off, and predict the later items of each user."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def temporal_split(
     cold_targets: ColdTargets = "keep",
     min_history: int = 0,
 ) -> Split:
-    """Train on the events before a cut-off, and predict the new items of every user active after it.
+    """Train on the events before a cut-off, and predict the new items of each user after the cut-off.
 
     A history consists of the items that the user interacted with before the cut-off, oldest first, without
     items that an ``AdapterConfig`` drops. The history is empty for users without earlier events. The targets
@@ -60,8 +60,8 @@ def temporal_split(
     ----------
     interactions
         Events with timestamps, or ``ShardedSentences`` with timestamps, one sentence per user. Of
-        ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard. With
-        more than two million events, ``fraction`` then refers to a sample of one to two million events.
+        ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard, and
+        ``fraction`` refers to a sample of one to two million events, or to all events if there are fewer.
         ``adapter`` and ``items`` are not allowed with ``ShardedSentences``.
     at
         The cut-off: a ``datetime`` or ISO text such as ``"2024-05-01"``. A time without a zone is in UTC.
@@ -87,10 +87,10 @@ def temporal_split(
     Raises
     ------
     InputError
-        If there are no timestamps, the training part or the test part is empty, no user has a new item, no
-        query is left by ``cold_targets`` and ``min_history``, ``at``, ``fraction`` or ``until`` is invalid,
-        both ``at`` and ``fraction`` are given, or ``adapter`` or ``items`` is given with
-        ``ShardedSentences``.
+        If ``at``, ``fraction`` or ``until`` is invalid, both ``at`` and ``fraction`` are given, ``adapter``
+        or ``items`` is given with ``ShardedSentences``, there are no timestamps, the training part or the
+        test part is empty, no user has a new item, or every query is dropped because of ``cold_targets`` or
+        ``min_history``.
     ConfigError
         If ``cold_targets``, ``min_history`` or a setting of the adapter is invalid.
 
@@ -152,7 +152,7 @@ def temporal_folds(
     folds
         Number of test windows.
     fraction
-        Share of all events in each window, 0.1 by default. The windows have different lengths of time.
+        Share of all events in each window, 0.1 by default. The windows can therefore differ in duration.
     window
         Length of each window, as an alternative to ``fraction``: text such as ``"7d"``, a ``timedelta``, or
         seconds. With ``"7d"``, the last window contains the seven days up to the last event, the second-last

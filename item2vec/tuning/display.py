@@ -1,4 +1,4 @@
-"""Display of the trials of a tuning: a chart, and an HTML table."""
+"""Display of the trials and of the result of a tuning study, as a chart and as HTML tables."""
 
 from __future__ import annotations
 

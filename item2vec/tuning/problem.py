@@ -254,7 +254,7 @@ def _sentences(
 
 
 def _events(data: Sentences | Interactions) -> Interactions:
-    """Return the data as interactions. Sentences become one user each, and lose dislikes."""
+    """Return the data as interactions. Each sentence becomes a user; dislikes in sentences are left out."""
     if isinstance(data, Interactions):
         return data
     data = data.liked
@@ -299,7 +299,7 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
 
 
 def _with_repeats(split: Split, repeats: bool | None) -> Split:
-    """Return the split with ``filter_seen=not repeats``; if ``repeats`` is ``None``, it is unchanged.
+    """Return the split with ``filter_seen=not repeats``; ``None`` keeps the ``filter_seen`` of the split.
 
     If recommendations exclude the items of the history, queries whose targets are all in the history are
     removed.

@@ -238,7 +238,7 @@ class Sampler:
 
     @property
     def n_first(self) -> int:
-        """Number of first trials: their configurations are not suggested by the estimator."""
+        """Number of the first trials, whose configurations are predefined, not suggested by the estimator."""
         return len(self._first)
 
     @property

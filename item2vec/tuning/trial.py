@@ -177,8 +177,8 @@ def run_trial(
     ``free`` lists the taste settings to tune. The trial has the best taste found. Trial 0 keeps its own
     taste; a different best taste is added to ``others`` of the trial. The numbered ``tastes`` are evaluated
     with the same vectors and added to ``others``. For next_item, score and decay of the taste are not tuned.
-    If the training raises an error of the package, such as ``TrainingError``, the trial has failed. Equal
-    arguments give equal trials, unless a limit ends the training.
+    If ``TrainingError``, ``NothingToTrainError`` or ``InputError`` is raised, the returned trial is
+    ``"failed"``. Equal arguments give equal trials, unless a limit ends the training.
     """
     as_trained = config.train.objective == "next_item"
     fixed_taste = config.taste if as_trained or not free else None
