@@ -119,9 +119,11 @@ def _parts(returned: object, name: str) -> tuple[Sequence[Any] | Array, Array | 
         return returned, None
     if isinstance(returned, Iterable) and not isinstance(returned, str | bytes | Mapping | np.ndarray):
         return list(returned), None
+    found = short_repr(returned)
+    if isinstance(returned, np.ndarray):
+        found = f"an array of shape {returned.shape}"
     raise InputTypeError(
-        f"{name} returned {short_repr(returned)}; expected a list with a ranking per history, or an array "
-        "(queries × ranks)"
+        f"{name} returned {found}; expected a list with a ranking per history, or an array (queries × ranks)"
     )
 
 
