@@ -1,6 +1,7 @@
-"""Drift: the difference between a new model and the served one in items, neighbours, vectors and popularity.
+"""Drift: how a new model differs from the served model in its items, neighbours, vectors and popularity.
 
-In the names of fields, ``live`` denotes the served model.
+In the names of fields, ``live`` denotes the served model. The count of an item is its ``ItemVectors.counts``:
+the number of its tokens or, if the training sentences have weights, the sum of the weights of its tokens.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ __all__ = ["Drift", "Mover", "PopularityChange", "compare_models"]
 MAX_QUERIES = 5000
 MIN_QUERIES = 200
 MAX_SCORES = 200_000_000
-"""Approximate limit of the number of scores per comparison: models with many items get fewer queries."""
+"""Approximate maximum number of scores per comparison: above 40,000 common items, fewer items than
+``MAX_QUERIES`` are sampled, but never fewer than ``MIN_QUERIES``."""
 MAX_ALIGNED = 20_000
 """Maximum number of items in the alignment and in the search for movers."""
 LISTED = 20
 NEIGHBOURS = 5
 MIN_COUNT = 10
-"""Minimum number of tokens of a mover in both models: the vectors of rarer items are noisy."""
+"""Minimum count of a mover in each of the two models: the vectors of rarer items are noisy."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,18 @@ class Mover:
     cosine: float
     """Cosine of the item's vectors in the two models after alignment."""
     count: float
-    """Number of tokens of the item in the new model."""
+    """Count of the item in the new model."""
     live_count: float
-    """Number of tokens of the item in the served model."""
+    """Count of the item in the served model."""
     neighbours: tuple[str, ...]
-    """Most similar items in the new model, most similar first."""
+    """Up to five items that are most similar to the item in the new model, most similar first."""
     live_neighbours: tuple[str, ...]
-    """Most similar items in the served model, most similar first."""
+    """Up to five items that are most similar to the item in the served model, most similar first."""
 
 
 @dataclass(frozen=True)
 class PopularityChange:
-    """Share of an item in all tokens of each model; 0 in a model that does not contain the item.
+    """An item's share of the sum of all counts, in each model; 0 in a model that does not contain the item.
 
     >>> PopularityChange("a", share=0.5, live_share=0.25).share
     0.5
@@ -71,43 +73,49 @@ class Drift:
     """Result of ``compare_models``. ``dataclasses.asdict`` converts it to JSON values."""
 
     n_items: int
+    """Number of items in the new model."""
     n_live_items: int
+    """Number of items in the served model."""
     n_common: int
+    """Number of items in both models."""
     new_share: float
     """Share of the new model's items that the served model does not contain."""
     gone_share: float
     """Share of the served model's items that the new model does not contain."""
     k: int
+    """Number of nearest items that ``overlap`` compares. If at most ``k`` common items have input vectors in
+    both models, all of the others are compared."""
     overlap: float | None
-    """Share of an item's ``k`` nearest common items that are the same in both models, averaged over items;
-    0 to 1. ``None`` if fewer than two common items have input vectors in both models."""
+    """Share of an item's ``k`` nearest common items that are the same in both models, averaged over the
+    sampled items; 0 to 1. ``None`` if fewer than two common items have input vectors in both models."""
     overlap_by_popularity: tuple[float, ...]
     """``overlap`` in each decile of the sampled items, most frequent items first. Empty if fewer than ten
     items are sampled."""
     cosine: float | None
-    """Mean cosine of the common items' vectors in the two models after alignment; -1 to 1. Independent random
-    vectors reach 0.85 √(dimensions / aligned items). ``None`` if no common item has input vectors in both
-    models, or the numbers of dimensions differ."""
+    """Mean cosine of an aligned item's vectors in the two models, after alignment; -1 to 1. Independent
+    random vectors reach 0.85 √(dimensions / aligned items). ``None`` if no common item has input vectors in
+    both models, or if the models have different numbers of dimensions."""
     movers: tuple[Mover, ...]
-    """The 20 items with the lowest cosine after alignment, among items with 10 or more tokens in both
-    models."""
+    """Up to 20 items with the lowest cosine after alignment, among items with a count of at least 10 in both
+    models. Empty if ``cosine`` is ``None``."""
     popularity_shift: float
-    """Total variation distance between the token shares of the two models; 0 to 1."""
+    """Total variation distance between the items' shares of the counts in the two models; 0 to 1."""
     popularity_changes: tuple[PopularityChange, ...]
-    """The 20 items whose share of all tokens has changed most."""
+    """Up to 20 items whose share of the counts has changed most, largest change first."""
 
 
 def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: int = 1) -> Drift:
     """Compare a new model with the served model.
 
-    The comparisons of neighbours and of vectors are made on the common items, except items without an input
-    vector in one of the models. Two models trained on the same data differ by an arbitrary rotation. The
-    comparison of neighbours is invariant to rotation. The comparison of vectors follows an alignment: the new
-    unit vectors are rotated so that they fit the served unit vectors best. Popularity is compared on all
-    items.
+    Neighbours and vectors are compared for the common items that have an input vector in both models.
+    Popularity is compared for all items. Two models trained on the same data differ by an arbitrary rotation.
+    Neighbours do not depend on the rotation. Before vectors are compared, the models are aligned: the
+    orthogonal matrix (rotation or reflection) that fits the new unit vectors best to the served unit vectors
+    is applied to the new unit vectors.
 
-    Large models are sampled: the neighbours of 5,000 items are compared (fewer above 40,000 items), the
-    alignment uses 20,000 items, and movers are searched among the 20,000 most frequent items.
+    Large models are sampled, with the seed ``seed``. The ``k`` nearest items are compared for up to 5,000
+    items; above 40,000 common items for fewer, but for at least 200. The alignment uses up to 20,000 items.
+    Movers are searched among the 20,000 most frequent items.
 
     Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31, 1966;
     Hamilton, Leskovec & Jurafsky, Diachronic word embeddings reveal statistical laws of semantic change, ACL
@@ -151,7 +159,7 @@ def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: 
 
 @dataclass(frozen=True, eq=False)
 class _Common:
-    """Items with an input vector in both models, and their row numbers in each model."""
+    """The common items with an input vector in both models: the row numbers of these items in each model."""
 
     new: Recommender
     served: Recommender
@@ -163,7 +171,7 @@ class _Common:
 
     @property
     def counts(self) -> Doubles:
-        """Number of tokens of each item, in the model that has fewer of them."""
+        """The smaller of the two counts of each item."""
         counts: Doubles = np.minimum(
             self.new.vectors.counts[self.rows], self.served.vectors.counts[self.served_rows]
         )
@@ -195,7 +203,10 @@ def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Dou
 
 
 def _neighbours(model: Recommender, rows: Rows, items: Rows, k: int) -> Rows:
-    """Return the ``k`` nearest common items of each query item (n items × k), as positions in ``rows``."""
+    """Return the ``k`` nearest common items of each query item, as positions in ``rows`` (queries × ``k``).
+
+    The query items are the positions ``items`` in ``rows``. A query item is not its own neighbour.
+    """
     units = model.vectors.unit_input
     item_of = np.full(len(units), -1, np.intp)
     item_of[rows] = np.arange(len(rows))
@@ -218,7 +229,10 @@ def _decile_means(overlaps: Doubles) -> tuple[float, ...]:
 
 
 def _alignment(common: _Common, random: np.random.Generator) -> tuple[Floats | None, float | None]:
-    """Return the rotation that aligns the new unit vectors, and the mean cosine after alignment."""
+    """Return the orthogonal matrix that aligns the new unit vectors, and the mean cosine after alignment.
+
+    Both are ``None`` if there are no common items, or if the models have different numbers of dimensions.
+    """
     sizes = {model.vectors.input.shape[1] for model in (common.new, common.served)}
     if not len(common) or len(sizes) > 1:
         return None, None
@@ -251,7 +265,7 @@ def _mover(common: _Common, item: int, cosine: float) -> Mover:
 
 
 def _popularity(new: Recommender, served: Recommender) -> tuple[float, tuple[PopularityChange, ...]]:
-    """Return the total variation distance between the token shares, and the largest changes of a share."""
+    """Return the total variation distance between the shares of the counts, and the largest changes."""
     served_codes = served.vocabulary.encode(new.vocabulary.ids)
     is_gone = np.ones(len(served.vectors), dtype=bool)
     is_gone[served_codes[served_codes >= 0]] = False

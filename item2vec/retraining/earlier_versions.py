@@ -1,7 +1,7 @@
-"""Read the data counts and scores of earlier versions, with which a run compares its new model.
+"""Read the data counts and the scores of earlier versions, with which a run compares its new model.
 
-Sources are the notes of manifests and the reports of runs. A source may be damaged or edited by hand: numbers
-that are missing, not finite or out of range are ignored.
+Counts and scores are stored in the notes of manifests and in the reports of runs. A note or report may be
+damaged or edited by hand: counts and scores that are missing, not finite or out of range are ignored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 RUNS = "runs"
 """Name of the subfolder of the models folder that holds the reports of runs."""
 PROMOTIONS = 7
-"""Number of promotions whose scores are read: one week of nightly runs."""
+"""Maximum number of promotions whose scores are read: one week of nightly runs."""
 COUNTED: tuple[Literal["interactions", "users", "items"], ...] = ("interactions", "users", "items")
 """Counts of a ``DataSummary`` that gates compare with the counts of the served version."""
 RENAMED = {"questions": "queries", "max_questions": "max_queries"}
@@ -62,7 +62,7 @@ class EvaluationProtocol(TypedDict):
     adapter: dict[str, Any]
     """Settings of the section ``[adapter]``."""
     corpus: NotRequired[bool]
-    """True if the last items of a prepared corpus were held out."""
+    """True if the last items of a prepared corpus were held out. Runs on the store have no such key."""
 
 
 class EarlierScore(TypedDict):
@@ -79,18 +79,22 @@ class PromotedScore(TypedDict):
     version: str
     score: float
     interval: list[float] | None
-    """Lower and upper bound of the confidence interval."""
+    """Lower and upper bound of the confidence interval; ``None`` if no valid interval was recorded."""
 
 
 class EarlierResults(TypedDict, total=False):
-    """Results of earlier versions. A result that was not recorded has no key."""
+    """Results of earlier versions. A result without a valid record has no key.
+
+    ``read_earlier_results`` describes from which version ``data`` and ``evaluation`` are read if the manifest
+    of the served version contains neither.
+    """
 
     data: dict[str, float]
     """Counts of the served version, by their names in ``COUNTED``."""
     evaluation: EarlierScore
     """Score of the served version, by any protocol."""
     promoted: list[PromotedScore]
-    """Scores of at most seven promoted versions, newest first."""
+    """Scores of at most seven promoted versions by the protocol of the present run, newest first."""
 
 
 def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
@@ -114,9 +118,10 @@ def read_earlier_results(
 ) -> EarlierResults:
     """Return the results with which gates compare a new version.
 
-    ``data`` and ``evaluation`` are read from the manifest of the served version. If that manifest contains
-    neither, because it is damaged or was not written by a run, they are read from the newest report of a
-    promoted run that contains one of them. ``promoted`` holds scores by the given protocol only.
+    ``data`` and ``evaluation`` are read from the manifest of the served version. The manifest contains
+    neither if it is damaged or was not written by a run. Both are then read from the newest report of a
+    promoted run that contains ``data`` or ``evaluation``, as they are if no version is served. ``promoted``
+    holds scores by the given protocol only.
     """
     notes = {version.id: note for version in list_versions(models) if (note := _note(version)) is not None}
     reports = [*_promoted_reports(models / RUNS)]
@@ -145,7 +150,10 @@ def _note(version: Version) -> Mapping[str, Any] | None:
 
 
 def last_promotion(models: Path) -> datetime | None:
-    """Return the end time of the last promoted run from the reports in the models folder, or ``None``."""
+    """Return the end time of the last promoted run; ``None`` if no report contains the end of such a run.
+
+    Reports without a valid end time are skipped.
+    """
     for report in _promoted_reports(models / RUNS):
         with contextlib.suppress(TypeError, ValueError):
             return datetime.fromisoformat(report["finished_at"])
@@ -153,9 +161,10 @@ def last_promotion(models: Path) -> datetime | None:
 
 
 def report_order(path: Path) -> tuple[int, str]:
-    """Return the sort key of a report's file, TIME-ID.json: the generation in the id, then the time.
+    """Return the sort key of a report's file, TIME-ID.json: the generation in the id, then the file name.
 
-    The time is only the second key, because the clock of an earlier run may have been ahead.
+    The time, with which the file name begins, is not the first key, because the clock of an earlier run may
+    have been ahead.
 
     >>> report_order(Path("20240101T000000Z-g0000000012-0a1b2c3d.json"))[0]
     12
@@ -164,7 +173,7 @@ def report_order(path: Path) -> tuple[int, str]:
 
 
 def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts ``IN_A_REPORT`` of the report of each promoted run, newest first."""
+    """Yield the parts ``IN_A_REPORT`` of each readable report of a promoted run, newest first."""
     for path in sorted(runs.glob("[0-9]*.json"), key=report_order, reverse=True):
         try:
             report = files.parse_json(files.read_text(path), path)
@@ -176,7 +185,10 @@ def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a note or report in the present format: keys as in ``RENAMED``, and the settings ``ADDED``."""
+    """Return a note or report in the present format.
+
+    Keys are renamed as in ``RENAMED``, and missing adapter settings have the values in ``ADDED``.
+    """
     if not isinstance(evaluation := record.get("evaluation"), dict):
         return record
     evaluation = _renamed(evaluation)
@@ -194,10 +206,10 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
 def _last_promoted(
     notes: Mapping[str, Mapping[str, Any]], reports: Iterable[Mapping[str, Any]], protocol: EvaluationProtocol
 ) -> list[PromotedScore]:
-    """Return the scores of the last promoted versions, newest first.
+    """Return the scores of at most ``PROMOTIONS`` promoted versions, newest first.
 
-    Scores older than the score of the last forced promotion are excluded, because the user has accepted that
-    score.
+    Versions older than the last forced promotion are excluded, because the user has accepted the score of the
+    forced version.
     """
     record_of = {str(report["version"]): report for report in reports} | dict(notes)
     generations = [(generation, id_) for id_ in record_of if (generation := generation_of(id_)) is not None]
@@ -226,7 +238,7 @@ def _evaluation(record: Any) -> EarlierScore | None:
 
 
 def _promoted_score(id_: str, record: Any, protocol: EvaluationProtocol) -> PromotedScore | None:
-    """Return the recorded score, or ``None`` if it is invalid or was measured by another protocol."""
+    """Return the recorded score; ``None`` if it is missing, invalid or measured by another protocol."""
     metric = protocol["metric"]
     match record:
         case {"protocol": recorded, "metrics": dict(metrics)} if recorded == protocol:

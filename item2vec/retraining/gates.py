@@ -1,8 +1,8 @@
 """Gates: conditions that a new model must meet before it is published.
 
-A gate on a value is passed if the value was measured, is finite, and lies within the bounds. A comparison
-with earlier versions is also passed if no comparable result is known; its description states this. Some
-gates, such as ``hold``, have no value.
+A gate on a value is passed if the value was measured, is finite, and lies within the bounds. A gate that
+compares the new model with earlier versions is also passed if no comparable result is known; ``Gate.what``
+states this. Some gates, such as ``hold``, have no value.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 READ = (0.99, 1.01)
-"""Bounds of the number of trained tokens, as a share of the expected number."""
+"""Lower and upper bound of the number of trained tokens, as a share of the expected number."""
 SHARE_OF_SMALL = 0.2
 """Lower bound of the effective rank, as a share of its maximum, if this bound is below
 ``min_effective_rank``."""
@@ -57,10 +57,14 @@ class Gate:
     name: str
     passed: bool
     value: float | None
+    """The measured value; ``None`` if it was not measured, or if the gate has no value."""
     least: float | None
+    """Inclusive lower bound of the value; ``None`` without a lower bound."""
     most: float | None
+    """Inclusive upper bound of the value; ``None`` without an upper bound."""
     what: str
-    """Meaning of the value, and the figure with which it is compared."""
+    """Meaning of the value and, in a comparison, the reference value. Without a value: why the gate is passed
+    or not passed."""
 
     @classmethod
     def accepted(cls, name: str, what: str) -> Gate:
@@ -90,7 +94,10 @@ class Gate:
 def within(
     name: str, value: float | None, *, least: float | None = None, most: float | None = None, what: str
 ) -> Gate:
-    """Return a gate that is passed if the value is finite and within the inclusive bounds."""
+    """Return a gate that is passed if the value is finite and within the inclusive bounds.
+
+    The value ``None`` (not measured) does not pass.
+    """
     if value is None:
         return Gate(name, False, None, least, most, what)
     value = float(value)
@@ -100,7 +107,7 @@ def within(
 
 
 def of_hold(hold: Hold | None) -> Gate:
-    """Return the gate that is not passed from a rollback until the release of its hold."""
+    """Return the gate ``hold``, which is not passed from a rollback until the hold is released."""
     if hold is None:
         return Gate.accepted("hold", "no rollback holds promotions back")
     why = (
@@ -115,7 +122,7 @@ def of_data(data: DataSummary, earlier: EarlierResults, config: GatesConfig) -> 
     for name in COUNTED:
         served = earlier.get("data", {}).get(name)
         if served is None:
-            what = f"{data[name]:,}; no count of the served version is known"
+            what = f"{data[name]:,} {name}; no count of the served version is known"
             yield Gate.accepted(f"{name}_growth", what)
             continue
         yield within(
@@ -123,19 +130,22 @@ def of_data(data: DataSummary, earlier: EarlierResults, config: GatesConfig) -> 
             data[name] / served,
             least=config.min_growth,
             most=config.max_growth,
-            what=f"{data[name]:,}; the count of the served version is {served:,}",
+            what=f"{data[name]:,} {name}; the count of the served version is {served:,}",
         )
 
 
 def of_evaluation(
     evaluation: EvaluationResult, earlier: EarlierResults, protocol: EvaluationProtocol, config: GatesConfig
 ) -> Iterator[Gate]:
-    """Yield the gates on the metrics, which were measured on the held-out interactions."""
+    """Yield the gates on the number of queries, and on the metrics on the held-out interactions.
+
+    Without queries there are no metrics, and only the gate ``queries`` is yielded.
+    """
     yield within(
         "queries",
         evaluation["queries"],
         least=config.min_queries,
-        what=evaluation.get("why") or "users with a history and a new item in the held-out part",
+        what=evaluation.get("why") or "users with a history and a target in the held-out part",
     )
     if not evaluation["queries"]:
         return
@@ -149,7 +159,7 @@ def of_evaluation(
     yield within(
         "beats_popularity",
         metrics[metric],
-        # nextafter excludes equal scores, also if popularity scores 0.
+        # nextafter excludes a score that equals the bound, also if popularity scores 0.
         least=math.nextafter(popularity * (1 + config.margin), math.inf),
         what=f"{metric}; the popularity baseline scores {popularity:.4f}",
     )
@@ -178,7 +188,7 @@ def _against_live(
 def _against_median(
     score: float, promoted: Sequence[PromotedScore], metric: str, config: GatesConfig
 ) -> Gate:
-    """Compare a score with the median of the last promoted versions.
+    """Compare a score with the median score of the last promoted versions.
 
     ``against_live`` alone would pass a long series of small losses.
     """
@@ -231,11 +241,11 @@ def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
         "effective_rank": (
             _least_rank(health, config),
             None,
-            "number of directions of the vectors",
+            "number of directions over which the vectors spread",
         ),
         "mean_cosine": (None, config.max_mean_cosine, "mean cosine of two different items"),
         "duplicate_share": (None, config.max_duplicates, "share of vectors equal to an earlier vector"),
-        "self_retrieval": (config.min_self_retrieval, None, "share of items nearest to themselves"),
+        "self_retrieval": (config.min_self_retrieval, None, "share of items found by their own vector"),
         "index_recall": (config.min_recall, None, "recall@10 of the index relative to exact search"),
     }
     for name, (least, most, what) in bounds.items():
@@ -246,7 +256,10 @@ def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
 
 
 def _least_rank(health: Health, config: GatesConfig) -> float:
-    """Return the lower bound of the effective rank: ``min_effective_rank``, or less for small models."""
+    """Return the lower bound of the effective rank.
+
+    The bound is ``min_effective_rank`` or, if this is lower, ``SHARE_OF_SMALL`` times the possible rank.
+    """
     possible = min(health.vector_size, health.n_items - 1)
     return min(config.min_effective_rank, SHARE_OF_SMALL * possible)
 

@@ -1,9 +1,9 @@
-"""Health: statistics that distinguish a sound model from an untrained, diverged or collapsed one.
+"""Health: statistics that distinguish a sound model from an untrained, diverged or collapsed model.
 
-No single statistic detects all three faults. No statistic detects a model trained on a corpus in shuffled
-order: its vectors have the same lengths, spread and distinctness as the vectors of a good model. Such a model
-usually scores below the popularity baseline on held-out events. ``gates.of_health`` defines the bounds of the
-statistics.
+No single statistic detects all three faults. No statistic detects a model that was trained on a shuffled
+corpus, in which the items are in random order: its vectors have the same lengths, spread and distinctness as
+the vectors of a good model. Such a model usually scores below the popularity baseline on held-out events.
+``gates.of_health`` defines the bounds of the statistics.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ SAMPLED_ROWS = 2000
 MAX_QUERIES = 500
 MIN_QUERIES = 100
 MAX_SCORES = 100_000_000
-"""Approximate limit of the number of scores per measurement: models with many items get fewer queries."""
+"""Approximate maximum number of scores per measurement: above 200,000 items, there are fewer queries than
+``MAX_QUERIES``, but never fewer than ``MIN_QUERIES``."""
 ROUNDING = 1e-6
+"""Singular values up to this share of √(number of rows) are rounding errors, and count as 0."""
 EQUAL_COSINE = 1e-6
 """Tolerance for float32 rounding: two rows are equal if their cosine is above 1 minus this value."""
 ELEMENTS_PER_BLOCK = 1 << 20
@@ -54,18 +56,20 @@ class Health:
     n_items: int
     vector_size: int
     norm_median: float
-    """Median norm of the input rows; above 0."""
+    """Median norm of the input rows; above 0, because items without an input vector are excluded."""
     norm_max: float
     """Largest norm of an input row. In a diverged model it is in the thousands, but rarely infinite."""
     norm_growth: float | None
-    """``norm_median`` divided by the norm of a randomly initialised row; 1 for untrained vectors. Vectors are
-    initialised uniformly within ±1 / dimensions (gensim) or ±0.5 / dimensions (numba); next_item uses the
-    dimensions of each part. ``None`` without initialisation (LSA, tables of neighbours), or if the
-    objective compares vectors by cosine: such vectors are initialised with norm 1, and only an evaluation
-    detects missing training."""
+    """``norm_median`` divided by the root mean square norm of a randomly initialised row; about 1 for
+    untrained vectors. Vectors are initialised uniformly within ±1 / dimensions (gensim) or ±0.5 / dimensions
+    (other trainers; next_item uses the dimensions of each part). Vectors of unknown settings are treated as
+    gensim's. ``None`` for LSA and tables of neighbours, which have no initial vectors, and for next_item with
+    similarity="cosine": each part of an initial vector then has norm 1, and only an evaluation detects
+    missing training."""
     output_norm: float | None
-    """Median norm of the output rows; ``None`` without output vectors. It detects missing training of
-    skip-gram and CBOW, which initialise output vectors with 0; next_item initialises them with norm 1."""
+    """Median norm of the output rows; ``None`` without output vectors. A value of 0 shows that the training
+    of skip-gram, CBOW, or next_item with similarity="inner" is missing: these initialise output vectors with
+    0. Other objectives do not."""
     effective_rank: float
     """Number of directions over which the input rows spread: exp(-Σ p ln p), p = σ / Σσ, with the singular
     values σ of the centred unit rows. 0 if all rows point in the same direction. The rows are scaled to unit
@@ -73,18 +77,20 @@ class Health:
     common direction. Source: Roy & Vetterli, The effective rank: a measure of effective dimensionality,
     EUSIPCO 2007."""
     effective_rank_share: float
-    """``effective_rank`` divided by its maximum, min(dimensions, sampled rows - 1); 0 to 1."""
+    """``effective_rank`` divided by its maximum, min(dimensions, sampled rows - 1); 0 to 1. 1 for a single
+    row."""
     mean_cosine: float
     """Mean cosine of the input rows of two different items; near 1 if all rows have collapsed into one
     direction, 0 for a single item."""
     duplicate_share: float
-    """Share of the input rows that are bitwise equal to an earlier row; 0 to 1."""
+    """Share of the input rows whose elements all equal the elements of an earlier row; 0 to 1."""
     self_retrieval: float
     """Share of sampled items whose nearest neighbour, in the index that ``similar_items`` searches, is the
     item itself or an item with an equal vector; 0 to 1."""
     index_recall: float
     """Recall@10 of the model's index relative to exact search, for histories of one item sampled by
-    popularity; 0 to 1. An item with at least the score of the tenth best item counts as retrieved."""
+    popularity; 0 to 1. An item with at least the score of the tenth best item counts as retrieved. 1 for an
+    exact index."""
 
 
 def measure_health(model: Recommender, *, seed: int = 1) -> Health:
@@ -122,7 +128,10 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 
 
 def _growth(norm: float, vectors: ItemVectors) -> float | None:
-    """Return a norm divided by the root mean square norm of randomly initialised rows."""
+    """Return a norm divided by the root mean square norm of randomly initialised rows.
+
+    Return ``None`` in the cases in which ``Health.norm_growth`` is ``None``.
+    """
     size, config = vectors.input.shape[1], vectors.config
     if config is None or (isinstance(config, SkipGram | CBOW) and config.backend == "gensim"):
         return norm * float((3 * size) ** 0.5)
@@ -162,7 +171,7 @@ def _duplicate_share(matrix: Floats, random: np.random.Generator) -> float:
 
 def _self_retrieval(model: Recommender, rows: Rows) -> float:
     units = model.vectors.unit_input
-    # If the index holds other rows than the unit input vectors, similar_items uses exact search.
+    # If the rows of the index are not the unit input vectors, similar_items uses exact search.
     holds_units = model.taste.score == "cosine" and not model.taste.popularity
     index = model.index if holds_units else build(units, kind="exact")
     nearest = np.array([result.rows[0] for result in find_many(index, units[rows], k=1)])

@@ -1,7 +1,7 @@
 """Jobs of a run, executed in the worker process: snapshot, train_and_evaluate, train, write, draw_page.
 
-``run.py`` and, for the last job, ``record.py`` call them in this order through ``supervisor.Worker``.
-Arguments and results are JSON values.
+``run.py`` and, for the last job, ``record.py`` call the jobs in this order through ``supervisor.Worker``.
+Arguments and results of jobs are JSON values.
 """
 
 from __future__ import annotations
@@ -47,15 +47,16 @@ class Jobs:
     """The jobs of one run. A job reads attributes that earlier jobs have set."""
 
     corpus: PreparedCorpus | None
-    """The corpus to train on in place of the store's interactions, if the settings name one."""
+    """The prepared corpus that the settings name, from which the run trains in place of the store's
+    interactions. Set by ``snapshot``; ``None`` if the settings name no corpus."""
     spool: Spool
-    """Interactions of the store, on disk. Set by ``snapshot``."""
+    """Interactions of the store, on disk. Set by ``snapshot``, unless the settings name a corpus."""
     items: Items
     """Items of the store. Set by ``snapshot``."""
     adapter: AdapterConfig
     """Adapter settings with ``days`` replaced by ``since``. Set by ``snapshot``."""
     study: Study | None
-    """Evaluation of the model and all baselines. Set by ``train_and_evaluate``; ``None`` without queries."""
+    """Evaluation of a model and of all baselines. Set by ``train_and_evaluate``; ``None`` without queries."""
     model: Recommender
     """The model to be published. Set by ``train``."""
 
@@ -64,13 +65,19 @@ class Jobs:
         self.study = self.corpus = None
 
     def snapshot(self, store: str, folder: str, now: str) -> DataSummary:
-        """Read the store, write its interactions into a new folder, and return their counts.
+        """Read the store, write its interactions into a new folder, and summarise the data to train on.
 
         A first transaction counts the interactions dated a day or more after ``now``. A second transaction
         reads all other interactions and the items. Interactions dated in the future are excluded, because the
         periods that the settings ``days`` specify end at the newest interaction.
 
-        With a prepared corpus, only the items of the store are read.
+        If the settings name a prepared corpus, only the items are read from the store, nothing is written,
+        and the summary is that of the corpus.
+
+        Raises
+        ------
+        NothingToTrainError
+            If no sentence contains two tokens of items that occur at least ``min_count`` times.
         """
         if self.config.corpus is not None:
             return self._open_corpus(store, self.config.corpus)
@@ -89,10 +96,11 @@ class Jobs:
         self.corpus = PreparedCorpus(path)
         span = self.corpus.span()
         self.adapter = self.config.adapter.resolved(span)
-        if not _tokens_per_epoch(self.corpus.opened(), self.config.model.train.min_count):
+        least = self.config.model.train.min_count
+        if not _tokens_per_epoch(self.corpus.opened(), least):
             raise NothingToTrainError(
-                f"{path} holds no sentence of two items that occur min_count times; expected at least one: "
-                "run item2vec prepare with more interactions"
+                f"{path} holds no sentence of two items that occur at least {least} times (min_count); "
+                "expected at least one: lower min_count, or run item2vec prepare with more interactions"
             )
         first, last = (None, None) if span is None else map(_iso, span)
         return self.corpus.summary(first, last)
@@ -101,12 +109,14 @@ class Jobs:
         self.adapter = self.config.adapter.resolved(interactions.timestamp)
         chosen = chosen_interactions(interactions, self.adapter)
         sentences = training_sentences(interactions, self.adapter, self.items)
-        if not _tokens_per_epoch(sentences, self.config.model.train.min_count):
+        least = self.config.model.train.min_count
+        if not _tokens_per_epoch(sentences, least):
             ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
             remedy = "check the clock of this machine, and ingest" if ahead else "ingest"
             raise NothingToTrainError(
                 f"{store} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
-                f"least two of them in one sentence: {remedy} more interactions with item2vec ingest FILE"
+                f"least two of them in one sentence, of items that occur at least {least} times (min_count): "
+                f"{remedy} more interactions with item2vec ingest FILE"
             )
         first, last = _span(chosen)
         return {
@@ -120,7 +130,10 @@ class Jobs:
         }
 
     def train_and_evaluate(self) -> EvaluationResult:
-        """Train on the past, and evaluate the model and all baselines on the newest interactions."""
+        """Train without the newest interactions, and evaluate the model and all baselines on them.
+
+        A run on a prepared corpus holds out the last item of each sentence instead.
+        """
         if self.corpus is not None:
             return self._evaluated(partial(self.corpus.split, self.config.evaluation))
         with self.spool.opened() as interactions:
@@ -153,8 +166,8 @@ class Jobs:
     def train(self, compared_with: str | None) -> TrainingResult:
         """Train the model to be published from scratch, on all selected interactions, and measure its health.
 
-        ``compared_with`` is the bundle of the served version, or ``None``. The drift between the two models
-        is reported. The training does not depend on the bundle.
+        ``compared_with`` is the path of the bundle of the served version, from which the drift of the new
+        model is measured; ``None`` if no version is served. The training does not depend on the bundle.
         """
         if self.corpus is not None:
             return self._trained(self.corpus.opened(), compared_with)
@@ -181,12 +194,15 @@ class Jobs:
         }
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
-        """Write the model that ``train`` has made as a bundle, with a layout of its items."""
+        """Write the model that ``train`` has made as a bundle.
+
+        If the setting ``layout`` is True, the bundle contains the positions of the items on a plane.
+        """
         parts = bundle.with_layout(self.model.parts) if self.config.layout else self.model.parts
         bundle.write(parts, Path(folder), note=note, now=datetime.fromisoformat(now))
 
     def draw_page(self, path: str, report: Mapping[str, Any], now: str) -> bool:
-        """Write the HTML page of the run; return False, without a page, if there is no evaluation."""
+        """Write the HTML page of the run, and return True. Without an evaluation, only return False."""
         if self.study is not None:
             write_report(self.study, path, now=datetime.fromisoformat(now), run=report)
             files.set_mode(Path(path), files.FILE_MODE)
@@ -214,9 +230,10 @@ def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> S
 
 
 def _sampled(split: Split, most: int) -> Split:
-    """Return a split with at most ``most`` users, all of whom have a history.
+    """Return a split with at most ``most`` queries, sampled at equal intervals from those with a known item.
 
-    Other users are excluded, because the model recommends the most popular items to all of them.
+    Queries whose history contains no item of the training part are excluded, because the model recommends
+    the most popular items for all of these queries.
     """
     split = split.take(~split.cold_users())
     if len(split) <= most:
@@ -225,7 +242,10 @@ def _sampled(split: Split, most: int) -> Split:
 
 
 def _split_of_undated(sentences: Sentences, evaluation: EvaluationConfig) -> Split:
-    """Return a split that holds out the last item of each sentence, or random items of each set."""
+    """Return a split that holds out the last item of each ordered sentence.
+
+    Of unordered sentences, random items are held out.
+    """
     if evaluation.days is not None:
         raise ConfigError(
             f"[evaluation] days is {evaluation.days:g}, and the interactions have no timestamps; omit days"
@@ -246,7 +266,10 @@ def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[s
 
 
 def _drift(model: Recommender, served: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the drift from the served model, or the error of loading or comparing this model."""
+    """Return the drift from the served model and ``None``.
+
+    If the served model cannot be loaded or compared, return ``None`` and the text of the error.
+    """
     try:
         return dataclasses.asdict(compare_models(model, load(served))), None
     except Exception as error:  # noqa: BLE001 - drift is informative; no gate depends on it
@@ -256,7 +279,10 @@ def _drift(model: Recommender, served: str) -> tuple[dict[str, Any] | None, str 
 def _tokens_per_epoch(
     sentences: Sentences | ShardedSentences, min_count: int, *, weighted: bool = True
 ) -> float:
-    """Return the expected number of tokens that an epoch reads, computed without the trainer."""
+    """Return the expected number of tokens that an epoch reads, computed without the trainer.
+
+    If ``weighted`` is False, the weights of the tokens are ignored.
+    """
     counts = np.zeros(len(sentences.vocabulary))
     for shard in sentences.shards:
         counts += np.bincount(shard.tokens, _weights(shard, weighted) > 0, len(counts))
@@ -277,20 +303,20 @@ def _tokens_per_epoch(
 
 
 def _weights(shard: Sentences, weighted: bool) -> Floats:
-    """Return the weights of the tokens of a shard; ones if it has no weights, or ``weighted`` is False."""
+    """Return the weights of the tokens of a shard; ones if the shard has none, or ``weighted`` is False."""
     if shard.weights is None or not weighted:
         return np.ones(len(shard.tokens), dtype=np.float32)
     return shard.weights
 
 
 def _read_share(sentences: Sentences | ShardedSentences, min_count: int) -> float:
-    """Return the expected number of tokens per epoch, divided by the same number without weights."""
+    """Return the expected number of tokens that an epoch reads, divided by this number without weights."""
     unweighted = _tokens_per_epoch(sentences, min_count, weighted=False)
     return _tokens_per_epoch(sentences, min_count) / unweighted
 
 
 def _span(interactions: Interactions) -> tuple[str | None, str | None]:
-    """Return the earliest and the latest timestamp as ISO text, or ``None`` without timestamps."""
+    """Return the earliest and the latest timestamp as ISO text; two ``None`` without timestamps."""
     timestamps = interactions.timestamp
     return (None, None) if timestamps is None else (_iso(timestamps.min()), _iso(timestamps.max()))
 

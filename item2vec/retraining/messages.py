@@ -1,7 +1,8 @@
 """Messages between the parent and the worker process of a run: JSON objects, one per line.
 
-``supervisor.Worker`` sends a ``Request``. ``worker_main`` replies with ``Done`` or ``Failed``. Results are
-copied into the report of the run.
+``supervisor.Worker`` sends the settings of the run, then one ``Request`` per job. ``worker_main`` replies to
+each request with ``Done`` or ``Failed``. The results of the jobs ``snapshot``, ``train_and_evaluate`` and
+``train`` are copied into the report of the run.
 """
 
 from __future__ import annotations
@@ -38,14 +39,18 @@ class Done(TypedDict):
 
 
 class Failed(TypedDict):
-    """Reply with the error that the method raised."""
+    """Reply with the error that the method raised.
+
+    An ``OSError`` is reported as ``WriteError``, and any other error from outside ``item2vec.errors`` as
+    ``RunFailedError``.
+    """
 
     error: str
-    """Name of the error's class in ``item2vec.errors``."""
+    """Name of a class in ``item2vec.errors``."""
     message: str
     """Message of the error."""
     exit_code: int
-    """Exit code of the command if the error ends the run."""
+    """Exit code of the command, if the error ends the run."""
 
 
 class Event(TypedDict):
@@ -60,13 +65,14 @@ class Event(TypedDict):
 class DataSummary(TypedDict):
     """Result of ``Jobs.snapshot``.
 
-    It holds counts and the time span of the interactions that the adapter settings select.
+    It holds counts and the time span of the interactions that the adapter settings select or, if the settings
+    name a prepared corpus, of the tokens of the corpus.
     """
 
     interactions: int
-    """Number of interactions."""
+    """Number of interactions, or of tokens of the corpus."""
     users: int
-    """Number of distinct users."""
+    """Number of distinct users, or of sentences of the corpus."""
     items: int
     """Number of distinct items."""
     first: str | None
@@ -76,16 +82,16 @@ class DataSummary(TypedDict):
     future: int
     """Number of interactions excluded because of a date in the future."""
     future_example: Event | None
-    """The earliest excluded interaction, or ``None``."""
+    """The earliest excluded interaction; ``None`` if none was excluded."""
     corpus: NotRequired[dict[str, str]]
-    """The path and the fingerprint of the prepared corpus that takes the place of the interactions."""
+    """Path (``path``) and SHA-256 (``fingerprint``) of the prepared corpus; only if the settings name one."""
 
 
 class EvaluationResult(TypedDict):
     """Result of ``train_and_evaluate``. Without queries, only ``queries`` (0) and ``why`` are present."""
 
     queries: int
-    """Number of users with a history and at least one target in the held-out part."""
+    """Number of evaluated users (or sentences), each with a history and at least one target."""
     why: NotRequired[str]
     """Reason why there are no queries."""
     split: NotRequired[str]
@@ -99,18 +105,18 @@ class EvaluationResult(TypedDict):
     verdict: NotRequired[str]
     """Comparison of the model with the best baseline, as a sentence."""
     leaks: NotRequired[list[str]]
-    """Known reasons why the metrics are too high."""
+    """Known leaks of test data into the training data, because of which the metrics are too high."""
     seconds: NotRequired[dict[str, float]]
-    """Duration of the training (``train``) and of the evaluation (``evaluate``) in seconds."""
+    """Duration of the split and training (``train``) and of the evaluation (``evaluate``), in seconds."""
 
 
 class TokenCounts(TypedDict):
-    """Number of tokens over all epochs."""
+    """Number of tokens that training reads, summed over all epochs."""
 
     expected: float
-    """Expected number, computed from the snapshot."""
+    """Expected number, computed from the training sentences."""
     trained: float
-    """Number reported by the trainer."""
+    """Number that the trainer reported."""
 
 
 class TrainingResult(TypedDict):
@@ -118,7 +124,7 @@ class TrainingResult(TypedDict):
 
     tokens: TokenCounts
     read_share: float
-    """Expected number of tokens per epoch, as a share of that number if all weights were equal."""
+    """Expected number of tokens that an epoch reads, divided by this number for equal weights."""
     items: int
     """Number of items in the model."""
     health: dict[str, Any]

@@ -1,8 +1,8 @@
 """Metrics of the last run as a text file, for the textfile collector of Prometheus' node_exporter.
 
-The file is written after every run that has begun: after a promotion, a refusal by a gate and an error. The
-format is Prometheus' text format 0.0.4. The extra ``serve``, which contains a client of Prometheus, is not
-required.
+The file is written at the end of every run: after a promotion, a refusal by a gate and an error. Only an
+error in the arguments of ``retrain`` leaves the file unchanged. The format is Prometheus' text format 0.0.4.
+The extra ``serve``, which contains a client of Prometheus, is not required.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Samples = Sequence[tuple[Labels, float | None]]
 
 @dataclass
 class Measured:
-    """A run whose metrics are written at its end. ``record`` is ``None`` until ``record.begin`` returns."""
+    """The run that ``metrics_file`` measures. ``record`` is ``None`` until ``record.begin`` returns."""
 
     record: Record | None = None
 
@@ -48,13 +48,13 @@ def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) 
     """Write the metrics of the run that the block carries out, at the end of the block.
 
     The file is replaced atomically and has mode 0644. If the block raises an error, the file contains the
-    exit code of this error, and the error propagates. If the file cannot be written, a warning is logged.
-    Without a path, nothing is written.
+    ``exit_code`` of an ``Item2VecError`` and 1 for any other error, and the error propagates. If the file
+    cannot be written, a warning is logged. If ``path`` is ``None``, nothing is written.
 
     Raises
     ------
     ConfigError
-        Before the block, if the name does not end with ``.prom`` or the folder does not exist.
+        Before the block is entered, if the name does not end with ``.prom``, or the folder does not exist.
     """
     run = Measured()
     if path is None:
@@ -117,7 +117,7 @@ def _rendered(
         ),
         "duration_seconds": ("Duration of the last run.", [({}, seconds)]),
         "phase_seconds": (
-            "Duration of a step of the last run.",
+            "Duration of a phase of the last run.",
             [({"phase": name}, value) for name, value in report.get("seconds", {}).items()],
         ),
         "exit_code": ("Exit code of the last run.", [({}, code)]),
@@ -142,7 +142,10 @@ def _rendered(
 
 
 def _scores(evaluation: Mapping[str, Any]) -> Samples:
-    """Return the metric of the gates for the model and for each baseline."""
+    """Return the values of the metric that gates compare, for the model and each baseline.
+
+    Without an evaluation, there are none.
+    """
     if not evaluation.get("metrics"):
         return []
     metric = evaluation["protocol"]["metric"]

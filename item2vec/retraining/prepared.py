@@ -18,9 +18,16 @@ __all__ = ["PreparedCorpus"]
 
 
 class PreparedCorpus:
-    """The corpus that ``[adapter] corpus`` names. It must not change during a run.
+    """The corpus that ``[adapter] corpus`` names, which must not change during a run.
 
-    Checksums are verified when a job reads a shard.
+    The checksums of a shard are verified when a job first reads the shard.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist.
+    CorruptBundleError
+        If a file of the corpus is missing or damaged.
     """
 
     def __init__(self, path: str) -> None:
@@ -35,12 +42,12 @@ class PreparedCorpus:
         self._timed = "timestamps" in corpus.columns
 
     def opened(self) -> Sentences | ShardedSentences:
-        """Return the sentences.
+        """Open the corpus, and return its sentences.
 
         Raises
         ------
         CorruptBundleError
-            If the corpus has been replaced since this object was created.
+            If the corpus has been replaced since this object was created, or is damaged.
         """
         corpus = Sentences.open(self._path)
         if corpus.fingerprint() != self.fingerprint:
@@ -50,7 +57,10 @@ class PreparedCorpus:
         return corpus
 
     def span(self) -> npt.NDArray[np.int64] | None:
-        """Return the earliest and the latest timestamp, in microseconds; ``None`` without timestamps."""
+        """Return the earliest and the latest timestamp, in microseconds; ``None`` without timestamps.
+
+        The array is empty if the corpus has a column of timestamps, but no tokens.
+        """
         if not self._timed:
             return None
         times = [shard.timestamps for shard in self.opened().shards]
@@ -58,7 +68,10 @@ class PreparedCorpus:
         return np.array([min(ends), max(ends)] if ends else [], dtype=np.int64)
 
     def summary(self, first: str | None, last: str | None) -> DataSummary:
-        """Return the counts of the corpus. The number of users is the number of sentences."""
+        """Return the counts of the corpus. The number of users is the number of sentences.
+
+        ``first`` and ``last`` are the earliest and the latest timestamp as ISO text, or ``None``.
+        """
         corpus = self.opened()
         return {
             "interactions": corpus.n_tokens,

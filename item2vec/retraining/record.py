@@ -1,4 +1,4 @@
-"""Record of a run: its report in the models folder, its rows in the store, its note in the manifest."""
+"""Record of a run: the report in the models folder, the rows in the store, and the note in the manifest."""
 
 from __future__ import annotations
 
@@ -100,14 +100,17 @@ class Record:
         reason: str | None = None,
         hurried: bool = False,
     ) -> dict[str, Any]:
-        """Complete the report, write it to the models folder and the store, and return it.
+        """Complete the report and return it. Record the outcome of the run, and remove old reports.
 
-        If a part cannot be written, a warning is logged, and the outcome of the run does not change. With
-        ``hurried``, the write to the store is limited to ``STORE_SECONDS``. The HTML page is omitted with
-        ``hurried``, for failed runs, without an evaluation, without the extra ``report``,
-        and if the setting ``pages`` is False.
+        The report is written to the models folder, the outcome to the store, and the HTML page beside the
+        report. If one of these steps fails, a warning is logged, and the outcome of the run does not change.
+        If SIGTERM or Ctrl-C interrupts a step, the remaining steps are skipped.
+
+        ``hurried`` is True if SIGTERM or Ctrl-C interrupted the run. The write to the store then takes at
+        most ``STORE_SECONDS``, and no page is written. There is no page either if the run failed, if nothing
+        was evaluated, if the extra ``report`` is not installed, or if the setting ``pages`` is False.
         """
-        # Not read from the clock, which may have been set back during the run.
+        # The time is not read from the clock, which may have been set back during the run.
         now = self.now + timedelta(seconds=time.monotonic() - self.started)
         self.report |= {
             "status": status,
@@ -173,7 +176,7 @@ class Record:
 def begin(
     store: Store, attempt: Attempt, *, store_url: str, config: RetrainConfig, force: str | None, now: datetime
 ) -> Record:
-    """Complete the records of killed runs, and begin the record of this run."""
+    """Remove temporary reports and complete the records of killed runs; begin the record of this run."""
     folder, host = str(attempt.models.resolve()), socket.gethostname()
     for unfinished in (attempt.models / RUNS).glob(".*.tmp"):
         unfinished.unlink()
@@ -233,10 +236,12 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
     ------
     ConfigError
         If ``keep`` is less than 1.
+    BundleNotFoundError
+        If the models folder has no versions.
     LockHeldError
-        If another process holds the lock of the folder.
+        If another process holds the lock of the models folder.
     WriteError
-        If the disk fails; some reports may already be removed.
+        If the disk fails. Some reports may then already be removed.
     """
     if keep < 1:
         raise ConfigError(f"reports is {keep}; expected at least 1")
@@ -251,7 +256,10 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
 
 
 def _remove_reports(folder: Path, keep: int, newest: str | None = None) -> list[str]:
-    """Remove the files of all but the newest ``keep`` reports; ``newest`` counts as the newest report."""
+    """Remove the files of all but the newest ``keep`` reports. Return the removed names, without suffix.
+
+    ``newest`` is the name, without suffix, of a report that counts as the newest, whatever its time is.
+    """
     paths = sorted(folder.glob("[0-9]*"), key=report_order)
     stems = dict.fromkeys(path.stem for path in paths if path.stem != newest)
     removed = [*stems, *([newest] if newest else [])][:-keep]
@@ -262,9 +270,15 @@ def _remove_reports(folder: Path, keep: int, newest: str | None = None) -> list[
 
 
 def rollback(models: str | os.PathLike[str], store: str, *, to: str | None = None, reason: str) -> Version:
-    """Serve an older version by ``versions.rollback``, and record the promotion in the store.
+    """Serve another version by ``versions.rollback``, and record the promotion in the store.
 
-    If the store does not exist or cannot be reached, the rollback succeeds without a record.
+    If the store has no schema of this release, the rollback succeeds without a record. If the record cannot
+    be written for another reason, the rollback succeeds too, and a warning is logged.
+
+    Raises
+    ------
+    Item2VecError
+        As for ``versions.rollback``.
     """
     version = versions.rollback(models, to=to, reason=reason)
 
@@ -296,7 +310,8 @@ def _record_promotion(
 def _briefly(step: Callable[[], None]) -> None:
     """Run a step in a thread and wait at most ``STORE_SECONDS``; raise ``StoreError`` on timeout.
 
-    The time is limited because a service manager sends SIGKILL shortly after SIGTERM.
+    Errors of the step are ignored. The time is limited because a service manager sends SIGKILL shortly after
+    SIGTERM.
     """
 
     def quietly() -> None:

@@ -1,24 +1,25 @@
-"""One nightly run.
+"""One nightly run: train, evaluate, and publish a new version if it passes the gates.
 
-The steps are those of docs/retraining.md. The functions that carry them out are, in the order of their calls:
+The steps are those of docs/retraining.md. The following functions carry them out, in the order of the calls:
 
 1. ``Store.check_schema``; ``publishing.attempt`` locks the models folder (``locks.locked``), and removes
-   temporary files of killed runs (``layout.sweep``). [parent]
+   temporary files of killed runs (``versions.layout.sweep``). [parent]
 2. ``record.begin`` removes temporary reports, starts the record, and reads the results of earlier versions
    (``earlier_versions.read_earlier_results``). The class ``Worker`` starts the process of the jobs. [parent]
 3. ``rollbacks.held`` and ``gates.of_hold``. [parent]
 4. ``Jobs.snapshot`` [worker] and ``gates.of_data``. [parent]
-5. ``Jobs.train_and_evaluate``: ``jobs._split`` and ``jobs._sampled`` hold out the newest interactions,
-   ``fitting.fit`` trains on the others, ``Study.of`` evaluates model and baselines. [worker]
+5. ``Jobs.train_and_evaluate``: ``jobs._split`` and ``jobs._sampled`` hold out the newest interactions
+   (``PreparedCorpus.split``, on a prepared corpus, the last item of each sentence), ``fitting.fit`` trains on
+   the remaining interactions, ``Study.of`` evaluates the model and the baselines. [worker]
    ``gates.of_evaluation``. [parent]
 6. ``Jobs.train``: ``fitting.fit`` calls ``training.train_with_table`` and, for objectives with epochs,
    ``epochs.run_epochs``. ``drift.compare_models`` compares the model with the served version, and
    ``health.measure_health`` computes its statistics. [worker] ``gates.of_model``. [parent]
-7. ``Jobs.write``: ``layout.with_layout`` computes the positions of the items, ``bundle.write`` writes the
-   model to ``staging``. [worker]
+7. ``Jobs.write``: ``bundle.layout.with_layout`` computes the positions of the items, ``bundle.write`` writes
+   the model to ``staging``. [worker]
 8. ``Attempt.commit`` checks for a hold again (``rollbacks.check_not_held``), lets another process read and
    query the bundle (``checking.run_canary``) [canary], moves the bundle to ``versions``, and replaces
-   ``CURRENT`` (``layout.point_to``). [parent]
+   ``CURRENT`` (``versions.layout.point_to``). [parent]
 9. ``Record.end`` writes the report (``Record._write``) and the row of the store (``Record._write_to_store``),
    and removes old reports (``Record._prune``) [parent]; ``Jobs.draw_page`` draws the HTML page. [worker]
 10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
@@ -86,13 +87,15 @@ def retrain(
     """Train on the interactions in the store, evaluate, and publish the model if it passes the gates.
 
     The run reads a snapshot of the store. It trains a model without the newest interactions, and evaluates
-    this model and the baselines on the newest interactions. If all gates are passed, it trains a second model
-    on all interactions that the adapter selects, checks it, reads it back from the disk, and publishes it in
-    one atomic step.
+    this model and the baselines on the newest interactions. If the gates on the data and on the metrics are
+    passed, the run trains a second model on all interactions that the adapter selects. If the second model
+    passes its gates, too, the run writes the model to disk, lets another process read and query it, and
+    publishes it in one atomic step. If ``config`` names a prepared corpus, the run trains on the corpus
+    instead of the interactions in the store.
 
     A worker process trains and evaluates within the limits of ``config``. After a killed run no repair is
     necessary: start another run. From step 3 of docs/retraining.md on, a run writes a report to ``runs`` in
-    the models folder and a row to the store, even if a gate rejects the model or the run fails.
+    the models folder and its outcome to the store, even if a gate rejects the model or the run fails.
 
     Parameters
     ----------
@@ -107,19 +110,20 @@ def retrain(
         that cannot be trained, read back or queried is not published, and no model is published while a
         rollback holds promotions back.
     now
-        Start time of the run; the current time by default.
+        Start time of the run; the current time by default. A datetime without a time zone is local time.
     metrics_file
-        File for the textfile collector of Prometheus' node_exporter, whose name ends with ``.prom``. It is
-        replaced at the end of the run, also after a refusal or an error. By default, none is written.
+        File for the textfile collector of Prometheus' node_exporter; its name ends with ``.prom``. The file
+        is replaced at the end of the run, also after a refusal or an error. By default, no file is written.
 
     Raises
     ------
     ConfigError, InputError
         If a setting is invalid or does not fit the data, or a folder is not of the expected kind.
     GateRefusedError
-        If a gate is not passed, or a rollback holds promotions back; ``.report`` is the run's report.
+        If a gate is not passed and ``force`` is ``None``, if the training failed, or if a rollback holds
+        promotions back. The attribute ``report`` is the report of the run.
     NothingToTrainError
-        If the store or the corpus holds no sentence of two items that occur ``min_count`` times.
+        If the store or the corpus holds no sentence of two items that occur at least ``min_count`` times.
     LockHeldError
         If another process holds the lock of the models folder.
     RunFailedError
@@ -197,13 +201,13 @@ class _Run:
     now: datetime
 
     published: Version | None = None
-    """The new version, as soon as it is served and the disk has confirmed the write."""
+    """The new version; ``None`` until it is served and the disk has confirmed the write."""
 
     def run(self) -> None:
         """Carry out steps 3 to 9.
 
-        If ``CURRENT`` names the new version, but the disk has not confirmed the write, an error is raised as
-        a ``DurabilityError``.
+        If ``CURRENT`` names the new version, but the disk has not confirmed the write, any error is converted
+        to a ``DurabilityError``.
         """
         try:
             self._recorded()
@@ -275,7 +279,10 @@ class _Run:
             return self.attempt.commit()
 
     def _require(self, checked: Iterable[Gate], *, allow_force: bool = True) -> None:
-        """Record gates. Raise ``GateRefusedError`` if a gate is not passed, unless the run is forced."""
+        """Record gates. Raise ``GateRefusedError`` if a gate is not passed.
+
+        If ``allow_force`` is True and the run is forced, a warning is logged instead.
+        """
         checked = list(checked)
         self.record.add_gates(checked)
         refusal = gates.refusal(checked)
@@ -296,7 +303,7 @@ class _Run:
             raise GateRefusedError(f"training: {error}; nothing was published") from error
 
     def _served_if_new(self) -> Version | None:
-        """Return the new version if ``CURRENT`` names it, or may name it; else ``None``.
+        """Return the new version if ``CURRENT`` names it, or may name it after a failed flush; else ``None``.
 
         An interrupted run may have replaced ``CURRENT`` before the interruption.
         """
@@ -309,7 +316,10 @@ class _Run:
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
-        """Log the start and the end of a phase, and record its duration in seconds."""
+        """Log the start and the end of a phase, and record its duration in seconds.
+
+        A phase that raises an error has neither a logged end nor a duration.
+        """
         started = time.monotonic()
         log.info(name, extra={"facts": {"run": self.attempt.id}})
         yield
@@ -319,7 +329,7 @@ class _Run:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the reason of a failed run, for its record."""
+    """Return the error of a failed run as text, for the record of the run."""
     return str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
 
 
@@ -333,9 +343,9 @@ def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
 
 
 def _room(models: str | PathLike[str]) -> int:
-    """Return an estimate of the disk space that a run needs, in bytes: twice the size of the served version.
+    """Return an estimate of the disk space that a run needs for a snapshot and a new version, in bytes.
 
-    A run writes a snapshot and a new version.
+    The estimate is twice the size of the served version; 0 if no version is served or its size is unknown.
     """
     try:
         return 2 * sum(path.stat().st_size for path in versions.served_version(models).path.iterdir())

@@ -1,4 +1,4 @@
-"""The spool of a run: interactions in a private folder on disk, compared with their checksums at each use."""
+"""The spool of a run: interactions in a private folder on disk, whose checksums are verified at each use."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class Spool:
         Raises
         ------
         CorruptBundleError
-            If a file was changed since it was written. An exception of the block is then the ``__cause__``.
+            If a file was changed since it was written, or cannot be read. If the block raised an exception,
+            that exception is the ``__cause__``.
         """
         self._check()
         self._interactions = self._map(self._interactions)
@@ -105,7 +106,10 @@ def _digest(column: npt.NDArray[Any]) -> str:
 
 
 def _digest_on_disk(path: Path, n_bytes: int) -> str:
-    """Return the SHA-256 of the last bytes of a file. A mapping of a truncated file could not be read."""
+    """Return the SHA-256 of the last ``n_bytes`` bytes of a file, which hold the column.
+
+    The file is not mapped, because access to the mapping of a truncated file kills the process (SIGBUS).
+    """
     with path.open("rb") as file:
         file.seek(-n_bytes, os.SEEK_END)
         return hashlib.file_digest(file, "sha256").hexdigest()

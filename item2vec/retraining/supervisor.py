@@ -33,12 +33,14 @@ class Worker:
     """A worker process that executes one job at a time, within limits of time and memory.
 
     Each job method calls the method of ``jobs.Jobs`` of the same name in the worker process. The worker
-    process ends when its standard input is closed, so it does not outlive its parent. It inherits only its
-    standard streams from the parent, so it does not hold the lock of the models folder.
+    process ends when its standard input is closed, so it does not outlive its parent. It inherits only the
+    standard error stream of the parent, so it does not hold the lock of the models folder. At the end of the
+    ``with`` block, the worker process is killed.
 
     A job method raises the item2vec error that the job raised in the worker process, and ``WriteError`` for
-    an ``OSError``. It raises ``RunFailedError`` for any other error, and if the worker process crashed or was
-    killed because it exceeded a limit. It raises ``CorruptBundleError`` if a mapped file was truncated.
+    an ``OSError`` of the job. It raises ``RunFailedError`` for any other error of the job, if the worker
+    process ended, and if it exceeded a limit. It raises ``CorruptBundleError`` if the worker process was
+    killed by SIGBUS, because a mapped file was truncated.
 
     Examples
     --------
@@ -54,30 +56,31 @@ class Worker:
         self._memory = int(limits.memory * GIB) if limits.memory else int(SHARE_OF_MEMORY * usable_memory())
         self._buffer = b""
         self.peak = 0
-        """Maximum of the observed memory use, in bytes."""
+        """Maximum of the observed memory use of the worker process, in bytes."""
         self._process = subprocess.Popen(
             **module_command("item2vec.retraining.worker_main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # In its own session, the worker does not receive Ctrl-C. The parent ends the worker.
+            # In its own session, the worker does not receive Ctrl-C. The parent kills the worker.
             start_new_session=True,
         )
         self._send(config.model_dump(mode="json", exclude_unset=True))
 
     def snapshot(self, store: str, folder: Path, now: datetime) -> DataSummary:
-        """Read the store at this URL, and write the snapshot into a new folder."""
+        """Read the store at the URL ``store``, and write the snapshot into a new folder."""
         data: DataSummary = self._call("snapshot", store=store, folder=str(folder), now=now.isoformat())
         return data
 
     def train_and_evaluate(self) -> EvaluationResult:
-        """Train on the past, and evaluate on the newest interactions."""
+        """Train without the newest interactions, and evaluate on them."""
         evaluation: EvaluationResult = self._call("train_and_evaluate")
         return evaluation
 
     def train(self, *, compared_with: Path | None) -> TrainingResult:
         """Train the model to be published from scratch, on all selected interactions; measure its health.
 
-        ``compared_with`` is the bundle of the served version, from which the drift is measured, or ``None``.
+        ``compared_with`` is the path of the bundle of the served version, from which the drift of the new
+        model is measured; ``None`` if no version is served.
         """
         bundle = str(compared_with) if compared_with else None
         trained: TrainingResult = self._call("train", compared_with=bundle)
@@ -88,7 +91,7 @@ class Worker:
         self._call("write", folder=str(folder), note=note, now=now.isoformat())
 
     def draw_page(self, path: Path, report: Mapping[str, Any], now: datetime) -> bool:
-        """Write the HTML page of the run; return False, without a page, if there is no evaluation."""
+        """Write the HTML page of the run, and return True. Without an evaluation, only return False."""
         drawn: bool = self._call("draw_page", path=str(path), report=report, now=now.isoformat())
         return drawn
 

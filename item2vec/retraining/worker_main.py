@@ -44,7 +44,7 @@ def main() -> None:
 def _read_lines(lines: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
-    # Standard input is closed: the parent process has ended, and no process can receive a result.
+    # Standard input is closed: the parent process has ended, so nobody would receive a result.
     os._exit(1)
 
 
@@ -56,7 +56,8 @@ def _execute(jobs: Jobs, request: Request) -> Done | Failed:
     except Item2VecError as error:
         return {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     except OSError as error:
-        message = f"{error.filename or 'a file'}: {error.strerror}; nothing was published: check the disk"
+        file = error.filename or "a file"
+        message = f"job {job!r} could not read or write {file}: {error.strerror}; check the disk"
         return {"error": "WriteError", "message": message, "exit_code": 1}
     except MemoryError:
         message = f"job {job!r} ran out of memory; add memory, or train on fewer days"
