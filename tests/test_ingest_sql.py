@@ -223,7 +223,7 @@ def test_the_columns_of_the_settings_file_have_the_names_of_the_flags(item2vec, 
         ("repeats = 'drop'", "repeats is 'drop'; expected 'keep' or 'merge'"),
         (
             "no_timestamps = true\ntimestamp = 'at'",
-            "got no_timestamps and timestamp at; expected one of them",
+            "no_timestamps and timestamp='at' are both set; omit one of them",
         ),
     ],
 )

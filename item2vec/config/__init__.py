@@ -1,4 +1,4 @@
-"""All settings, with descriptions and ranges. Settings are validated before any work starts."""
+"""Settings of models, data and nightly runs: classes that validate names, types and ranges when created."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from item2vec.config.settings import Finite, Settings
 from item2vec.durations import DEFAULT_GAP, EPOCH, seconds_of
@@ -27,8 +27,8 @@ Days = Annotated[Finite, Field(gt=0)]
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def _check_duration(text: str) -> str:
-    seconds_of(text, "the time")
+def _check_duration(text: str, about: ValidationInfo) -> str:
+    seconds_of(text, str(about.field_name))
     return text
 
 
@@ -62,11 +62,11 @@ Time = Annotated[datetime, BeforeValidator(_parse_time), AfterValidator(_utc)]
 class AdapterConfig(Settings):
     """Settings for building sentences and histories from interactions.
 
-    A model contains these settings. ``events``, ``since``, ``group_by``, ``collapse_repeats`` and
-    ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation;
-    ``seen_events`` applies to histories only, and all other settings to training sentences only. For example,
-    ``kind="sessions"`` splits training sentences into visits but does not split a history; the decay of the
-    taste gives recent visits more weight.
+    A model contains these settings. ``events``, ``since`` (or ``days``), ``group_by``, ``collapse_repeats``
+    and ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation.
+    ``seen_events`` applies to histories only. All other settings apply to training sentences only. For
+    example, ``kind="sessions"`` splits the training data of a user into visits, but does not split a history:
+    the decay of the taste gives recent visits more weight.
 
     Examples
     --------
@@ -81,15 +81,16 @@ class AdapterConfig(Settings):
     days: Days | None = None
     """Use only interactions within this number of days before the last interaction."""
     since: Time | None = None
-    """Use only interactions from this time on. A nightly run with ``days`` sets ``since`` in the model."""
+    """Use only interactions from this time on. A nightly run with ``days`` stores the start of this period as
+    ``since`` in the model."""
     events: Events | None = None
     """Use only events with these names, such as ["play", "purchase"]. A mapping, such as
     {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name. Events
-    of negative weight, such as {dislike = -1}, are dislikes: training drops them, histories move away from
-    their items, and these items are not recommended."""
+    of negative weight, such as {dislike = -1}, are dislikes: training drops these events, tastes move away
+    from the disliked items, and the disliked items are not recommended."""
     seen_events: tuple[str, ...] | None = None
-    """Events that mark an item as seen, so that it is not recommended. By default all events of the user,
-    independently of ``events`` and ``days``."""
+    """Names of the events that mark an item as seen, so that it is not recommended. By default all events of
+    the user mark items as seen, independently of ``events`` and ``days``."""
     group_by: str | None = None
     """Attribute whose values replace the items in sentences, such as "artist". Items without the
     attribute are dropped."""
@@ -99,18 +100,19 @@ class AdapterConfig(Settings):
     """Minimum number of interactions of a user in training; other users are dropped."""
     core: bool = False
     """Whether min_item_count and min_user_count are applied repeatedly until neither drops an interaction
-    (k-core). Otherwise each is applied once, first to items."""
+    (k-core). Otherwise each is applied once, min_item_count first."""
     min_length: Least = 1
     """Minimum number of items in a training sentence; shorter sentences are dropped."""
     max_length: Least | None = None
-    """Maximum number of items in a sentence; the newest are kept."""
+    """Maximum number of items in a training sentence or history; the newest items are kept."""
     drop_longer_than: Least | None = None
     """Maximum number of interactions in a training sentence; longer sentences, such as sentences of
     robots, are dropped."""
     collapse_repeats: bool = False
     """Merge consecutive repeats of an item into one."""
     ordered: bool = True
-    """Whether the order of the items in a training sentence has a meaning. If not, sentences are sets."""
+    """Whether the order of the items in a training sentence has a meaning. If not, sentences are treated as
+    sets."""
 
     @model_validator(mode="after")
     def _check_start(self) -> Self:
@@ -121,11 +123,15 @@ class AdapterConfig(Settings):
     def resolved(self, timestamps: npt.NDArray[Any] | None) -> AdapterConfig:
         """Return the settings with ``days`` replaced by ``since``, given all timestamps (microseconds).
 
+        If there are no interactions, ``days`` is kept.
+
         Raises
         ------
         ConfigError
             If ``days`` is set, and the interactions have no timestamps.
 
+        Examples
+        --------
         >>> AdapterConfig(days=1).resolved(np.array([0, 3 * 86_400_000_000])).since.day
         3
         """
@@ -150,8 +156,9 @@ class AdapterSection(AdapterConfig):
 
     corpus: Annotated[str, Field(min_length=1)] | None = None
     """Folder written by item2vec prepare, from which nightly runs train in place of the store's interactions.
-    The other settings are applied by item2vec prepare. The run applies them to histories only."""
+    item2vec prepare applies the other settings of [adapter] to the folder. The nightly run applies these
+    settings to histories only."""
 
     def adapter(self) -> AdapterConfig:
-        """Return the settings without the folder."""
+        """Return the settings as an ``AdapterConfig``, without ``corpus``."""
         return AdapterConfig(**{name: value for name, value in self.given().items() if name != "corpus"})

@@ -1,6 +1,6 @@
-"""Types of the settings as keyword arguments, with which editors complete and type checkers check the names.
+"""Types of settings as keyword arguments: editors complete the names, and type checkers check the types.
 
-The classes of settings define names, defaults and ranges. A test compares the types with the classes.
+The classes of settings define names, types, defaults and ranges. A test compares this file with the classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["ModelSettings", "TrainSettings"]
 
 
 class TrainSettings(TypedDict, total=False):
-    """The settings of the objectives by name.
+    """The settings of all objectives, by name. An objective accepts only its own settings.
 
     >>> settings: TrainSettings = {"objective": "skipgram", "vector_size": 64}
     """
@@ -58,7 +58,7 @@ class TrainSettings(TypedDict, total=False):
 
 
 class ModelSettings(TrainSettings, total=False):
-    """The settings of training, of ``TasteConfig`` and of the index by name.
+    """The settings of training, of ``TasteConfig`` and of the index, by name.
 
     >>> settings: ModelSettings = {"epochs": 5, "decay": 0.8, "index": "exact"}
     """

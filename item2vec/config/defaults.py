@@ -25,7 +25,7 @@ MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
     ("learned",),
 )
 """Candidates for the default of ``context_decay``, in order of preference. The default is the first candidate
-whose number of parts divides ``vector_size`` into at least two dimensions per part."""
+whose number of parts divides ``vector_size`` into at least two dimensions per part; otherwise the last."""
 DEFAULT_PART_WEIGHTS = (1.0, 1.0, 0.5)
 """Weights of the parts of ``MEMORIES[0]`` in a score.
 
@@ -61,6 +61,8 @@ def tied_parts(settings: Mapping[str, Any]) -> int:
 
 def epochs_for(n_tokens: int, epochs: int) -> int:
     """Return the number of epochs for this number of tokens; ``epochs`` is the number up to 250,000 tokens.
+
+    The number decreases with the square root of ``n_tokens`` to 5, or not at all if ``epochs`` is at most 5.
 
     >>> epochs_for(250_000, 15), epochs_for(1_000_000, 15), epochs_for(10_000_000, 15)
     (15, 8, 5)

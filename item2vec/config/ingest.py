@@ -47,7 +47,7 @@ class IngestConfig(Settings):
     time_format: Name | None = None
     """Format of timestamps, as in Python's strptime. Without %z, times are in UTC."""
     no_timestamps: bool = False
-    """Ingest interactions without timestamps. The order of the file is their order."""
+    """Ingest interactions without timestamps. The order of the rows is the order of the interactions."""
     repeats: Literal["keep", "merge"] | None = None
     """Rows of a file with equal user, item, event and timestamp: keep each as an event, or merge them into
     one event with the sum of their weights. Default: merge; with no_timestamps: keep."""
@@ -56,12 +56,12 @@ class IngestConfig(Settings):
     skip_bad_rows: bool = False
     """Skip and count invalid rows instead of failing."""
     max_bad: Finite = 0.05
-    """Largest share of rows that skip_bad_rows may skip."""
+    """Largest share of rows that skip_bad_rows may skip. If more rows are invalid, the command fails."""
     max_line: Name = "16MB"
-    """Largest length of a line of text."""
+    """Largest permitted length of a line of a text file, such as 16MB."""
 
     @model_validator(mode="after")
     def _check_timestamps(self) -> Self:
         if self.no_timestamps and "timestamp" in self.model_fields_set:
-            raise ValueError(f"got no_timestamps and timestamp {self.timestamp}; expected one of them")
+            raise ValueError(f"no_timestamps and timestamp={self.timestamp!r} are both set; omit one of them")
         return self

@@ -29,8 +29,8 @@ class Config(Settings):
     taste: TasteConfig = Field(default_factory=TasteConfig)
     """Settings of tastes and scores."""
     index: Literal["auto", "exact", "faiss", "annoy"] = "auto"
-    """Index for search: exact, approximate (faiss, annoy), or auto: exact below 50,000 items, or if exact
-    search is as fast as faiss; otherwise faiss."""
+    """Index for search: exact, approximate (faiss, annoy), or auto. auto is exact below 50,000 items, if
+    exact search is as fast as faiss, or if faiss is not installed; otherwise auto is faiss."""
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with some settings of training, taste or index changed, by name.

@@ -29,10 +29,12 @@ class EvaluationConfig(Settings):
     """
 
     fraction: Annotated[Finite, Field(gt=0, lt=1)] | None = None
-    """Share of the interactions to hold out, newest first. 0.1 if neither fraction nor days is set. Without
-    timestamps, the last item of each ordered sentence is held out instead."""
+    """Share of the interactions to hold out, newest first. 0.1 if neither fraction nor days is set. If
+    interactions have no timestamps, the last item of each ordered sentence is held out instead, or this share
+    of the items of each unordered sentence. Not available with a prepared corpus."""
     days: Days | None = None
-    """Alternative to fraction: number of days to hold out, newest first."""
+    """Alternative to fraction: number of days to hold out, newest first. Requires timestamps. Not available
+    with a prepared corpus."""
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     """Cut-off of NDCG, the metric of the gates."""
     repeats: bool = False
@@ -48,7 +50,10 @@ class EvaluationConfig(Settings):
 
 
 class GatesConfig(Settings):
-    """Conditions for the promotion of a new model. A gate that cannot be measured fails.
+    """Conditions for the promotion of a new model.
+
+    A gate whose value cannot be measured is not passed. A gate that compares the new model with earlier
+    versions is passed if no comparable result is known.
 
     >>> GatesConfig(min_queries=200).tolerance
     0.2
@@ -70,13 +75,14 @@ class GatesConfig(Settings):
     """Minimum share of tokens that an epoch is expected to read; tokens of low weight may be skipped."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
     """Minimum median norm of vectors, as a multiple of the norm of the random initial vectors. Not checked
-    for LSA and tables of neighbours, which have no initial vectors, and for vectors that are compared by
-    cosine, whose initial norm is 1."""
+    for LSA and tables of neighbours, which have no initial vectors, and for next_item with
+    similarity="cosine", because the parts of its initial vectors already have norm 1."""
     max_norm: Annotated[Finite, Field(gt=0)] = 100.0
     """Maximum norm of an input vector, and maximum median norm of output vectors. Norms above 1,000
     indicate divergence."""
     min_output_norm: Annotated[Finite, Field(ge=0)] = 0.02
-    """Minimum median norm of output vectors, which skip-gram and CBOW initialise with zero."""
+    """Minimum median norm of output vectors, which skip-gram, CBOW, and next_item with similarity="inner"
+    initialise with zero."""
     min_effective_rank: Annotated[Finite, Field(ge=0)] = 10.0
     """Minimum effective rank of the vectors; for small models, a fifth of the possible rank."""
     max_mean_cosine: Annotated[Finite, Field(ge=-1, le=1)] = 0.9
@@ -84,14 +90,14 @@ class GatesConfig(Settings):
     max_duplicates: Share = 0.1
     """Maximum share of vectors that equal an earlier vector."""
     min_self_retrieval: Share = 0.99
-    """Minimum share of sampled items whose nearest item by cosine is the item itself, or an item with an
-    equal vector."""
+    """Minimum share of sampled items whose nearest item by cosine in the index is the item itself, or an item
+    with an equal vector."""
     min_recall: Share = 0.9
     """Minimum recall@10 of the index, relative to exact search."""
 
 
 class RetentionConfig(Settings):
-    """Settings of retention: numbers of versions and reports to keep.
+    """Settings of retention: numbers of versions and reports to keep, and whether to write HTML pages.
 
     >>> RetentionConfig().versions
     5
@@ -108,14 +114,17 @@ class RetentionConfig(Settings):
 
 
 class LimitsConfig(Settings):
-    """Limits of time and memory, checked during the jobs of the worker. Exceeding a limit aborts the run.
+    """Limits of time and memory, checked during the jobs of the worker process.
+
+    A run that exceeds a limit fails. If the limit is exceeded while the HTML page is drawn, only the page is
+    missing.
 
     >>> LimitsConfig(time="90min", memory=4).memory
     4.0
     """
 
     time: Duration = "6h"
-    """Maximum duration of a run, checked during the jobs of the worker process."""
+    """Maximum time since the start of the worker process, checked during its jobs."""
     memory: Annotated[Finite, Field(gt=0)] | None = None
     """Maximum memory of the worker process, in GiB. The default is three quarters of the memory of the
     machine or container."""
@@ -139,9 +148,9 @@ class RetrainConfig(Settings):
     gates: GatesConfig = Field(default_factory=GatesConfig)
     """Conditions for the promotion of a new model."""
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
-    """Numbers of versions and reports to keep."""
+    """Numbers of versions and reports to keep, and whether to write HTML pages."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
-    """Limits of time and memory; a run that exceeds a limit is aborted."""
+    """Limits of time and memory of the worker process; a run that exceeds a limit fails."""
     corpus: Annotated[str, Field(min_length=1)] | None = None
     """Folder of a prepared corpus to train on, in place of the interactions of the store."""
     layout: bool = True

@@ -14,9 +14,9 @@ __all__ = ["LSA", "GloVe", "OneStep"]
 
 
 class OneStep(TrainConfig):
-    """Settings of the objectives that are computed in one step, without epochs and initial vectors."""
+    """Settings of the objectives that are computed in one step, without epochs or initial vectors."""
 
-    # Not settings.
+    # Class variables, not settings.
     epochs: ClassVar[int] = 1  # type: ignore[misc]
     patience: ClassVar[None] = None  # type: ignore[misc]
 
@@ -91,7 +91,7 @@ class GloVe(TrainConfig):
     """Dimensions of an item vector."""
     window: Window = 10
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. A neighbour at
-    distance d counts 1 / d."""
+    distance d adds 1 / d to the co-occurrence count."""
     forward_only: Flag = False
     """Use only earlier items of a sentence as neighbours of an item."""
     x_max: Annotated[Finite, Field(gt=0)] = 10.0
@@ -103,4 +103,5 @@ class GloVe(TrainConfig):
     epochs: Epochs = 25
     """Number of passes over the pairs of co-occurring items."""
     patience: Patience = None
-    """With validation data: stop after this number of epochs without a higher NDCG; return the best epoch."""
+    """Stop after this number of epochs without a higher NDCG on validation data; return the best epoch. By
+    default, train for all epochs. Requires validation data."""

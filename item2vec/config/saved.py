@@ -16,8 +16,8 @@ __all__ = ["of_its_objective"]
 def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the training settings of a bundle without settings of other objectives.
 
-    item2vec 0.1.0 wrote the settings of all objectives. Its next_item had no ``similarity`` and no ``tied``;
-    the equivalent values are added.
+    Bundles of item2vec 0.1.0 contain the settings of all objectives. In that release, next_item had no
+    settings ``similarity`` and ``tied``; the equivalent values are added.
 
     >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
     {'objective': 'skipgram', 'window': 5}

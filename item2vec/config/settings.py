@@ -1,4 +1,7 @@
-"""Base class of all settings. Settings are immutable; all invalid settings are reported together."""
+"""Base class of all settings, and types that several settings share.
+
+Settings are immutable. One error reports all settings with invalid values.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +51,12 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Patience = Annotated[int, Field(ge=1)] | None
 
 MOST_FAULTS = 100
+"""Maximum number of faults of one object whose messages are read."""
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
 
 def _names(names: Any, about: ValidationInfo) -> Any:
-    """Split text at commas, and check names."""
+    """Split text at commas, and check that the names are distinct and not empty."""
     split = tuple(names.split(",")) if isinstance(names, str) else names
     if not isinstance(split, tuple) or not all(isinstance(name, str) and name for name in split):
         raise ValueError(
@@ -68,7 +72,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class Settings(BaseModel):
-    """Immutable settings. Unknown names and values out of range raise ``ConfigError``."""
+    """Immutable settings. Unknown names and values of a wrong type or out of range raise ``ConfigError``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
@@ -102,7 +106,7 @@ class Settings(BaseModel):
     @classmethod
     @checked
     def explain_unknown(cls, name: str) -> str:
-        """Return the error message for an unknown setting name."""
+        """Return the error message for an unknown name of a setting."""
         near = nearest(name, cls.model_fields)
         hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(cls.model_fields)}"
         return f"unknown setting {short_repr(name)}; {hint}"

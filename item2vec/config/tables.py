@@ -19,7 +19,7 @@ MaxItems = Annotated[int, Field(ge=2, le=100_000)]
 class TableConfig(OneStep):
     """Settings of the objectives whose model is a table of neighbours.
 
-    The vectors are the truncated singular value decomposition of the table.
+    The vectors are the factors of a truncated singular value decomposition of the table.
     """
 
     table_decay: ClassVar[float] = 1.0
@@ -41,7 +41,7 @@ class TableConfig(OneStep):
 
 @with_objective
 class Transitions(TableConfig):
-    """Settings of transitions, the weighted counts of the items before and after an item.
+    """Settings of transitions: a table of the weighted counts of the items before and after an item.
 
     Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
     recommender system, JMLR 2005 (skipping, and mixtures of orders).
@@ -57,15 +57,16 @@ class Transitions(TableConfig):
     window: Window = 5
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
     fade: Annotated[Finite, Field(gt=0, le=1)] = 0.7
-    """Factor on the count of a neighbour per step of distance. A neighbour before the item counts half."""
+    """Factor on the count of a neighbour per step of distance. The count of a neighbour before the item is
+    halved."""
     smoothing: Annotated[Finite, Field(ge=0, le=1e9)] = 5.0
-    """Number added to the sum of the counts of an item before the counts are divided by the sum, so that
-    rare items have less weight."""
+    """Number added to the sum of an item's counts. The counts are then divided by this sum, so that rare
+    items have less weight."""
 
 
 @with_objective
 class LinkProp(TableConfig):
-    """Settings of link propagation, the damped number of short paths between two items.
+    """Settings of link propagation: a table of the damped number of short paths between two items.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 
@@ -81,7 +82,7 @@ class LinkProp(TableConfig):
 
 @with_objective
 class EASE(TableConfig):
-    """Settings of EASE, the linear model that reconstructs each item of a sentence from the others.
+    """Settings of EASE: a linear model that reconstructs each item of a sentence from the other items.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
 

@@ -15,8 +15,8 @@ __all__ = ["TasteConfig"]
 
 PartWeight = Annotated[Finite, Field(ge=0, le=1e6)]
 TABLE_MIXTURE, BESIDE_TABLE = 1.0, 0.001
-"""Defaults of mixture and part weight if the model is a table of neighbours. The table then determines the
-ranking, and the vectors order only items that have equal weights in the table or do not occur in it."""
+"""Defaults of ``mixture`` and of the part weight if the model is a table of neighbours. The table then
+determines the ranking. The vectors order only items that have equal weights, or no weight, in the table."""
 Bonus = Annotated[Finite, Field(ge=0, le=1e6)]
 
 
@@ -57,19 +57,20 @@ class TasteConfig(Settings):
     popularity: Bonus = 0.0
     """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
     c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, the
-    prior only ranks the items for histories without a known item."""
+    prior ranks items only for histories without a known item."""
     popularity_half_life: Annotated[Finite, Field(gt=0)] | None = None
-    """Age in days at which the count of a token in the popularity prior is halved, if training data have
-    timestamps. By default, counts are not discounted if popularity is above 0; with popularity 0, the default
-    is 7 days."""
+    """Age in days at which the count of a token in the popularity prior is halved, if the training data have
+    timestamps. The default is 7 days if popularity is 0. If popularity is above 0, counts are not
+    discounted by default."""
 
     @checked
     def as_trained(self, train: TrainConfig | None, *, has_output: bool, has_table: bool = False) -> Self:
-        """Return a copy in which unset fields that depend on the training have their defaults.
+        """Return a copy in which unset fields have their defaults, if the defaults depend on the training.
 
-        The fields are score, decay, part weights and mixture. ``train`` holds the settings of training;
-        ``None`` if they are unknown, as for a word2vec file. An unset mixture stays unset, which means 0,
-        unless there is a table of neighbours that is the model of the objective.
+        These fields are score, decay, part_weights and mixture. ``train`` holds the settings of training;
+        ``None`` if they are unknown, as for a word2vec file. ``has_output`` and ``has_table`` are whether the
+        model has output vectors and a table of neighbours. An unset mixture stays unset, which means 0,
+        unless there is a table, and the objective is transitions, linkprop or ease.
 
         >>> from item2vec import NextItem
         >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)

@@ -60,9 +60,9 @@ class TrainConfig(Settings):
     """Settings of training: base class of the settings of each objective.
 
     ``TrainConfig(objective=…)`` creates an instance of the objective's class, by default ``NextItem``.
-    Settings with gensim's names have gensim's meaning. The defaults were chosen on up to eight data sets of
-    item sequences (docs/benchmarks/defaults.md). gensim's defaults suit text, which has more tokens, and in
-    which rare words matter less.
+    In skip-gram and CBOW, settings with gensim's names have gensim's meaning. The defaults were chosen on up
+    to eight data sets of item sequences (docs/benchmarks/defaults.md). gensim's defaults suit text, which has
+    more tokens, and in which rare words matter less.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class TrainConfig(Settings):
     min_count: Annotated[int, Field(ge=1)] = 1
     """Minimum number of occurrences of an item; rarer items are dropped."""
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=usable_cpus)
-    """Number of threads; all cores by default. With 1, the same input and seed give the same bytes."""
+    """Number of threads; all usable cores by default. With 1, the same input and seed give the same bytes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Seed of the random number generators."""
 
@@ -122,7 +122,7 @@ class TrainConfig(Settings):
         return TrainConfig(**{**self.given(), **changes})  # type: ignore[return-value]
 
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
-        """Return the settings with the defaults for this number of tokens, and for this kind of sentences."""
+        """Return the settings with the defaults for this number of tokens, and for sentences of this kind."""
         return self
 
     @property
@@ -169,7 +169,7 @@ class ByDescent(TrainConfig):
     min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
     """Final learning rate, at most ``alpha``; the rate decreases linearly."""
     patience: Patience = None
-    """With validation data: stop after this number of epochs without a higher NDCG; return the best epoch."""
+    """Stop after this many epochs without a higher validation NDCG; return the best epoch. None: never."""
 
     @property
     def alpha_step(self) -> float:
@@ -187,8 +187,8 @@ class ByDescent(TrainConfig):
 class NextItem(ByDescent):
     """Settings of next_item, which predicts the next item from the taste of the preceding items.
 
-    Serving computes the same taste. The vectors are split into equal parts, one per ``context_decay``, which
-    are trained independently.
+    Serving computes the same taste. The vectors are split into equal parts, one per ``context_decay``, and
+    each part is trained independently.
 
     Examples
     --------
