@@ -416,7 +416,7 @@ def test_two_writers_exclude_each_other(tmp_path):
     ("arguments", "message"),
     [
         ({"number": 2}, "number is 2"),
-        ({"tokens": np.array([2])}, "outside 0 … 1"),
+        ({"tokens": np.array([2])}, "tokens are from 2 to 2; expected codes of the vocabulary, from 0 to 1"),
         ({"offsets": np.array([0, 2])}, "offsets"),
         ({"weights": np.array([1.0])}, "columns"),
     ],

@@ -1,4 +1,4 @@
-"""A vocabulary in an Arrow file: 10⁸ ids without a Python object for each."""
+"""A vocabulary in an Arrow file: 10⁸ ids without a Python object for each id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 LARGEST_TUPLE = 1 << 21
-"""Maximum number of ids that are read into a tuple, because look-ups in a tuple are faster: 2,097,152."""
+"""Maximum number of ids of a ``Vocabulary``, whose look-ups are faster: 2,097,152. For more ids, there is
+``ArrowVocabulary``."""
 
 BLOCK = 1 << 16
 """Number of ids per record batch of a file, and per block of a look-up."""
@@ -116,9 +117,9 @@ class ArrowIds(Sequence[str]):
 class ArrowVocabulary(Vocabulary):
     """A vocabulary over Arrow strings, usually memory-mapped, for more ids than fit into memory as objects.
 
-    It has the methods of ``Vocabulary`` and equals a vocabulary of the same ids in the same order. ``ids`` is
-    a lazy sequence. Ids are looked up by sorted hashes, which are computed at the first look-up if they were
-    not saved. The constructor does not validate the ids.
+    An ``ArrowVocabulary`` has the methods of ``Vocabulary`` and equals a vocabulary of the same ids in the
+    same order. ``ids`` is a lazy sequence. Ids are looked up by sorted hashes. If the hashes were not saved,
+    they are computed at the first look-up. The constructor does not validate the ids.
 
     >>> songs = ArrowVocabulary(pa.chunked_array([["temptation", "blue-monday"]]))
     >>> songs.encode(["blue-monday", "unheard-of"])
@@ -158,7 +159,7 @@ class ArrowVocabulary(Vocabulary):
         return self.ids.listed(rows)
 
     def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
-        """Return the vocabulary of the ids of these codes; new codes follow the order of ``codes``."""
+        """Return a vocabulary of the ids of these codes; the new codes follow the order of ``codes``."""
         if len(codes) <= LARGEST_TUPLE:
             return Vocabulary(tuple(self.decode(codes)))
         blocks = (codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK))
@@ -189,12 +190,13 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     """Write ids and counts to new files of a folder. Return the number of ids.
 
     With ``counts``, ``ids`` is a sequence of strings or an Arrow array. Without ``counts``, ``ids`` is an
-    iterable of Arrow record batches with the columns ``id`` and ``count``.
+    iterable of Arrow record batches with the columns ``id`` and ``count``. With more than ``LARGEST_TUPLE``
+    ids, the files of the look-up are written, too.
 
     Raises
     ------
     InputError
-        If an id is invalid or occurs twice, or ids and counts have other types or different lengths.
+        If an id is invalid or occurs twice, or if ids and counts have other types or different lengths.
     """
     path = folder / VOCABULARY
     try:
@@ -218,14 +220,14 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
 
 
 def vocabulary_of(ids: pa.ChunkedArray) -> Vocabulary:
-    """Return a vocabulary of ids: a tuple of up to ``LARGEST_TUPLE``, or the Arrow array."""
+    """Return a ``Vocabulary`` of up to ``LARGEST_TUPLE`` ids, or an ``ArrowVocabulary`` of more ids."""
     return Vocabulary(tuple(ids.to_pylist())) if len(ids) <= LARGEST_TUPLE else ArrowVocabulary(ids)
 
 
 def write_counts(folder: Path, counts: Offsets) -> None:
-    """Replace the counts of the vocabulary of a folder. The ids do not change."""
+    """Replace the counts in the vocabulary file of a folder. The ids do not change."""
     path, fresh = folder / VOCABULARY, folder / f".{VOCABULARY}.tmp"
-    fresh.unlink(missing_ok=True)  # of a process that was killed
+    fresh.unlink(missing_ok=True)  # left by a process that was killed
     _write(fresh, _tables(_mapped(path), counts))
     fresh.replace(path)
 
@@ -233,12 +235,13 @@ def write_counts(folder: Path, counts: Offsets) -> None:
 def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
     """Open the vocabulary of a folder. The caller has verified the checksums of its files.
 
-    Up to ``LARGEST_TUPLE`` ids are read into a tuple; more stay in the file, which is memory-mapped.
+    Up to ``LARGEST_TUPLE`` ids are read into memory. More ids stay in the file, which is memory-mapped.
 
     Raises
     ------
     CorruptBundleError
-        If the file is not an Arrow file of ids, or has another number of ids.
+        If the file is not an Arrow file of ids and counts, or the number of ids is not ``n_items``. Also if a
+        file of the look-up is invalid.
     """
     path = folder / VOCABULARY
     try:
@@ -250,7 +253,9 @@ def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
         if n_items <= LARGEST_TUPLE:
             return vocabulary_of(array)
     except (pa.ArrowInvalid, KeyError, InputError, UnicodeDecodeError) as error:
-        raise CorruptBundleError(f"{path} is not an Arrow file of ids: {error}; use another copy") from error
+        raise CorruptBundleError(
+            f"{path} is not an Arrow file of ids and counts: {error}; use another copy"
+        ) from error
     if not (folder / _HASHES).exists():
         return ArrowVocabulary(array)
     hashes = files.open_array(folder / _HASHES, "<u8", (n_items,))
@@ -263,8 +268,14 @@ def _mapped(path: Path) -> pa.ChunkedArray:
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
     if table.schema != _SCHEMA:
-        raise pa.ArrowInvalid(f"columns {table.schema.names}; expected id (string) and count (int64)")
+        raise pa.ArrowInvalid(f"columns are {_described(table.schema)}; expected {_described(_SCHEMA)}")
     return table["id"]
+
+
+def _described(schema: pa.Schema) -> str:
+    """Return the columns of a schema with their types, for a message."""
+    columns = [f"{field.name} ({field.type}{'' if field.nullable else ', not null'})" for field in schema]
+    return ", ".join(columns) or "missing"
 
 
 def _write(path: Path, tables: Iterable[pa.Table]) -> None:
@@ -277,7 +288,7 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
 
 
 def _tables(ids: Any, counts: Any) -> Iterator[pa.Table]:
-    """Yield tables of ids and counts; an invalid id or count raises an error."""
+    """Yield tables of ids and counts; an invalid id or a missing count raises an error."""
     if counts is None:
         for batch in ids:
             yield _checked(batch["id"], batch["count"])
@@ -300,15 +311,16 @@ def _checked(ids: Any, counts: Any) -> pa.Table:
     nul = pc.any(pc.match_substring(table["id"], "\0")).as_py()
     if table["id"].null_count or table["count"].null_count or nul or sizes["min"] == 0:
         raise InvalidIdError(
-            "an id is empty or null, contains a NUL character, or has no count; expected ids and counts"
+            "an id is empty or null, contains a NUL character, or has the count null; expected ids of 1 to "
+            f"{MAX_ID_BYTES} UTF-8 bytes of text, each with a count"
         )
     if (sizes["max"] or 1) > MAX_ID_BYTES:
-        raise InvalidIdError(f"an id has {sizes['max']:,} bytes; ids are 1 to {MAX_ID_BYTES} UTF-8 bytes")
+        raise InvalidIdError(f"an id has {sizes['max']:,} bytes; expected 1 to {MAX_ID_BYTES} UTF-8 bytes")
     return table
 
 
 def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of ``BLOCK`` rows; the file then does not depend on the input batches."""
+    """Yield the rows in tables of ``BLOCK`` rows, so that the file does not depend on the input batches."""
     waiting = _SCHEMA.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table])
@@ -320,7 +332,7 @@ def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _compact(block: pa.Table) -> pa.RecordBatch:
-    """Return the rows in one record batch with new buffers, for the reason in ``hashing.compact``."""
+    """Return the rows in one record batch with new buffers; ``hashing.compact`` states the reason."""
     ids = compact(pa.concat_arrays(block["id"].chunks))
     counts = pa.py_buffer(block["count"].to_numpy().astype("<i8").tobytes())
     return pa.record_batch([ids, pa.Array.from_buffers(pa.int64(), len(ids), [None, counts])], _SCHEMA)

@@ -1,4 +1,4 @@
-"""The arrays of sentences: dtypes on disk, checks of consistency, and a digest."""
+"""The arrays of sentences: dtypes on disk, checks of consistency, and a SHA-256 digest of all arrays."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ def fault_of(
     """Describe the first inconsistency of the arrays of sentences; return ``None`` if there is none.
 
     >>> fault_of(np.array([0, 2]), np.array([0, 2]), {}, n_items=2)
-    'a token is outside 0 … 1; expected codes of the vocabulary'
+    'tokens are from 0 to 2; expected codes of the vocabulary, from 0 to 1'
     """
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
-        return f"offsets do not start at 0 or do not end at {len(tokens)}, the number of tokens"
+        found = f"start at {offsets[0]} and end at {offsets[-1]}" if len(offsets) else "are empty"
+        return f"offsets {found}; expected offsets from 0 to {len(tokens)}, the number of tokens"
     if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
         return "offsets decrease; expected non-decreasing offsets"
     if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
-        return f"a token is outside 0 … {n_items - 1}; expected codes of the vocabulary"
+        found = f"tokens are from {tokens.min()} to {tokens.max()}"
+        return f"{found}; expected codes of the vocabulary, from 0 to {n_items - 1}"
     for name, column in columns.items():
         if len(column) != len(tokens):
             return f"{len(column)} {name} for {len(tokens)} tokens; expected equal numbers"
@@ -40,7 +42,10 @@ def fault_of(
 
 
 def fingerprint_of(arrays: Mapping[str, npt.NDArray[Any]], ids: Iterable[str], *, ordered: bool) -> str:
-    """Return the SHA-256 digest of sentences in hexadecimal; ``arrays`` holds all their arrays by name."""
+    """Return the SHA-256 digest of sentences in hexadecimal.
+
+    ``arrays`` holds all arrays of the sentences by name. ``ids`` are the ids of the vocabulary, by code.
+    """
     n_sentences, n_tokens = len(arrays["offsets"]) - 1, len(arrays["tokens"])
     shape = (ordered, n_sentences, n_tokens, "weights" in arrays)
     timed = b"timestamps" if "timestamps" in arrays else b""

@@ -1,4 +1,4 @@
-"""Opens the manifest, the vocabulary and the users of a sharded corpus."""
+"""Open the manifest, the vocabulary and the users of a sharded corpus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ __all__ = ["read_corpus"]
 
 
 def read_corpus(folder: Path) -> tuple[Manifest, Vocabulary, LazyShards[tuple[str, ...]] | None]:
-    """Return the manifest, the vocabulary, and the users of the sentences of each shard (or ``None``).
+    """Return the manifest, the vocabulary, and the users of the sentences of each shard.
+
+    The users are ``None`` if the corpus has no users.
 
     Raises
     ------

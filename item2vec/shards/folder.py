@@ -17,14 +17,17 @@ __all__ = ["read_sentences", "refusing_inconsistent", "write_sentences"]
 
 _FORMAT = 2
 _READABLE = (1, _FORMAT)
-"""Formats that can be read. Format 1 has no timestamps."""
+"""Formats that can be read. Folders of format 1 have no timestamps."""
 _FILES = ("tokens.npy", "offsets.npy", "ids.jsonl")
 
 
 def write_sentences(
     path: Path, ids: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]], *, ordered: bool
 ) -> None:
-    """Write sentences to a new folder; ``arrays`` holds their arrays by name."""
+    """Write sentences to a new folder.
+
+    ``arrays`` holds the arrays of the sentences by name. ``ids`` are the ids of the vocabulary, by code.
+    """
     with files.atomic_folder(path) as folder:
         for name, array in arrays.items():
             files.write_array(folder / f"{name}.npy", array)
@@ -48,7 +51,7 @@ def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray
     Raises
     ------
     CorruptBundleError
-        If a file is missing or damaged, or the folder has another format.
+        If a file is missing or damaged, or the folder has another kind or a newer format.
     """
     text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
     header = files.parse_json(text, folder / "sentences.json")

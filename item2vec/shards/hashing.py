@@ -21,7 +21,7 @@ _SHIFT = np.uint64(29)
 _FACTOR_OF_INT, _ALL_BITS = int(_FACTOR), 2**64 - 1
 
 Take = Callable[[npt.NDArray[Any]], pa.Array]
-"""Returns the ids of codes as an array of strings."""
+"""A function that returns the ids of codes as an Arrow array of strings."""
 
 
 def hashes_of(ids: pa.Array) -> Words:
@@ -51,7 +51,7 @@ def hashes_of(ids: pa.Array) -> Words:
 
 
 def hash_of(encoded: bytes) -> int:
-    """Return the hash of one id, as ``hashes_of`` does for many.
+    """Return the hash of one id, given in UTF-8; ``hashes_of`` returns the same hash.
 
     >>> bool(hash_of(b"a") == hashes_of(pa.array(["a"]))[0])
     True
@@ -90,14 +90,20 @@ def compact(ids: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Hashes of all ids in ascending order, and the code of each; different ids may have equal hashes."""
+    """The hashes of all ids in ascending order, and the code of the id of each hash.
+
+    Different ids may have equal hashes.
+    """
 
     hashes: Words
     codes: Codes
 
     @classmethod
     def of(cls, chunks: Iterable[pa.Array], n: int) -> Lookup:
-        """Compute the look-up of ``n`` ids. It takes 12 bytes per id, and up to 28 during the computation."""
+        """Compute the look-up of ``n`` ids.
+
+        The look-up takes 12 bytes per id, and up to 28 bytes per id while it is computed.
+        """
         hashes = np.empty(n, dtype=np.uint64)
         start = 0
         for chunk in chunks:
@@ -120,7 +126,7 @@ class Lookup:
 
     def find_one(self, id_: str, id_of: Callable[[int], str]) -> int:
         """Return the code of an id; -1 if it is unknown. ``id_of`` returns the id of a code."""
-        # Without "surrogatepass", a lone surrogate raises an error. Its bytes equal those of no id.
+        # Without "surrogatepass", a lone surrogate would raise an error. No id contains a lone surrogate.
         value = hash_of(id_.encode("utf-8", "surrogatepass"))
         place = int(np.searchsorted(self.hashes, np.uint64(value)))
         while place < len(self.hashes) and int(self.hashes[place]) == value:

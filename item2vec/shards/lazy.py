@@ -16,7 +16,7 @@ S = TypeVar("S")
 
 
 class LazyShards(Sequence[S]):
-    """A sequence of ``n`` shards; ``load(number)`` returns one. Only the most recent shard is kept.
+    """A sequence of ``n`` shards; ``load(number)`` returns a shard. Only the shard accessed last is kept.
 
     >>> shards = LazyShards(3, lambda number: f"shard {number}")
     >>> shards[-1], shards[:2]
@@ -40,7 +40,7 @@ class LazyShards(Sequence[S]):
         number = range(self._n)[index]
         recent = self._recent
         if recent is None or recent[0] != number:
-            self._recent = recent = None  # before the next shard is read
+            self._recent = recent = None  # release the shard before the next shard is read
             self._recent = recent = (number, self._load(number))
         return recent[1]
 
@@ -51,7 +51,7 @@ class LazyShards(Sequence[S]):
 def mapped(
     folder: Path, manifest: Manifest, make: Callable[[Mapping[str, npt.NDArray[Any]]], S]
 ) -> LazyShards[S]:
-    """Return the sequence of shards; ``make`` creates each from its memory-mapped arrays by name.
+    """Return the sequence of shards; ``make`` creates a shard from its memory-mapped arrays by name.
 
     The checksums of a shard are verified at its first access.
     """

@@ -40,7 +40,7 @@ _LOOKUP_FILES = {"vocabulary.hashes.npy", "vocabulary.codes.npy"}
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """Size and checksums of a shard; ``sha256`` has an entry per file."""
+    """Size and checksums of a shard; ``sha256`` holds the SHA-256 of each file by name."""
 
     name: str
     n_sentences: int
@@ -50,7 +50,7 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Contents of ``corpus.json``. ``sha256`` has an entry per file of the vocabulary."""
+    """Contents of ``corpus.json``. ``sha256`` holds the SHA-256 of each file of the vocabulary by name."""
 
     ordered: bool
     columns: Sequence[str]
@@ -59,7 +59,10 @@ class Manifest:
     sha256: Mapping[str, str]
 
     def of_arrays(self, shards: Iterable[Mapping[str, npt.NDArray[Any]]]) -> Manifest:
-        """Return the manifest of a corpus without users whose shards have these arrays, by name."""
+        """Return the manifest of a corpus with the same vocabulary, whose shards have other arrays.
+
+        ``shards`` has the arrays of each shard by name. The new corpus has no users.
+        """
         records = [
             ShardRecord(
                 before.name,
@@ -87,7 +90,7 @@ class Manifest:
 
 
 def shard_files(columns: Sequence[str]) -> list[str]:
-    """Return the names of the files of a shard.
+    """Return the names of the files of a shard, without the file of its users.
 
     >>> shard_files(["weights"])
     ['tokens.npy', 'offsets.npy', 'weights.npy']
@@ -101,7 +104,8 @@ def read_manifest(folder: Path) -> Manifest:
     Raises
     ------
     CorruptBundleError
-        If the manifest is damaged or of a newer format, or a file of the vocabulary has another checksum.
+        If the manifest is damaged or has another kind or format, or if a file of the vocabulary is missing or
+        does not have the checksum in the manifest.
     """
     path = folder / MANIFEST
     value = files.parse_json(files.read_text(path, MAX_MANIFEST_BYTES), path)
@@ -109,7 +113,7 @@ def read_manifest(folder: Path) -> Manifest:
         if (value["format"], value["kind"]) != (FORMAT, "corpus"):
             raise CorruptBundleError(
                 f"{path} has format {value['format']!r} and kind {value['kind']!r}; expected format {FORMAT} "
-                "and kind 'corpus': upgrade item2vec, or use a folder of item2vec"
+                "and kind 'corpus': upgrade item2vec, or use a folder of item2vec prepare"
             )
         shards = [ShardRecord(**shard) for shard in value["shards"]]
         manifest = Manifest(value["ordered"], value["columns"], value["n_items"], shards, value["sha256"])
@@ -122,7 +126,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     if not consistent:
         raise CorruptBundleError(
-            f"{path} is inconsistent: totals, names or digests are invalid; use another copy of the folder"
+            f"{path} is inconsistent: sizes, names of shards or files, or SHA-256 digests are invalid; use "
+            "another copy of the folder"
         )
     verify(folder, manifest.sha256)
     return manifest

@@ -27,8 +27,8 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
     Raises
     ------
     InputError
-        If the number of ids differs from the number of sentences, an id is null, or an id cannot be
-        converted to text. Integers of an Arrow array are converted; in other sequences, they are errors.
+        If the number of ids differs from the number of sentences, if an id is null, or if an id cannot be
+        converted to text. Integers of an Arrow array are converted. Integers of other sequences are invalid.
     """
     try:
         is_arrow = isinstance(users, pa.Array | pa.ChunkedArray)
@@ -38,7 +38,8 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
         raise InputError(f"users cannot be written as ids: {error}; expected text") from error
     if len(table) != n_sentences or table["id"].null_count:
         raise InputError(
-            f"{len(table):,} users for {n_sentences:,} sentences; expected one id per sentence, and no null"
+            f"{len(table):,} users ({table['id'].null_count:,} of them null) for {n_sentences:,} sentences; "
+            "expected one id per sentence, and no null"
         )
     with (folder / USERS).open("xb") as file:
         with pa.ipc.new_file(file, _SCHEMA) as writer:
@@ -51,7 +52,7 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
 def open_users(folder: Path, manifest: Manifest) -> LazyShards[tuple[str, ...]] | None:
     """Return the users of the sentences of each shard; ``None`` if the corpus has no users.
 
-    The checksum of a file is verified each time that the file is read.
+    The checksum of the users of a shard is verified each time that they are read.
     """
     if not all(USERS in shard.sha256 for shard in manifest.shards):
         return None

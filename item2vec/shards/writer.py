@@ -1,4 +1,4 @@
-"""Writes a sharded corpus shard by shard. The folder appears when it is complete."""
+"""Write a sharded corpus shard by shard. The folder of the corpus appears when the corpus is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from item2vec import files
 from item2vec.arguments import as_array, checked
-from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, LockHeldError
+from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, LockHeldError, short_repr
 from item2vec.shards.columns import COLUMNS, fault_of
 from item2vec.shards.manifest import (
     FORMAT,
@@ -62,12 +62,12 @@ def check_absent(path: Path) -> None:
 
 
 class ShardWriter:
-    """Writes a folder for ``Sentences.open``, one shard at a time.
+    """Writes a sharded corpus, which ``Sentences.open`` opens, one shard at a time.
 
     Shards are written to the folder ``.NAME.partial`` beside ``path``, and ``finish`` renames this folder to
-    ``path``. If the process ends earlier, a new writer with the same arguments verifies the complete shards
-    and keeps them; a writer with other arguments removes them. A pickled copy can write shards in another
-    process while the original writer holds the lock of the folder.
+    ``path``. If the process ends earlier, a new writer with the same arguments keeps the complete shards
+    whose checksums are correct. A writer with other arguments removes all shards. A pickled copy of a writer
+    can write shards in another process while the original writer holds the lock of the folder.
 
     Parameters
     ----------
@@ -79,13 +79,14 @@ class ShardWriter:
         into memory. ``save_shards``, ``corpus.prepare`` and ``spark.prepare`` order ids by descending
         count, ties by the UTF-8 bytes of the id.
     ordered
-        As for ``Sentences``.
+        Whether the order of the items in a sentence has a meaning, as for ``Sentences``.
     columns
-        Optional columns of the tokens: ``"weights"``, ``"timestamps"``.
+        Names of the columns of the tokens besides the item codes: ``"weights"``, ``"timestamps"``, or both.
+        Every shard must have these columns.
     n_shards
         Number of shards of the corpus: 1 to 100,000.
     source
-        Text that identifies the data and the settings. Complete shards of another source are removed.
+        Text that identifies the data and the settings. Complete shards of another ``source`` are removed.
 
     Raises
     ------
@@ -123,7 +124,7 @@ class ShardWriter:
         source: str = "",
     ) -> None:
         if unknown := [name for name in columns if name not in [*COLUMNS]]:
-            raise InputError(f"columns has {unknown[0]!r}; expected some of {', '.join(COLUMNS)}")
+            raise InputError(f"columns contains {unknown[0]!r}; expected only {' and '.join(COLUMNS)}")
         if not 1 <= n_shards <= MOST_SHARDS:
             raise InputError(f"n_shards is {n_shards}; expected 1 to {MOST_SHARDS:,}")
         self.path, self.ordered, self.n_shards = Path(path), ordered, n_shards
@@ -191,11 +192,11 @@ class ShardWriter:
 
     @checked
     def is_complete(self, number: int) -> bool:
-        """Return whether a shard was written."""
+        """Return whether a shard was written completely."""
         return (self.folder / _name(number) / _RECORD).exists()
 
     def missing(self) -> list[int]:
-        """Return the numbers of the shards that were not written."""
+        """Return the numbers of the shards that are not complete."""
         return [number for number in range(self.n_shards) if not self.is_complete(number)]
 
     @checked
@@ -232,7 +233,8 @@ class ShardWriter:
             raise InputError(f"shard {number} has columns {[*columns]}; expected {self.columns}")
         tokens, offsets = as_array(tokens, "<i4"), as_array(offsets, "<i8")
         flat = all(array.ndim == 1 for array in (tokens, offsets, *columns.values()))
-        fault = fault_of(tokens, offsets, columns, self.n_items) if flat else "an array is not flat"
+        not_flat = "an array has more or fewer dimensions than one"
+        fault = fault_of(tokens, offsets, columns, self.n_items) if flat else not_flat
         if fault:
             raise InputError(f"shard {number} is inconsistent: {fault}")
         try:
@@ -263,11 +265,20 @@ class ShardWriter:
         """Write the missing shards from the arrays of all sentences, then call ``finish``.
 
         Shard n consists of the sentences from ``bounds[n]`` to ``bounds[n + 1]`` (exclusive).
+
+        Raises
+        ------
+        InputError
+            If ``bounds`` does not have ``n_shards + 1`` numbers from 0 to the number of sentences. Also in
+            the cases of ``write`` and ``finish``.
         """
         bounds, offsets = as_array(bounds, "<i8"), as_array(offsets, "<i8")
         ends = [0, *bounds.reshape(-1).tolist(), len(offsets) - 1]
         if bounds.shape != (self.n_shards + 1,) or ends[:2] != [0, 0] or ends[-2] != ends[-1]:
-            raise InputError(f"bounds is {bounds}; expected {self.n_shards + 1} numbers from 0 to {ends[-1]}")
+            raise InputError(
+                f"bounds has shape {bounds.shape} and the values {short_repr(bounds)}; expected "
+                f"{self.n_shards + 1} numbers, the first 0 and the last {ends[-1]}"
+            )
         names = None if users is None else as_history(users, "users")
         for number in self.missing():
             part = offsets[bounds[number] : bounds[number + 1] + 1]
@@ -280,20 +291,23 @@ class ShardWriter:
 
     @checked
     def finish(self, *, recount: bool = False) -> None:
-        """Write the manifest and rename the folder, if all shards are complete.
+        """Write the manifest, rename the folder to ``path``, and release the lock.
 
-        With ``recount``, the counts of the ids are replaced by the numbers of their occurrences in the
-        shards, for a driver that does not count the items before it writes them.
+        If ``recount`` is True, the number of occurrences of each id in the shards replaces the count of the
+        id. This is for callers that do not count the items before they write the shards.
 
         Raises
         ------
         InputError
-            If shards are missing.
+            If shards are missing, or if the corpus is finished.
+        BundleExistsError
+            If ``path`` exists.
         """
         self._check_unfinished()
         if missing := self.missing():
             raise InputError(
-                f"{len(missing)} of {self.n_shards} shards are missing: write them (first: {missing[0]})"
+                f"{len(missing)} of {self.n_shards} shards are missing, first shard {missing[0]}; write the "
+                "missing shards, then call finish again"
             )
         records = [self._record(number) for number in range(self.n_shards)]
         if recount:
