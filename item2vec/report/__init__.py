@@ -1,6 +1,6 @@
-"""Comparison of a model with the baselines (``Study``), and its HTML page (``write_report``).
+"""Comparison of a model with the baselines (``Study``), and the HTML page of a study (``write_report``).
 
-Only this package imports jinja2, which the extra ``report`` installs with openTSNE.
+Only this package imports jinja2. The extra ``report`` installs jinja2 and openTSNE.
 """
 
 from __future__ import annotations
@@ -51,10 +51,23 @@ def write_report(
 ) -> None:
     """Write a study as a self-contained HTML page.
 
-    The page works without a network and without scripts. An existing file is replaced atomically. Equal
-    arguments give equal pages. ``now`` is the date and time on the page; by default the page has neither.
-    ``run`` is the report of a nightly run (``Retrained.report``). With ``run``, the page begins with the
-    outcome of the run, and contains its gates and the drift from the served version.
+    The page works without a network and without scripts. An existing file is replaced atomically. With the
+    same versions of the libraries, equal arguments give equal pages.
+
+    Parameters
+    ----------
+    study
+        Evaluations of a model and of the baselines.
+    path
+        File of the page.
+    now
+        Date and time on the page; by default the page has neither.
+    seed
+        Seed of the map of the items, and of the selection of example queries.
+    run
+        Report of a nightly run (``Retrained.report``). The page then begins with the outcome of the run, and
+        contains the gates of the run and the drift from the served version. By default, the page describes
+        the evaluation only.
 
     Raises
     ------

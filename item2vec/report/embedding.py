@@ -25,10 +25,10 @@ MIN_COVERED = 0.5
 class Map:
     """Positions of items on a plane (``positions``, float32, n items × 2), their titles and colour groups.
 
-    ``names`` lists the values of ``attribute`` that have a separate colour. A last name ``None`` denotes all
-    other values. ``groups`` (int64, n items) are indices into ``names``. Without a suitable attribute,
-    ``attribute`` is ``None`` and ``names`` is empty. ``log_popularity`` is log10 of the number of training
-    tokens.
+    ``names`` lists the values of ``attribute`` that have a separate colour. If items have other values, or
+    none, the last name is ``None``, which denotes these items. ``groups`` (int64, n items) are indices into
+    ``names``. If no attribute is suitable, ``attribute`` is ``None``, and ``names`` and ``groups`` are empty.
+    ``log_popularity`` is log10 of the counts in training; counts below 1 are treated as 1.
     """
 
     titles: list[str]
@@ -42,8 +42,8 @@ class Map:
 def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
     """Compute a map of the items by t-SNE of their unit input vectors.
 
-    If there are more than 2,000 items, 2,000 are sampled in proportion to popularity. Items without an input
-    vector are excluded.
+    Items without an input vector are excluded. If there are more than 2,000 items, 2,000 are sampled in
+    proportion to their counts in training plus 1.
 
     Source: van der Maaten & Hinton, Visualizing Data using t-SNE, JMLR 2008; openTSNE: Poličar, Stražar &
     Zupan, Journal of Statistical Software 2024.
@@ -77,8 +77,10 @@ def _sampled_rows(vectors: ItemVectors, seed: int) -> Rows:
 def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]:
     """Return the attribute that determines the colours, and its value for each item.
 
-    Candidates are attributes whose 12 most frequent values cover at least half of the items. Candidates with
-    2 to 20 distinct values are preferred. Of these, the attribute with the highest entropy is chosen.
+    Candidates are attributes with at least two distinct values, whose 12 most frequent values cover at least
+    half of the items. Candidates with at most 20 distinct values are preferred to candidates with more.
+    Among equally preferred candidates, the attribute whose values have the highest entropy is chosen. Without
+    a candidate, return ``None`` and an empty list.
     """
     best: tuple[tuple[bool, float], str | None, list[str | None]] = ((False, 0.0), None, [])
     for name in sorted({name for row in attributes for name in row}):
@@ -96,7 +98,7 @@ def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, lis
 
 
 def _first(value: Any) -> str | None:
-    """Return the value of an attribute as text; of a list, the first value."""
+    """Return the value of an attribute as text, or the first element of a list; ``None`` if there is none."""
     if isinstance(value, list):
         value = value[0] if value else None
     return None if value is None or value == "" else str(value)

@@ -47,7 +47,7 @@ MAX_POINTS = 200
 
 
 def colors(study: Study) -> dict[str, str]:
-    """Return the colour of each model by name: an accent for the model, and greys for the baselines."""
+    """Return the colours by model name: an accent for the evaluated model, and greys for the baselines."""
     highlighted = {OURS: ACCENT, study.best_baseline: BEST}
     return {name: highlighted.get(name, BASELINE) for name in study.evaluations}
 
@@ -79,7 +79,7 @@ def headline(study: Study) -> Figure:
 
 
 def curve_over_k(study: Study, name: str) -> Figure:
-    """Return a line chart of an accuracy metric for each k, with one line per model."""
+    """Return a line chart of an accuracy metric for each k up to ``MAX_K``, with one line per model."""
     measure, cutoffs = ACCURACY[name], _cutoffs(study)
     lines = {
         model: [
@@ -91,7 +91,7 @@ def curve_over_k(study: Study, name: str) -> Figure:
 
 
 def coverage(study: Study) -> Figure:
-    """Return a line chart of the catalogue coverage for each k, with one line per model."""
+    """Return a line chart of the catalogue coverage for each k up to ``MAX_K``, with one line per model."""
     cutoffs = _cutoffs(study)
     lines = {
         model: [
@@ -139,7 +139,10 @@ def training_curve(curve: Sequence[Epoch]) -> Figure:
 
 
 def exposure_by_popularity(study: Study) -> Figure:
-    """Return a bar chart of the share of training tokens and of recommendations, by decile of popularity."""
+    """Return a bar chart of the shares of training tokens and of recommendations, by popularity decile.
+
+    The recommendations are those of the model and of the best baseline.
+    """
     counts = study.split.train.counts()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     decile = np.empty(len(counts), dtype=np.int64)
@@ -160,7 +163,10 @@ def exposure_by_popularity(study: Study) -> Figure:
 
 
 def lorenz(study: Study) -> Figure:
-    """Return Lorenz curves of exposure: cumulative share of recommendations by cumulative share of items."""
+    """Return Lorenz curves of the training part, of the model and of the best baseline.
+
+    A curve shows the cumulative share of tokens or recommendations by the cumulative share of items.
+    """
     trained = study.split.train.counts() > 0
     lines: list[dict[str, Any]] = [
         {
@@ -242,13 +248,19 @@ def _cutoffs(study: Study) -> list[int]:
 
 
 def _counts(study: Study, rankings: Rankings) -> Offsets:
-    """Return the number of training tokens of each item in the vocabulary of the rankings."""
+    """Return the number of training tokens of each item in the vocabulary of the rankings.
+
+    This vocabulary begins with the items of the training part; other items have 0 tokens.
+    """
     counts = study.split.train.counts()
     return np.concatenate((counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64)))
 
 
 def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
-    """Return name, occurrences per item, and colour of the training part, the model and the best baseline."""
+    """Return the name, occurrences and colour of the training part, the model and the best baseline.
+
+    The occurrences are the number of tokens of each item, or the number of rankings that recommend the item.
+    """
     counts = study.split.train.counts()
     exposures = [("training", counts.astype(np.float64), TRAINING)]
     for name, color in ((OURS, ACCENT), (study.best_baseline, BEST)):

@@ -28,14 +28,14 @@ LIBRARIES = ("numpy", "numba", "gensim", "faiss-cpu", "annoy", "pandas", "pyarro
 MEANINGS = {
     "hr": "Share of the queries with a target among the first k recommendations.",
     "recall": "Share of the targets of a query that are among the first k recommendations.",
-    "precision": "Share of the first k recommendations that are targets.",
+    "precision": "Number of targets among the first k recommendations, divided by k.",
     "ndcg": "Order of the hits: 1 if the targets have the first ranks, lower if they have later ranks.",
     "mrr": "1 / rank of the first hit, 0 without a hit.",
     "map": "Sum of the precisions at the ranks of the hits, divided by the number of targets.",
-    "coverage": "Share of all items that are recommended for at least one query.",
+    "coverage": "Share of the items of the training part that are recommended for at least one query.",
     "novelty": "Mean self-information of the recommended items, in bits: rare items have more.",
     "diversity": "1 minus the mean similarity of two items of the same ranking.",
-    "gini": "Concentration: 0 if all items are recommended equally often, 1 if only one is recommended.",
+    "gini": "Concentration: 0 if all items are recommended equally often, near 1 if one item has most ranks.",
     "popularity-bias": "Mean count of recommended items / mean count of history items, minus 1; 0 if equal.",
     "serendipity": "Share of the first k ranks that contain targets outside of the k most popular items.",
 }
@@ -52,7 +52,7 @@ LAST_ITEMS = 8
 
 
 def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, Any] | None = None) -> str:
-    """Return the HTML page of a study. ``run`` is the report of its nightly run, or ``None``."""
+    """Return the HTML page of a study. The other arguments are described in ``write_report``."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -95,7 +95,11 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
 
 
 def _best_values(study: Study) -> dict[str, float]:
-    """Return the best value of each metric: the lowest gini, the bias nearest to 0, otherwise the highest."""
+    """Return the best value of each metric among all models.
+
+    The best gini is the lowest value, the best popularity bias the value nearest to 0, and the best value of
+    every other metric the highest.
+    """
     best = {}
     for metric in study.evaluation.metrics:
         values = [evaluation.metrics[metric] for evaluation in study.evaluations.values()]
@@ -116,7 +120,7 @@ def _legend(study: Study) -> dict[str, str]:
 
 
 def _about(study: Study) -> str:
-    """Return the model and the split as a sentence."""
+    """Describe the model and the split in two sentences."""
     vectors, split = study.model.vectors, study.split
     objective = f"{vectors.config.objective}, " if vectors.config else ""
     return (
@@ -141,7 +145,7 @@ def _segment_charts(study: Study) -> Iterator[tuple[str, figures.Figure]]:
 
 
 def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield random queries with a hit and random queries without a hit, with the titles of their items."""
+    """Yield up to three random queries with a hit and three without a hit, with the titles of their items."""
     rankings, split = study.evaluation.rankings, study.split
     hit = rankings.hits[:, : study.k].any(axis=1)
     random = np.random.default_rng(seed)
@@ -197,7 +201,7 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings for display: lists without brackets, and empty text instead of ``None``."""
+    """Return settings for display: lists as text without brackets, and empty text instead of ``None``."""
     return {
         name: ", ".join(map(str, value))
         if isinstance(value, tuple | list)

@@ -1,4 +1,4 @@
-"""Evaluation of a model and of all baselines on the same split."""
+"""Evaluation of a model and of all baselines on the same split, and a comparison with the best baseline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Study:
     Parameters
     ----------
     model, split
-        The model, and the split on which the model was evaluated.
+        The evaluated model, and the split on which it was evaluated.
     evaluation
         Evaluation of the model.
     baselines
@@ -74,7 +74,10 @@ class Study:
         k: int | Sequence[int] = (5, 10, 20),
         items: Items | None = None,
     ) -> Study:
-        """Train all baselines on the training part of a split, and evaluate the model and the baselines."""
+        """Train all baselines on the training part of a split, and evaluate the model and the baselines.
+
+        ``k`` is a cut-off of the metrics, or several. By default, ``items`` are the items of the model.
+        """
         cutoffs = sorted({check_k(cutoff) for cutoff in ([k] if isinstance(k, int) else k)})
         rivals = baselines(split)
         with progress_bar("evaluating", total=1 + len(rivals)) as advance:
@@ -91,12 +94,23 @@ class Study:
     def pooled(cls, studies: Sequence[Study]) -> Study:
         """Combine studies of several splits, such as the folds of a cross-validation, into one study.
 
-        The result has the queries of all studies, and ``model`` and ``split`` of the first study. Metrics
-        without values per query (``coverage``, ``gini``) are averaged over the studies. A single study is
-        returned unchanged.
+        The result has the queries of all studies, and ``model``, ``split``, ``cutoffs`` and ``items`` of the
+        first study. Metrics without values per query (``coverage``, ``gini``) are averaged over the studies.
+        A single study is returned unchanged.
+
+        Raises
+        ------
+        InputTypeError
+            If there is no study, or an element is not a ``Study``.
         """
-        if not studies or not all(isinstance(study, Study) for study in studies):
-            raise InputTypeError(f"studies are {short_repr(studies)}; expected at least one Study")
+        others: list[object] = [study for study in studies if not isinstance(study, Study)]
+        if others:
+            raise InputTypeError(
+                f"studies contains {short_repr(others[0])}, of type {type(others[0]).__name__}; expected "
+                "only elements of type Study"
+            )
+        if not studies:
+            raise InputTypeError(f"studies is {short_repr(studies)}; expected at least one Study")
         first = studies[0]
         if len(studies) == 1:
             return first
@@ -110,7 +124,7 @@ class Study:
 
     @property
     def k(self) -> int:
-        """Cut-off of the main metric: the middle one of ``cutoffs``."""
+        """Cut-off of the main metric: the middle one of ``cutoffs``, or the lower of the two middle ones."""
         return self.cutoffs[(len(self.cutoffs) - 1) // 2]
 
     @property
@@ -120,7 +134,7 @@ class Study:
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """Evaluations of all models by name, beginning with ``evaluation``."""
+        """Evaluations of the model and of the baselines by name; the evaluation of the model comes first."""
         return {OURS: self.evaluation, **self.baselines}
 
     @cached_property
@@ -135,12 +149,12 @@ class Study:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Paired comparison of the model with the best baseline."""
+        """Paired comparison of the model with the best baseline in ``metric``."""
         return compare(self.evaluation, self.baselines[self.best_baseline], self.metric)
 
     @property
     def beats_all(self) -> bool:
-        """Whether the model is significantly better than the best baseline."""
+        """Whether the 95 % interval of the difference from the best baseline is above 0."""
         return self.comparison.low > 0
 
     @property

@@ -1,7 +1,7 @@
 """Drawing of charts as inline SVG, without a script, from the plotly JSON that ``figures.py`` produces.
 
-A chart is as wide as its container on the page. Its coordinate system is narrow, so that labels are readable
-on a phone. The values are ``title`` elements, which browsers show as tooltips.
+A chart is as wide as its container on the page. The coordinate system of a chart is narrow, so that labels
+are readable on a phone. The values of a chart are ``title`` elements, which browsers show as tooltips.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Scale", "draw", "themed"]
 WIDTH = 400
 LEFT, RIGHT, TOP, BOTTOM = 44, 18, 10, 42
 TITLE = 80
-"""Longest title of a mark, in characters."""
+"""Maximum length of a title or label, in characters; longer text is cut."""
 N_TICKS = 5
 PERCENT = ".0%"
 PRECISION = 1e-9
@@ -32,7 +32,7 @@ THEMED = {
     figures.BASELINE: "var(--other)",
     "#334155": "currentColor",
 }
-"""Colours of figures that differ in dark mode, and their names in ``page.css``."""
+"""Colours of figures that differ in dark mode, and the CSS variables of ``page.css`` that replace them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ class Scale:
         from_zero: bool = False,
         tight: bool = False,
     ) -> Scale:
-        """Return a scale that contains all values. With ``tight``, its ends are the extreme values."""
+        """Return a scale that contains all values except ``None``, and 0 if ``from_zero`` is True.
+
+        The scale begins and ends at ticks. If ``tight`` is True, it begins and ends at the extreme values.
+        """
         known = [value for value in values if value is not None] + ([0.0] if from_zero else [])
         low, high = min(known, default=0.0), max(known, default=1.0)
         if high - low <= PRECISION * max(abs(low), abs(high)):
@@ -86,7 +89,8 @@ def _step(span: float) -> float:
 def draw(figure: Mapping[str, Any], label: str) -> Markup:
     """Return a figure as an ``svg`` element, with a legend below it if the figure shows one.
 
-    ``label`` is the accessible name. The figure has traces of one type: ``bar`` or ``scatter``.
+    ``label`` is the accessible name of the chart. All traces of the figure have the same type, ``bar`` or
+    ``scatter``.
     """
     layout, traces = figure["layout"], figure["data"]
     marks: Iterable[Markup]
@@ -203,7 +207,11 @@ def _horizontal_bars(trace: Mapping[str, Any], layout: Mapping[str, Any], height
 
 
 def _points(traces: Sequence[Mapping[str, Any]]) -> tuple[list[Markup], int]:
-    """Return the points and the height of a chart with equal scales of both axes that fits into a square."""
+    """Return the points and the height of a chart that has the same scale on both axes.
+
+    The longer of the two ranges of coordinates is scaled to ``WIDTH`` minus margins, so that the chart fits
+    into a square.
+    """
     across = np.concatenate([trace["x"] for trace in traces])
     down = np.concatenate([trace["y"] for trace in traces])
     span = max(float(np.ptp(across)), float(np.ptp(down))) or 1.0
@@ -239,7 +247,7 @@ def _vertical(
 
 
 def _frame(y: Scale, layout: Mapping[str, Any], height: int, right: float) -> Iterator[Markup]:
-    """Yield grid lines and labels of the left axis, and the titles of the axes."""
+    """Yield the grid lines and labels of the left axis, and the title of the x axis, if it has one."""
     for tick in y.ticks:
         yield _line(LEFT, y(tick), right, y(tick), "grid")
         yield _text(LEFT - 6, y(tick) + 4, _number(tick, layout["yaxis"]), "end")
