@@ -174,6 +174,17 @@ def test_the_measured_recall_is_at_least_the_requested_one(seed, n_rows, dims, r
     assert np.mean(hits) >= recall - 1e-6
 
 
+def test_the_recall_is_reached_for_more_results_than_k():
+    random = np.random.default_rng(6)
+    matrix, queries = (random.normal(size=(n, 24)).astype(np.float32) for n in (4000, 300))
+    exact, index = build(matrix, kind="exact"), build(matrix, kind="faiss", queries=queries)
+    for n in (10, 30, 60, 100, 300, 600):
+        best, found = (find_many(each, queries, k=n) for each in (exact, index))
+        floors = [each.scores[-1] * (1 - 1e-6) for each in best]
+        hits = [np.mean(each.scores >= floor) for each, floor in zip(found, floors, strict=True)]
+        assert np.mean(hits) >= 0.95, n
+
+
 def test_the_graph_does_not_depend_on_the_number_of_threads(monkeypatch):
     matrix = np.random.default_rng(3).normal(size=(700, 8)).astype(np.float32)
     alone = build(matrix, kind="faiss", recall=0.5)

@@ -35,6 +35,8 @@ LINKS = 16
 BUILD_EFFORT = 128
 SPARE = 10
 WIDE = 10
+MOST = 8
+SLOPE_BEYOND = 1.25
 SCANNED_PER_STEP = 120
 SAMPLED_ITEMS = 1000
 SELF_RETRIEVED = (
@@ -113,9 +115,15 @@ class Description:
         return cls(**fields)
 
     def effort_for(self, n: int) -> int:
-        """Return the effort for ``n`` results, on the straight line through the two measured efforts."""
-        slope = (self.wide_effort - self.effort) / (WIDE * self.k - self.k)
-        return int(self.effort + max(1.0, slope) * max(0, n - self.k))
+        """Return the effort for ``n`` results.
+
+        Up to ten times ``k`` results, it lies on the straight line through the two measured efforts. Beyond,
+        it was not measured, and grows by at least 1.25 per result.
+        """
+        many = WIDE * self.k
+        slope = (self.wide_effort - self.effort) / (many - self.k)
+        measured = slope * max(0, min(n, many) - self.k)
+        return int(self.effort + measured + max(SLOPE_BEYOND, slope) * max(0, n - many))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -217,13 +225,15 @@ class FaissIndex:
         return nodes[0][found], cosines[0][found]
 
     def _tuned(self, queries: Floats | None, recall: float) -> FaissIndex:
-        """Return the index with the first efforts that suffice for ``k`` and for ten times as many results.
+        """Return the index with the lowest efforts that suffice for ``k`` and for ten times as many results.
 
         The measured recall minus two standard errors must reach ``recall``. Unless a scan is faster, queries
-        with the vectors of sampled items must also retrieve these items.
+        with the vectors of sampled items must also retrieve these items. The effort may then suffice for more
+        than ``k`` results. In this case, ``k`` is raised, up to 8 times, because a search with a filter
+        requests more results than it returns, and should not take a higher effort than it needs.
         """
         random, k = np.random.default_rng(self.description.seed), self.description.k
-        yardstick = Yardstick.of(self.matrix, queries, k=WIDE * k, random=random)
+        yardstick = Yardstick.of(self.matrix, queries, k=WIDE * MOST * k, random=random)
         items = sample_rows(random, self.description.nodes, SAMPLED_ITEMS)
         plain, effort = yardstick.within(k), k
         while True:
@@ -232,10 +242,16 @@ class FaissIndex:
             if certain >= recall and (index.is_slower_than_a_scan or index._retrieves(items)):
                 break
             effort += 1 + effort // 8
-        wide = effort + (WIDE - 1) * k
-        while yardstick.recall(self._with(effort=effort, wide_effort=wide))[1] < recall:
-            wide += wide // 4
-        return self._with(effort=effort, wide_effort=wide, recall=measured)
+        step = max(1, k // 2)
+        for further in range(k + step, MOST * k + 1, step):
+            mean, certain = yardstick.within(further).recall(index._with(k=further))
+            if certain < recall:
+                break
+            k, measured = further, mean
+        many, wide = yardstick.within(WIDE * k), max(effort, WIDE * k)
+        while many.recall(self._with(k=k, effort=effort, wide_effort=wide))[1] < recall:
+            wide += 1 + wide // 8
+        return self._with(k=k, effort=effort, wide_effort=wide, recall=measured)
 
     def _with(self, **changes: Any) -> FaissIndex:
         return dataclasses.replace(self, description=dataclasses.replace(self.description, **changes))
