@@ -63,11 +63,11 @@ class Explorer:
 def test_an_element_that_is_missing_is_an_error_once_the_page_is_idle(service, browser, monkeypatch):
     from playwright.sync_api import TimeoutError as NotShown
 
-    monkeypatch.setattr(Explorer, "ROUND", 0.2)
-    monkeypatch.setattr(Explorer, "ROUNDS", 2)
     explorer = Explorer(browser, 360, 740)
     explorer.page.goto(service.url + "/docs")
     explorer.shown("details")
+    monkeypatch.setattr(Explorer, "ROUND", 0.2)
+    monkeypatch.setattr(Explorer, "ROUNDS", 2)
     with pytest.raises(NotShown):
         explorer.shown("#no-such-element")
 
