@@ -105,7 +105,7 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
         ("recommend a --where genre=jazz", 2, "item2vec db upgrade"),
         ("similar a --where genre=jazz", 2, "item2vec db upgrade"),
         ("recommend --user u --where jazz", 2, "expected NAME=VALUE"),
-        ("recommend a --at-most genre", 2, "--at-most is 'genre'; expected a name and a number"),
+        ("recommend a --at-most genre", 2, "--at-most is 'genre'; expected a name and an integer"),
         ("recommend a --boost b=high", 2, "--boost is 'b=high'; expected a name and a number: --boost y=1.2"),
         ("recommend a --interests many", 2, "--interests is 'many'; expected an integer, or auto"),
         ("similar a --diversity 2", 2, "diversity is 2.0; expected a number from 0 to 1"),

@@ -58,7 +58,7 @@ def test_commands_read_a_corpus(item2vec, listens):
     for words, message in {
         ("--corpus", "corpus", "--playlists", "x.txt"): "got --playlists x.txt and --corpus corpus; expected",
         ("--corpus", "corpus", "--gap", "30min"): "--gap does not apply to sentences from --corpus",
-        ("--corpus", "corpus", "--protocol", "temporal"): "a corpus has sentences: use another protocol",
+        ("--corpus", "corpus", "--protocol", "temporal"): "a corpus contains sentences: use another protocol",
         ("--corpus", "nowhere"): "no folder nowhere",
     }.items():
         code, _, err = item2vec("evaluate", *words)

@@ -95,7 +95,7 @@ def test_percent_and_colons_in_a_query_have_no_special_meaning(item2vec, shop):
         (["--query", "SELECT x FROM recent", *FLAGS], "expected a query that this database accepts"),
         (["--query", "SELEKT", *FLAGS], "expected a query that this database accepts"),
         (["--query", 'DELETE FROM "Order s"', *FLAGS], "that only reads"),
-        (["--query", "SELECT * FROM recent WHERE 1 = 0", *FLAGS], "the query: no row below the header"),
+        (["--query", "SELECT * FROM recent WHERE 1 = 0", *FLAGS], "the result of --from-sql has no rows"),
         (
             ["--query", "SELECT NULL AS customer, product, at FROM recent", *FLAGS],
             "the query row 0: customer None",
@@ -156,12 +156,12 @@ def test_a_source_is_not_changed(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "got no source of interactions; expected FILE, or --from-sql URL --query SQL"),
+        ([], "got no source of interactions; expected FILE, or --from-sql with --query or --table"),
         (["--query", "SELECT 1"], "got --query without --from-sql"),
         (["--table", "t"], "got --table without --from-sql"),
         (
             ["--from-sql", "sqlite:///x.db"],
-            "got --from-sql with no query; expected --query SQL or --table NAME",
+            "got --from-sql with neither --query nor --table; expected --query SQL or --table NAME",
         ),
         (
             ["--from-sql", "sqlite:///x.db", "--query", "q", "--table", "t"],

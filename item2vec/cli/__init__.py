@@ -91,11 +91,12 @@ def main(words: Sequence[str] | None = None) -> None:
     printed as a traceback, with secrets masked; the exit code is 1. On SIGTERM and Ctrl-C, the command
     removes its temporary files; the exit code is 1 on SIGTERM, and 130 on Ctrl-C (set by typer). If stdout is
     a closed pipe (handled by typer) or cannot be written for another reason, such as a full disk, the exit
-    code is 1.
+    code is 1. After an invalid command line, typer exits with code 2.
 
     ``retrain`` differs. After ``CURRENT`` is replaced, SIGTERM and Ctrl-C lead to exit code 6 if the
     publication was not finished, otherwise to 0. While the outcome of a refused or failed run is recorded,
-    they do not change the exit code. After a promotion or a refusal, errors of stdout do not change it.
+    these signals do not change the exit code. After a promotion or a refusal, errors of stdout do not change
+    the exit code either.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # titles may have characters that the encoding lacks
@@ -108,7 +109,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except Item2VecError as error:
         _end(message_of(error), error.exit_code)
     except OSError as error:
-        # Functions that open files raise an Item2VecError. An OSError is therefore an error of stdout.
+        # Functions that open files raise an Item2VecError. Any other OSError is an error of stdout.
         discard(sys.stdout)
         path = error.filename or "stdout"
         _end(f"{path} could not be written: {error.strerror}; check the disk, or redirect the output", 1)
@@ -125,7 +126,7 @@ def _end(message: str, code: int) -> None:
 
 
 def _write_to_stderr(text: str) -> None:
-    """Write text with secrets masked. If stderr cannot be written, the exit code does not change."""
+    """Write text to stderr, with secrets masked. An error of stderr does not change the exit code."""
     try:
         sys.stderr.write(masked(text))
     except OSError:

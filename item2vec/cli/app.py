@@ -1,4 +1,4 @@
-"""Build the tree of commands: assign a function to each command and each group of commands."""
+"""The tree of commands: the function that carries out each command, and the groups of commands."""
 
 from __future__ import annotations
 
@@ -64,14 +64,15 @@ for group in (app, models.models, runs.runs, data.db):
 
 @cache
 def root() -> Any:
-    """Return the command that contains all others. typer builds it in 35 ms; ``app()`` would rebuild it."""
+    """Return the command that contains all others. It is cached, because typer needs 35 ms to build it."""
     return typer.main.get_command(app)
 
 
 def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:
-    """Yield (words, command) for each group and command, where ``words`` is the full name.
+    """Yield the full name, such as ``item2vec models list``, and the command of each group and command.
 
-    A group precedes its commands.
+    A group precedes its commands. ``words`` is the full name of the group ``command`` to start from, by
+    default the root.
 
     >>> [words for words, _ in tree()][:2]
     ['item2vec', 'item2vec demo']
@@ -83,7 +84,7 @@ def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, An
 
 
 def environment_names() -> set[str]:
-    """Return the names of the environment variables that the commands read."""
+    """Return the names of the environment variables that set options of the commands."""
     parameters = (parameter for _, command in tree() for parameter in command.params)
     return {parameter.envvar for parameter in parameters if isinstance(parameter.envvar, str)}
 

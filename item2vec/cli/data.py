@@ -1,4 +1,4 @@
-"""The command ``ingest``, which adds data to the store, and the command group ``db``, which manages it."""
+"""The command ``ingest``, which adds data to the SQL store, and the group ``db``, which manages the store."""
 
 from __future__ import annotations
 
@@ -43,14 +43,16 @@ def ingest(
         typer.Option(
             "--from-sql",
             metavar="URL",
-            help="Database to read in place of files, SQLite or PostgreSQL; requires --query or --table.",
+            help="SQLite or PostgreSQL database to read instead of files; requires --query or --table.",
         ),
     ] = None,
     query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="SELECT that returns the interactions.")
+        str | None,
+        typer.Option("--query", metavar="SQL", help="SELECT statement that returns the interactions."),
     ] = None,
     table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="Table or view of the interactions.")
+        str | None,
+        typer.Option("--table", metavar="NAME", help="Table or view that contains the interactions."),
     ] = None,
     read: IngestConfig,
     items: ItemsFile | None,
@@ -60,11 +62,13 @@ def ingest(
     """Add interactions from files or a database to the store.
 
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
-    user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file,
-    and are merged with it (see --repeats), are counted as repeats. --columns and --sep describe FILE;
-    --encoding, --no-quotes and --max-line describe FILE and --items. An attribute of --items has the type
-    number or boolean (true/false) if all its values have this type. It is a list if any value contains
-    --list-sep. Otherwise it is text. The command prints the types.
+    user with equal timestamps keep the order of the rows. Rows with the user, item, event and timestamp of an
+    earlier row of the same file are counted as repeats (see --repeats).
+
+    --columns and --sep describe FILE; --encoding, --no-quotes and --max-line describe FILE and --items. In
+    delimited text, an attribute of --items is a number or a boolean (true/false) if all its values are. If
+    any value contains --list-sep, the attribute is a list. Otherwise it is text. The command prints the
+    types.
 
     With --from-sql, the command reads the rows in blocks, in one read-only transaction. The password may be
     stored in ~/.pgpass instead of the URL. The flags that describe interactions are also keys of [ingest] in
@@ -92,8 +96,9 @@ def ingest(
             n_duplicate += ingested.n_duplicate
             n_repeats += ingested.n_repeats
         if not n_rows:
-            found = "the query" if files is None else ", ".join(map(str, files))
-            raise InputError(f"{found}: no row below the header; expected interactions")
+            named = ", ".join(map(str, files or []))
+            found = f"{named}: no row below the header" if named else "the result of --from-sql has no rows"
+            raise InputError(f"{found}; expected interactions")
         if titles is not None:
             opened.ingest_items(titles)
         counts = {"rows": n_rows, "new": n_new, "duplicate": n_duplicate, "repeats": n_repeats}
@@ -105,7 +110,7 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Query:
-    """A query of another database, or the name of a table of this database."""
+    """A database to read interactions from, and a query of it or the name of one of its tables."""
 
     url: str = field(repr=False)
     query: str | None
@@ -115,18 +120,20 @@ class _Query:
 def _source(
     files: list[Path], from_sql: str | None, query: str | None, table: str | None
 ) -> list[Path] | _Query:
-    """Return the files, or the query; raise ``ConfigError`` unless the flags name exactly one of them."""
+    """Return the files, or the query. Raise ``ConfigError`` unless exactly one source is specified."""
     if from_sql is None:
         for flag, value in (("--query", query), ("--table", table)):
             if value is not None:
                 raise ConfigError(f"got {flag} without --from-sql; add --from-sql URL, or omit {flag}")
         if not files:
-            raise ConfigError("got no source of interactions; expected FILE, or --from-sql URL --query SQL")
+            raise ConfigError(
+                "got no source of interactions; expected FILE, or --from-sql with --query or --table"
+            )
         return files
     if files:
         raise ConfigError(f"got --from-sql and {files[0]}; expected one of them")
     if (query is None) == (table is None):
-        found = "no query" if query is None else "--query and --table"
+        found = "neither --query nor --table" if query is None else "--query and --table"
         raise ConfigError(f"got --from-sql with {found}; expected --query SQL or --table NAME")
     return _Query(from_sql, query, table)
 
@@ -155,7 +162,7 @@ def columns_of(read: IngestConfig) -> dict[str, Any]:
 
 
 def _attributes(items: Items) -> list[dict[str, Any]]:
-    """Return the type of each attribute, the number of items with a value, and that of distinct values."""
+    """Return a row per attribute: its type, the number of items with a value, and of distinct values."""
     columns = {name: items.column(name) for name in items.attribute_names}
     return [
         {

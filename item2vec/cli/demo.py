@@ -1,4 +1,4 @@
-"""The command ``demo``: ingest, evaluate, train, publish and recommend on the sample data."""
+"""The command ``demo``, which ingests, evaluates, trains, publishes and recommends on the sample data."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "gensim (skip-gram)": {"objective": "skipgram"},
 }
 """Settings of the two models to compare. The settings of ``next_item`` were chosen on validation data: one
-slow decay, and one matrix for input and output vectors (``tied``). The tastes of the sample's users change
-little."""
+matrix for input and output vectors (``tied``), and one slow decay, because the tastes of the sample's users
+change little."""
 
 
 def demo(
@@ -45,8 +45,9 @@ def demo(
 ) -> None:
     """Ingest, evaluate, train and recommend on the sample data.
 
-    A model of item2vec and, if gensim is installed, a model of gensim are compared on held-out data. The
-    model with the higher NDCG@10 is published, and songs are recommended for three users.
+    A model of item2vec, a model of gensim (if gensim is installed) and baselines are compared on held-out
+    data. The model with the higher NDCG@10 is published, and songs are recommended for three users. Random
+    walks over the users' friendships then yield similar users.
 
     Example: item2vec demo
     """
@@ -61,7 +62,7 @@ def demo(
     results = _evaluate(listens, say)
 
     best = max(_models(), key=lambda name: _score(results, name))
-    say(f"\nPublished: {best}, the model with the highest NDCG@10, trained on all data")
+    say(f"\nPublished: {best}, the trained model with the highest NDCG@10, now trained on all data")
     vectors = train(histories, seed=SEED, **MODELS[best])
     version = publish(Recommender(vectors, items=songs), models)
     say(f"  {vectors}\n  {version.path}")
@@ -76,7 +77,7 @@ def demo(
 
 
 def publish_sample(folder: Path, say: Say) -> None:
-    """Ingest the sample data into the store of a folder; train the item2vec model of the demo; publish it."""
+    """Ingest the sample data into the store of a folder; train and publish the demo's item2vec model."""
     from item2vec import Recommender, adapters, publish, train
 
     listens, songs = _ingest(folder, f"sqlite:///{folder}/item2vec.db", say)
@@ -112,7 +113,7 @@ def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
 
 
 def _evaluate(listens: Interactions, say: Say) -> list[dict[str, Any]]:
-    """Evaluate models and baselines by a temporal split: the newest tenth of the listens is held out.
+    """Train models, and evaluate them and baselines on the newest tenth of the listens, which is held out.
 
     The targets are the songs that a user first heard in the held-out part.
     """
@@ -153,7 +154,7 @@ def _recommend(engine: Engine, user: str, songs: Items, say: Say) -> None:
 
 
 def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
-    """Train on random walks over the friendship graph; print a user's nearest neighbours and their genres."""
+    """Train on random walks over the friendship graph; print a user's most similar users, with genres."""
     from item2vec import adapters, readers, train
 
     graph = readers.read_edges(_sample("friends.csv"))

@@ -44,17 +44,22 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Protocol by which data are held out: {', '.join(PROTOCOLS)} [default: temporal for "
-            "the store, leave-last-out without timestamps, random for sets].",
+            help=f"Protocol by which data are held out: {', '.join(PROTOCOLS)} [default: temporal for a "
+            "store with timestamps, otherwise leave-last-out, or random for sets].",
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only for temporal: start time of the test part, in ISO 8601."),
+        typer.Option(
+            metavar="TIME", help="Only for temporal, not with --fraction: start of the test part (ISO 8601)."
+        ),
     ] = None,
     fraction: Annotated[
         float | None,
-        typer.Option(help="Only for temporal, random and prefix: fraction to hold out."),
+        typer.Option(
+            help="Only for temporal, random and prefix: fraction of the interactions, of each sentence or of "
+            "the sentences to hold out [default: 0.1; random: 0.2]."
+        ),
     ] = None,
     repeats: Annotated[
         bool,
@@ -67,12 +72,12 @@ def evaluate(
         str,
         typer.Option(
             metavar="keep|drop",
-            help="Whether targets that do not occur in the training part count as misses (keep) or are "
-            "removed (drop).",
+            help="Whether targets that do not occur in the training part are kept, as misses unless the "
+            "model recommends them (keep), or removed (drop).",
         ),
     ] = "keep",
     min_history: Annotated[
-        int, typer.Option(metavar="N", help="Minimum number of items in the history of an evaluated query.")
+        int, typer.Option(metavar="N", help="Drop queries with fewer than N items in their history.")
     ] = 0,
     k: Annotated[
         list[int] | None,
@@ -125,7 +130,11 @@ def evaluate(
 def _check(
     protocol: str, at: str | None, fraction: float | None, report: Path | None, *, repeats: bool
 ) -> None:
-    """Raise ``ConfigError`` for invalid combinations of options, before the training starts."""
+    """Check the options before the training starts.
+
+    Raise ``ConfigError`` for an unknown protocol, an option that does not apply to it, or a report in a
+    folder that does not exist, and ``MissingExtraError`` if the libraries of the report are not installed.
+    """
     from item2vec.report import check_extra
 
     if protocol not in PROTOCOLS:
@@ -150,7 +159,7 @@ def _check(
 
 
 def _check_filters(cold_targets: str, min_history: int) -> None:
-    """Raise ``ConfigError`` for an invalid value of an option, before data are read."""
+    """Raise ``ConfigError`` for an invalid ``--cold-targets`` or ``--min-history``, before data are read."""
     if cold_targets not in COLD_TARGETS:
         raise ConfigError(f"--cold-targets is {cold_targets!r}; expected {' or '.join(COLD_TARGETS)}")
     if min_history < 0:
@@ -177,7 +186,7 @@ def _splits(
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
     adapter = adapter_of(source)
     if protocol == "temporal":
-        assert isinstance(events, Interactions), "check_timestamps refuses others"
+        assert isinstance(events, Interactions), "check_timestamps refuses other events"
         return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":

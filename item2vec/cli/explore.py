@@ -32,7 +32,7 @@ def explore(*, port: Port = 8000, models: options.Models = None, as_json: option
 def playground(
     *,
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the store and models; created if missing.")
+        Path, typer.Option(metavar="DIR", help="Folder of the store and the models; created if missing.")
     ] = Path("item2vec-playground"),
     port: Port = 8000,
     as_json: options.AsJson = False,

@@ -33,8 +33,8 @@ def draw_map(
         typer.Option(
             "--where",
             metavar="CONDITION",
-            help="Draw only items whose attribute meets a condition, such as genre=jazz or 'year>=1990'; may "
-            "be repeated, as in recommend.",
+            help="Draw only items whose attribute in the model meets a condition, such as genre=jazz or "
+            "'year>=1990'; may be repeated, as in recommend.",
         ),
     ] = None,
     method: Annotated[str, typer.Option(metavar="tsne|umap|pca", help="Method of the layout.")] = "tsne",
@@ -42,14 +42,17 @@ def draw_map(
     models: options.Models = None,
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="DIR", help="Bundle to draw, not the served one of --models."),
+        typer.Option(
+            "--model", metavar="DIR", help="Bundle to draw instead of the served version in --models."
+        ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Draw a map of the items: similar items are close.
 
-    Titles and attributes are read from the model. If the model was published with a layout, this layout is
-    drawn, unless --where, --method or --layout-seed differs from its default.
+    Titles and attributes are read from the model. If the model was published with a layout (computed
+    positions), this layout is drawn, unless --where selects items or --method or --layout-seed differs from
+    its default.
 
     Example: item2vec map --out map.html --color genre
     """
@@ -71,7 +74,7 @@ def draw_map(
     conditions = condition_of(expressions, loaded.items or Items.of({})) if expressions else None
     drawn = map_items(loaded, color, where=conditions, method=method, seed=layout_seed)  # type: ignore[arg-type]
     if not len(drawn):
-        raise InputError("no selected item has a vector; expected at least one")
+        raise InputError("no selected item has a vector; expected at least one: change --where")
     content = page_of(drawn) if kind == ".html" else picture_of(drawn, "svg" if kind == ".svg" else "png")
     with output(out) as file:
         file.write(content)

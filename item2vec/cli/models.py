@@ -1,4 +1,4 @@
-"""The command group ``models``: list, check, roll back and remove the versions in a models folder."""
+"""The command group ``models``, which manages the versions in a models folder."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ Id = Annotated[str | None, typer.Argument(metavar="ID", help="Version id [defaul
 def list_versions(models: options.Models = None, as_json: options.AsJson = False) -> None:
     """List all versions and their states, oldest first.
 
-    States: served, previous (served before the served version), pinned, leased (loaded by a process), held
-    (on hold since a rollback), damaged. The score is the metric of the gates on the held-out interactions, as
-    recorded by "item2vec retrain"; a version that another command published has no score.
+    States: served, previous (served before the served version), pinned, held (on hold since a rollback),
+    leased (loaded by a process), damaged (detected from the manifest and the file sizes; "item2vec models
+    verify" compares all checksums). The column value is the metric of the gates on the held-out interactions,
+    as recorded by "item2vec retrain". It is empty for a version that another command published.
 
     Example: item2vec models list
     """
@@ -50,7 +51,7 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
 
 @models.command("show")
 def show_version(version: Id = None, models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """Show the settings, libraries and metrics of a version.
+    """Show the states, metric, settings and libraries of a version.
 
     Example: item2vec models show
     """
@@ -229,13 +230,13 @@ def _row(entry: Overview) -> dict[str, Any]:
 
 
 def _as_text(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of ``models list`` for a table, with the age in days, hours or minutes."""
+    """Return a row of ``models list`` with the age as text in days, hours or minutes, not in seconds."""
     age = None if row["age_s"] is None else _age(row["age_s"])
     return {"age" if name == "age_s" else name: value for name, value in (row | {"age_s": age}).items()}
 
 
 def _age(seconds: int) -> str:
-    """Return a duration in the largest unit that fits. A negative duration is 0 min.
+    """Return a duration in the largest of the units d, h and min that fits. A negative duration is 0 min.
 
     >>> _age(59), _age(7_199), _age(200_000)
     ('0 min', '1 h', '2 d')

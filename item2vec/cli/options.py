@@ -1,4 +1,4 @@
-"""Command-line options that several commands have, or that describe an input file."""
+"""Declarations of options that several commands share or that describe input files, and their parsers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIZE = re.compile(r"(\d+)\s*([KMG]?)B?", re.IGNORECASE)
 
 
 def separator(text: str | None) -> str | None:
-    r"""Return the value of ``--sep``. The word ``tab`` and ``\t`` mean a tab.
+    r"""Return the separator that an option such as ``--sep`` specifies; ``tab`` and ``\t`` mean a tab.
 
     >>> separator("tab"), separator(r"\t"), separator("::")
     ('\t', '\t', '::')
@@ -24,7 +24,9 @@ def separator(text: str | None) -> str | None:
 
 
 def size(text: str) -> int:
-    """Convert a size such as ``16MB`` to a number of bytes.
+    """Convert the value of ``--max-line``, such as ``16MB``, to a number of bytes (1 KB is 1,024 bytes).
+
+    Raise ``ConfigError`` if the text is not a number with an optional unit KB, MB or GB.
 
     >>> size("16MB"), size("512 kb"), size("1000")
     (16777216, 524288, 1000)
@@ -47,7 +49,7 @@ Store = Annotated[
         "--store",
         metavar="URL",
         envvar="ITEM2VEC_STORE",
-        help="SQL store [default: sqlite:///item2vec.db].",
+        help="URL of the SQL store [default: sqlite:///item2vec.db].",
     ),
 ]
 Gap = Annotated[
@@ -55,7 +57,7 @@ Gap = Annotated[
     typer.Option(
         "--gap",
         metavar="TIME",
-        help="Split histories from the store into sessions at pauses longer than TIME, such as 30min.",
+        help="Split histories of interactions into sessions at pauses longer than TIME, such as 30min.",
     ),
 ]
 Layout = Annotated[
@@ -63,11 +65,11 @@ Layout = Annotated[
     typer.Option(
         "--layout/--no-layout",
         envvar="ITEM2VEC_LAYOUT",
-        help="Compute the positions of the items on a plane, for maps [default: layout].",
+        help="Compute the positions of the items on a plane, for maps [default: yes].",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-K = Annotated[int, typer.Option("-k", "--k", help="Number of items to return.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+K = Annotated[int, typer.Option("-k", "--k", help="Maximum number of items to return.")]
 
 
 INTERACTIONS: dict[str, Any] = {
@@ -81,10 +83,14 @@ INTERACTIONS: dict[str, Any] = {
         str | None,
         typer.Option("--timestamp", metavar="COLUMN", help="Column of timestamps [default: timestamp]."),
     ],
-    "weight": Annotated[str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights.")],
-    "event": Annotated[str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names.")],
+    "weight": Annotated[
+        str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights [default: none].")
+    ],
+    "event": Annotated[
+        str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names [default: none].")
+    ],
     "session": Annotated[
-        str | None, typer.Option("--session", metavar="COLUMN", help="Column of session ids.")
+        str | None, typer.Option("--session", metavar="COLUMN", help="Column of session ids [default: none].")
     ],
     "columns": Annotated[
         str | None,
@@ -123,7 +129,7 @@ INTERACTIONS: dict[str, Any] = {
         bool | None,
         typer.Option(
             "--no-timestamps",
-            help="Read interactions without timestamps. Their order is that of the rows.",
+            help="Read no timestamps. The interactions are in the order of the rows.",
         ),
     ],
     "repeats": Annotated[
@@ -131,7 +137,7 @@ INTERACTIONS: dict[str, Any] = {
         typer.Option(
             "--repeats",
             metavar="keep|merge",
-            help="Whether rows of a file with equal user, item, event and timestamp are separate events "
+            help="Whether rows of one input with equal user, item, event and timestamp are separate events "
             "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; "
             "with --no-timestamps: keep].",
         ),
@@ -141,7 +147,9 @@ INTERACTIONS: dict[str, Any] = {
     ],
     "skip_bad_rows": Annotated[
         bool | None,
-        typer.Option("--skip-bad-rows", help="Skip and count bad rows instead of raising an error."),
+        typer.Option(
+            "--skip-bad-rows", help="Skip bad rows and log their number, instead of failing at the first one."
+        ),
     ],
     "max_bad": Annotated[
         float | None,
@@ -156,4 +164,4 @@ INTERACTIONS: dict[str, Any] = {
         typer.Option("--max-line", metavar="SIZE", help="Largest length of a line of text [default: 16MB]."),
     ],
 }
-"""Options that specify the columns and the format of interactions; the names are those of ``[ingest]``."""
+"""The options that describe columns and format of interactions, by name of the setting in ``[ingest]``."""

@@ -22,12 +22,12 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def echo(text: str) -> None:
-    """Print a text in the encoding of stdout. ``main`` sets the handler for characters that it lacks."""
+    """Print a text in the encoding of stdout. By ``main``, characters outside this encoding are escaped."""
     typer.echo(text, file=sys.stdout)  # without a file, typer replaces the encoding ASCII by UTF-8
 
 
 def discard(stream: TextIO) -> None:
-    """Discard text that a stream could not write, because Python would try to write it again at exit."""
+    """Redirect a stream to ``os.devnull``: Python would try again at exit to write the buffered text."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -41,7 +41,7 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def show_corpus(path: Path, corpus: ShardedSentences, seconds: float, *, as_json: bool) -> None:
-    """Print the sizes of a new corpus, and the duration of its command."""
+    """Print the sizes of a new corpus, and the duration of the command in seconds."""
     facts = {
         "corpus": str(path),
         "shards": len(corpus.shards),
@@ -92,9 +92,10 @@ def as_rows(
 ) -> list[dict[str, Any]]:
     """Convert recommendations to rows of rank, item id and score.
 
-    Titles and attributes are added from ``items`` if it is not ``None``; the source is added with
-    ``with_source``. Attributes that are numbers or booleans are converted to text as in JSON (a year is not
-    rounded and has no thousands separator). With ``as_json``, they are not converted.
+    If ``items`` is not ``None``, the title and the attributes of each item are added. With ``with_source``,
+    the source of the recommendation is added. For a table, attributes that are numbers or booleans are
+    converted to text as in JSON, so that a year has no thousands separator. With ``as_json``, attributes are
+    not converted.
     """
     rows = []
     for rank, recommendation in enumerate(recommendations, start=1):

@@ -43,7 +43,8 @@ Owners = Mapping[str, Settings]
 """Maps each objective that has a certain setting to a settings object with default values."""
 
 TEXTS = tuple[str, ...]
-# The setting of early stopping. It requires validation sentences, and ``item2vec train`` has none.
+# The setting of early stopping. It is not an option, because it requires validation sentences, and
+# ``item2vec train`` has none.
 NEEDS_VALIDATION = "patience"
 
 
@@ -51,8 +52,9 @@ NEEDS_VALIDATION = "patience"
 class ItemsFile:
     """The file of item titles and attributes of ``--items``, and the options that describe it.
 
-    ``columns`` and ``sep`` are ``None`` if they are detected. ``list_sep`` is ``None`` if no attribute is a
-    list.
+    ``columns`` and ``sep`` are ``None`` if they are to be detected. ``list_sep`` is ``None`` if text is not
+    to be split into lists. ``encoding`` is ``None`` if the command has no option for the encoding of this
+    file, or the option is not set.
 
     >>> ItemsFile(Path("u.item"), sep="|", encoding="latin-1").columns is None
     True
@@ -92,7 +94,10 @@ def option_group(
 
 
 def option(name: str, kind: Any, **about: Any) -> inspect.Parameter:
-    """Return an optional flag, named like its parameter; a flag of type ``bool`` has a ``--no-`` form."""
+    """Return the parameter of an optional flag of the same name. A ``bool`` flag also has a ``--no-`` form.
+
+    ``kind`` is the type of the value, and ``about`` holds further arguments of ``typer.Option``.
+    """
     flag = f"--{name.replace('_', '-')}"
     declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     annotation = Annotated[kind | None, typer.Option(declared, **about)]
@@ -119,7 +124,11 @@ def _setting(name: str, owners: Owners) -> inspect.Parameter:
 
 
 def _described(name: str, owners: Owners) -> str:
-    """Return the description of a setting, or each objective's description if they differ."""
+    """Return the description of a setting.
+
+    If only some objectives have the setting, or their descriptions differ, each description follows the
+    names of its objectives.
+    """
     texts = {
         objective: " ".join((type(owner).model_fields[name].description or "").replace("``", "").split())
         for objective, owner in owners.items()
@@ -131,9 +140,9 @@ def _described(name: str, owners: Owners) -> str:
 
 
 def _default(name: str, owners: Owners) -> str:
-    """Return the default of a setting, or each objective's default if they differ.
+    """Return the default of a setting, or the default for each objective if the defaults differ.
 
-    The result is empty for ``workers``, whose default depends on the machine.
+    A default ``None`` is omitted. The result is empty for ``workers``, whose default depends on the machine.
     """
     if name == "objective":
         return DEFAULT_OBJECTIVE
@@ -159,7 +168,7 @@ def _grouped(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _kinds(name: str) -> list[Any]:
-    """Return the types that a setting accepts, with all accepted words merged into one ``Literal``."""
+    """Return the types other than ``None`` that a setting accepts. Accepted words form one ``Literal``."""
     kinds: list[Any] = []
     words: dict[str, None] = {}
     waiting: list[Any] = [
@@ -205,7 +214,7 @@ def _parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
-    """Convert text to an integer or a tuple if ``kinds`` contains that type, else return the text.
+    """Convert text to an integer, a float or a tuple if ``kinds`` contains that type, else return the text.
 
     For example, ``"5"`` becomes ``5``, and ``"learned,0.9"`` becomes ``("learned", 0.9)``.
     """

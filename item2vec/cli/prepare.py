@@ -29,14 +29,15 @@ def prepare(
             "Text files may be compressed. Several files are read as one.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; it must not exist.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the corpus; it must not exist.")],
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="Approximate limit of memory, at least 512MB.")
     ] = "2GB",
     shards: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Number of shards [default: a shard takes at most a quarter of --memory]."
+            metavar="N",
+            help="Number of shards [default: the rows of one take at most a quarter of --memory].",
         ),
     ] = None,
     driver: Annotated[
@@ -44,7 +45,7 @@ def prepare(
         typer.Option(
             metavar="duckdb|memory",
             help="duckdb: files may be larger than the memory; requires the extra bigdata. memory: read all "
-            "interactions into memory.",
+            "interactions into memory, without the limit of --memory.",
         ),
     ] = "duckdb",
     read: IngestConfig,
@@ -53,10 +54,11 @@ def prepare(
 ) -> None:
     """Convert files that may exceed the memory to a sharded corpus.
 
-    The commands train, tune and evaluate read the corpus if --corpus names its folder, and retrain if the key
-    corpus of [adapter] does. The settings of [adapter] determine the sentences, as for the store. After an
-    interruption, run the same command again: coded rows and complete shards are kept. The flags that describe
-    interactions are also keys of [ingest] in item2vec.toml.
+    The commands train, tune and evaluate read the corpus with --corpus, and retrain reads it if the key
+    corpus of [adapter] in item2vec.toml names its folder. The other settings of [adapter] determine the
+    sentences, as for the store. After an interruption, run the same command again: complete shards are kept
+    and, with --driver duckdb, the rows that were already read. The flags that describe interactions are also
+    keys of [ingest].
 
     Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4
     """

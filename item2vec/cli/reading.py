@@ -48,7 +48,7 @@ GRAPH_OPTIONS = {
     "sep": "sep",
     "encoding": "encoding",
 }
-"""Maps the flags of ``--edges`` to the parameters of ``readers.read_edges``."""
+"""Maps the options that describe ``--edges`` to parameters of ``readers.read_edges``."""
 WALK_OPTIONS = ("walks_per_node", "walk_length", "p", "q")
 
 
@@ -57,8 +57,8 @@ def read_sentences(
 ) -> tuple[Sentences | ShardedSentences, Items | None, AdapterConfig]:
     """Return the sentences of a source, the items of the store, and the adapter settings.
 
-    The items are ``None`` if the source is not the store. ``seed`` is the random seed of the walks. For
-    ``now``, see ``read_events``.
+    The items are ``None`` if the source is not the store. If the source is a graph, the sentences are random
+    walks, and ``seed`` is their random seed. For ``now``, see ``read_events``.
     """
     if source.edges is None:
         events, items = read_events(source, now=now)
@@ -74,7 +74,10 @@ def read_sentences(
 def read_graph(
     path: Path, given: Mapping[str, Any], read: Callable[..., Graph] = readers.read_edges
 ) -> tuple[Graph, dict[str, Any]]:
-    """Return the graph of a file, and those of the options that describe the walks over it."""
+    """Read a graph from a file with ``read``; return the graph, and the options that describe random walks.
+
+    ``given`` holds the options of the graph and of the walks by name.
+    """
     options = {name: given[name] for name in GRAPH_OPTIONS if name in given}
     of_walks = {name: value for name, value in given.items() if name not in options}
     if options.pop("weights", None) is False:
@@ -106,9 +109,9 @@ def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]
 
 
 def default_protocol(source: Source, events: Events) -> str:
-    """Return the default protocol of an evaluation: ``temporal`` if there are timestamps.
+    """Return the default protocol of an evaluation: ``temporal`` for interactions with timestamps.
 
-    Without timestamps, it is ``leave-last-out`` for ordered sentences, and ``random`` for sets.
+    For other events, it is ``leave-last-out`` if sentences are ordered, and ``random`` if they are sets.
     """
     if isinstance(events, Interactions) and events.timestamp is not None:
         return "temporal"
@@ -122,7 +125,7 @@ def check_timestamps(protocol: str | None, events: Events) -> None:
         return
     if isinstance(events, ShardedSentences):
         raise ConfigError(
-            "--protocol temporal requires interactions, and a corpus has sentences: use another protocol"
+            "--protocol temporal requires interactions, and a corpus contains sentences: use another protocol"
         )
     kind = "playlists" if isinstance(events, Sentences) else "the interactions of the store"
     raise ConfigError(f"--protocol temporal requires timestamps; {kind} have none: use another protocol")
@@ -145,7 +148,10 @@ def adapter_of(source: Source) -> AdapterConfig:
 
 
 def _checked_options(source: Source, kind: str, *names: str) -> dict[str, Any]:
-    """Return the adapter options of a source; raise ``ConfigError`` if one of them is not in ``names``."""
+    """Return the options of a source; raise ``ConfigError`` if the name of an option is not in ``names``.
+
+    ``kind`` names the source in the message.
+    """
     for name in source.adapter_options:
         if name not in names:
             raise ConfigError(f"--{name.replace('_', '-')} does not apply to sentences from {kind}; omit it")

@@ -26,15 +26,15 @@ def recommend(
     history: Annotated[
         list[str] | None, typer.Argument(metavar="ITEM…", help="Item ids of a history, oldest first.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Id of a user whose history is in the store.")] = None,
+    user: Annotated[str | None, typer.Option(help="Id of a user of the store.")] = None,
     k: options.K = 10,
     every_user: Annotated[
         bool,
-        typer.Option("--all", help="Recommend for all users of the store; requires --out or --to-store."),
+        typer.Option("--all", help="Recommend for all users; requires --out, or --to-store."),
     ] = False,
     corpus: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="With --all: read users from this sharded corpus, not the store."),
+        typer.Option(metavar="DIR", help="With --all: users of this sharded corpus instead of the store."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
@@ -44,13 +44,13 @@ def recommend(
     ] = False,
     rules: RuleOptions,
     log: Annotated[
-        bool, typer.Option("--log", help="Record in the store that the items were shown to the user.")
+        bool, typer.Option("--log", help="Record in the store that the items were shown to --user.")
     ] = False,
     exclude_shown: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Exclude items that were shown to the user within this duration, such as 7d.",
+            help="Exclude items that --log recorded for --user within this duration, such as 7d.",
         ),
     ] = None,
     items: ItemsFile | None,
@@ -64,7 +64,8 @@ def recommend(
     recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
     the titles known at training time.
 
-    With --all, the command writes files or rows in blocks of users, or, with --corpus, one file per shard.
+    With --all, the command writes files or rows in blocks of users. With --corpus, it writes one file per
+    shard; the store is not read, attributes are read from the model, and inactive items may be recommended.
     After an interruption, run the same command again: finished blocks and files are kept.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
@@ -73,7 +74,7 @@ def recommend(
 
     if every_user:
         if user is not None or history:
-            raise ConfigError("got --all together with a user or item ids; expected one of them")
+            raise ConfigError("got --all together with --user or item ids; expected one of them")
         request = _EveryUser(out, to_store, corpus, k, rules)
         show(request.run(location("models", models), location("store", store)), as_json=as_json)
         return
@@ -81,7 +82,7 @@ def recommend(
         raise ConfigError("got --out, --to-store or --corpus without --all; expected --all as well")
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
-        raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
+        raise ConfigError(f"got {got}; expected one of them, or --all: see item2vec recommend --help")
     if user is None and (log or exclude_shown is not None):
         raise ConfigError("--log and --exclude-shown require --user; got item ids")
     if user is None and not rules.read_attributes:
@@ -152,9 +153,9 @@ def analogy(
     """List the items near a sum and difference of item vectors.
 
     The items of the query are excluded. With 3cosadd, the score is the cosine to the sum of the unit vectors,
-    in which negative items are subtracted. With 3cosmul, the cosines to positive items are multiplied, and
-    divided by the cosines to negative items (Levy & Goldberg, CoNLL 2014). The store and titles are read as
-    in "item2vec similar".
+    in which negative items are subtracted. With 3cosmul, cosines are scaled to 0…1, and the product for the
+    positive items is divided by the product for the negative items (Levy & Goldberg, CoNLL 2014). The store
+    and titles are read as in "item2vec similar".
 
     Example: item2vec analogy --positive blue-harbour --positive hinterhof --negative misty-estuary -k 5
     """
@@ -211,7 +212,7 @@ class _EveryUser:
         return {**place, "version": view.version, "k": self.k, **asdict(done)}
 
     def _of_corpus(self, models: str, corpus: Path) -> dict[str, Any]:
-        """Recommend for the users of a corpus, without a store."""
+        """Recommend for all users of a corpus, without a store; return a summary."""
         from item2vec import Sentences, recommend_all
         from item2vec.versions import load_served
 

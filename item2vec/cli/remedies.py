@@ -1,4 +1,4 @@
-"""Errors on the command line: remedies become flags of the running command, and secrets are masked."""
+"""Errors on the command line: remedies name flags of the running command, and secrets are masked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _running: ContextVar[Any] = ContextVar("running", default=None)
 
 
 class Command(TyperCommand):
-    """Command whose errors name its flags."""
+    """Command that writes the remedies of its errors as its own flags, such as ``--no-header``."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; render the remedies of an ``Item2VecError`` as flags of this command."""
@@ -74,10 +74,11 @@ def message_of(error: Item2VecError) -> str:
 
 @contextlib.contextmanager
 def remedies_for(**argument_of: str) -> Iterator[None]:
-    """Rename the arguments in the remedies of errors; other remedies are replaced by their alternative text.
+    """Rename the arguments in the remedies of the errors that the block raises.
 
-    The names are needed if an argument of a library function has another name than the flag of the command:
-    for the items file of ``ingest``, the argument ``sep`` is the flag ``--items-sep``.
+    A new name is needed if an argument of a library function has another name than the flag of the command:
+    for the items file of ``ingest``, the argument ``sep`` is the flag ``--items-sep``. A remedy whose
+    argument has no new name here is written as its alternative text, not as a flag.
     """
     try:
         yield
@@ -90,7 +91,10 @@ def remedies_for(**argument_of: str) -> Iterator[None]:
 
 
 def _as_flag(remedy: Remedy) -> str:
-    """Return a remedy as a flag, or its alternative text if the flag does not exist or is already set."""
+    """Return a remedy as a flag of the running command.
+
+    If this command has no such flag, or the flag is already set as proposed, return the alternative text.
+    """
     context = _running.get()
     flag = _flag(remedy)
     parameter = None if context is None else _parameters(context.command).get(flag)
@@ -119,7 +123,7 @@ def _parameters(command: Any) -> dict[str, Any]:
 
 
 def _is_given(context: typer.Context, parameter: Any, value: Any) -> bool:
-    """Return whether the command line contains the flag, with this value or with any value."""
+    """Return whether the command line sets the parameter to ``value`` (a flag or ``...``: to any value)."""
     source = context.get_parameter_source(parameter.name)
     is_given = source is not None and source.name == "COMMANDLINE"
     return is_given and (value is ... or parameter.is_flag or context.params[parameter.name] == value)

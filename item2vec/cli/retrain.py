@@ -55,9 +55,9 @@ def retrain(
 ) -> None:
     """Run the nightly job: snapshot, evaluate, train, publish.
 
-    Gates are checked before the snapshot and after each step but the last. If a gate fails, the run ends, and
-    the served version is unchanged. The model for the evaluation and the published model are both trained
-    from random vectors, not from the vectors of the served version.
+    Gates are checked before the snapshot, and after the snapshot, the evaluation and the training. If a gate
+    fails, the run ends, and the served version is unchanged. The model for the evaluation and the published
+    model are both trained from random vectors, not from the vectors of the served version.
 
     Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
     failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,
@@ -87,11 +87,11 @@ def retrain(
 
 
 def _print(report: Mapping[str, Any], path: str | None = None) -> None:
-    """Print a report as JSON, or with its path as text. An error does not change the exit code of the run."""
+    """Print a report as JSON or, with its path, a summary as text. Errors do not change the exit code."""
     try:
         show(report if path is None else _facts(report, path), as_json=path is None)
         sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - SIGTERM and Ctrl-C do not change it either
+    except BaseException as error:  # noqa: BLE001 - also SIGTERM and Ctrl-C must not change the exit code
         problem = f"{type(error).__name__}: {error}"
         log.warning("the result was not printed", extra={"facts": {"error": problem}})
         discard(sys.stdout)

@@ -1,4 +1,4 @@
-"""The options for the rules of a request, passed to a command as one argument."""
+"""The options for the rules of a request, passed to a command as one ``RuleOptions``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
         "be repeated: = conditions of one attribute are alternatives; all others must be met.",
     ),
     "allow": (list[str], "ITEM", ITEM.format("that may be returned, in place of all items")),
-    "exclude": (list[str], "ITEM", ITEM.format("to exclude")),
-    "deny": (list[str], "ITEM", ITEM.format("to exclude")),
+    "exclude": (list[str], "ITEM", ITEM.format("to exclude from this result")),
+    "deny": (list[str], "ITEM", ITEM.format("to exclude for every user")),
     "at_most": (
         list[str],
         "NAME=N",
@@ -37,23 +37,34 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "diversity": (
         float,
         "0…1",
-        "Weight of the penalty for similarity to items of higher rank; 0: order of score.",
+        "Weight of the penalty for similarity to items of higher rank; with 0, order of score.",
     ),
-    "boost": (list[str], "ITEM=FACTOR", "Factor of the score of an item, such as y=1.2; may be repeated."),
-    "popularity": (float, "WEIGHT", "Weight of the popularity prior, in place of the model's."),
+    "boost": (
+        list[str],
+        "ITEM=FACTOR",
+        "Factor that raises (above 1) or lowers the score of an item; may be repeated.",
+    ),
+    "popularity": (float, "WEIGHT", "Weight of the popularity prior, instead of the weight in the model."),
     "disliked": (
         list[str],
         "ITEM",
         ITEM.format("that is disliked: it is not returned, and items near it come last"),
     ),
-    "interests": (str, "N|auto", "Number of interests in the history, each with a vector of its own."),
+    "interests": (
+        str,
+        "N|auto",
+        "Number of clusters of the history, each with a user vector; auto: detected.",
+    ),
 }
-"""Type, metavar and help by name of the rule."""
+"""Maps the name of each rule to the type, the metavar and the help of its option."""
 
 
 @dataclass(frozen=True)
 class RuleOptions:
-    """The rules that options specify. ``conditions`` are the values of ``--where``, whose types are unknown.
+    """The rules that options specify.
+
+    ``conditions`` are the comparisons of ``--where``, whose values are still text. ``others`` are all other
+    rules.
 
     >>> RuleOptions.of(at_most=["artist=2"], boost=["y=1.2"], deny=[]).arguments()
     {'at_most': {'artist': 2}, 'boost': {'y': 1.2}}
@@ -64,12 +75,13 @@ class RuleOptions:
 
     @classmethod
     def of(cls, **values: Any) -> RuleOptions:
-        """Parse the values of the options, which are given by the names of the rules.
+        """Parse the values of the options; ``values`` maps names of rules to values.
 
         Raises
         ------
         ConfigError
-            If ``at_most`` or ``boost`` is not of the form NAME=NUMBER, or ``interests`` is not an integer.
+            If a value of ``at_most`` is not NAME=INTEGER, a value of ``boost`` is not ITEM=NUMBER, or
+            ``interests`` is neither an integer nor "auto".
         InputError
             If a condition is malformed.
         """
@@ -85,16 +97,19 @@ class RuleOptions:
 
     @property
     def read_attributes(self) -> bool:
-        """Whether a rule refers to attributes of the items."""
+        """Whether a rule refers to attributes of items, so that the store must be read."""
         return bool(self.conditions) or "at_most" in self.others
 
     def arguments(self, items: Items | None = None) -> RuleArguments:
-        """Return the arguments of ``recommend``; ``items`` have the attributes of the conditions.
+        """Return the rules as arguments of ``recommend``.
+
+        The values of the conditions are converted to the types of the attributes of ``items``.
 
         Raises
         ------
         InputError
-            If no item has an attribute of a condition, or a value is not of its type.
+            If no item has the attribute of a condition, or the value of a condition cannot be converted to
+            the type of its attribute.
         """
         if not self.conditions:
             return self.others
@@ -110,7 +125,8 @@ def _numbers(pairs: Sequence[str], convert: Any, flag: str, example: str) -> dic
         except ValueError:
             equals = ""
         if not equals or not name:
-            raise ConfigError(f"{flag} is {short_repr(pair)}; expected a name and a number: {flag} {example}")
+            kind = "an integer" if convert is int else "a number"
+            raise ConfigError(f"{flag} is {short_repr(pair)}; expected a name and {kind}: {flag} {example}")
     return numbers
 
 

@@ -19,7 +19,9 @@ def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a free port.")] = 8000,
-    processes: Annotated[int, typer.Option("--workers", min=1, max=256, help="Number of processes.")] = 1,
+    processes: Annotated[
+        int, typer.Option("--workers", min=1, max=256, help="Number of worker processes.")
+    ] = 1,
     keys: Annotated[
         str | None,
         typer.Option(
@@ -28,13 +30,14 @@ def serve(
         ),
     ] = None,
     reload_every: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds between two checks which version is served.")
+        float, typer.Option(metavar="SECONDS", help="Seconds between two checks for a new version.")
     ] = 2.0,
     max_in_flight: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Largest number of requests in progress or waiting; further requests get status 503.",
+            help="Largest number of requests in progress or waiting, per worker process; further requests "
+            "get status 503.",
         ),
     ] = 1_024,
     rate: Annotated[
@@ -42,7 +45,7 @@ def serve(
         typer.Option(
             metavar="N",
             help="Largest number of requests per second of each API key or, without --keys, of each client "
-            "address; further requests get status 429 [default: no limit].",
+            "address, per worker process; further requests get status 429 [default: no limit].",
         ),
     ] = None,
     models: options.Models = None,
@@ -51,8 +54,8 @@ def serve(
 ) -> None:
     """Serve recommendations over HTTP, and the explorer at /.
 
-    After a publication or a rollback, the service loads the served version without interruption. GET /docs
-    describes the routes. Without --keys, every client that reaches the address may read and write.
+    After a publication or a rollback, the service loads the new served version without interruption. GET
+    /docs describes the routes. Without --keys, every client that reaches the address may read and write.
 
     Example: item2vec serve --port 8000 --keys keys.txt
     """
@@ -74,7 +77,10 @@ def serve(
 
 
 def start(*, as_json: bool = False, **settings: Any) -> None:
-    """Run a server with the fields of ``service.Settings``; print its address."""
+    """Run a server with the fields of ``service.Settings`` until a signal stops it; print its address.
+
+    Raise ``MissingExtraError`` if the libraries of the service are not installed.
+    """
     try:
         from item2vec.service import Settings, run
     except ImportError as error:

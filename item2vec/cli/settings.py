@@ -47,7 +47,7 @@ PREFIX = "ITEM2VEC_"
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 LOCATIONS = {"models": "models", "store": "sqlite:///item2vec.db"}
 EXAMPLES = {**LOCATIONS, "metrics_file": "/var/lib/node_exporter/item2vec.prom"}
-"""Top-level keys of the settings file that are text, each with an example."""
+"""Top-level keys of the settings file whose values are paths or URLs, each with an example."""
 RETRAIN_SECTIONS: dict[str, type[Settings]] = {
     "adapter": AdapterSection,
     "evaluation": EvaluationConfig,
@@ -64,7 +64,10 @@ SECTIONS: dict[str, type[Settings]] = {
 
 
 def location(name: str, flag: str | None) -> str:
-    """Return the models folder or the store URL: from the flag, else the settings file, else the default."""
+    """Return the models folder or the store URL: from the flag, else the settings file, else the default.
+
+    ``name`` is "models" or "store". The value of ``flag`` may come from an environment variable.
+    """
     return flag or _file().get(name) or LOCATIONS[name]
 
 
@@ -109,7 +112,8 @@ def computes_layout(flag: bool | None) -> bool:
 def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -> RetrainConfig:
     """Return the configuration of a nightly run from the settings file.
 
-    ``gap`` is passed to ``adapter_config``, and ``layout`` to ``computes_layout``.
+    ``model`` becomes the model configuration. ``gap`` is passed to ``adapter_config``, and ``layout`` to
+    ``computes_layout``. Raise ``ConfigError`` for a ``gap`` if ``[adapter]`` names a corpus.
     """
     sections: dict[str, Any] = {
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
@@ -127,7 +131,7 @@ def retention() -> RetentionConfig:
 
 
 def adapter_config(gap: str | None) -> AdapterConfig:
-    """Return the adapter settings of the settings file; a ``gap`` overrides the settings kind and gap."""
+    """Return the settings of ``[adapter]``. A ``gap`` overrides its ``gap`` and sets the kind to sessions."""
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
     return AdapterSection(**{**_file().get("adapter", {}), **sessions}).adapter()
 
@@ -154,9 +158,10 @@ def check_environment(known: Iterable[str]) -> None:
 
 
 def _file() -> dict[str, Any]:
-    """Return the content of item2vec.toml in the current folder, after checking its names and values.
+    """Return the content of item2vec.toml in the current folder. If the file does not exist, it is empty.
 
-    If the file does not exist, the result is empty.
+    Raise ``ConfigError`` for an unknown key, an invalid section, or a path or URL that is not text. The keys
+    ``index`` and ``layout`` are checked where they are used.
     """
     content = _content()
     known = {*EXAMPLES, *SECTIONS, "index", "layout"}
@@ -180,7 +185,7 @@ def _file() -> dict[str, Any]:
 
 
 def _content() -> dict[str, Any]:
-    """Return the parsed content of item2vec.toml; if the file does not exist, the result is empty."""
+    """Return the parsed content of item2vec.toml. If the file does not exist, the content is empty."""
     try:
         return tomllib.loads(FILE.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The options of the source of the sentences, passed to a command as one argument."""
+"""The options that specify the source of the sentences, passed to a command as one ``Source``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _source(
 
 
 def given_options(**options: Any) -> dict[str, Any]:
-    """Return the options that are not ``None``, with the value of a separator."""
+    """Return the options that are not ``None``. The value of ``sep`` is converted by ``separator``."""
     given = {name: value for name, value in options.items() if value is not None}
     return given | ({"sep": separator(given["sep"])} if "sep" in given else {})
 
@@ -63,7 +63,7 @@ TEXT = [
     option(
         "sep",
         str,
-        help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",
+        help="Separator of fields in text, such as ',', tab or ' ' (spaces and tabs) [default: detected].",
     ),
     option("encoding", str, help="Character encoding of text files [default: utf-8]."),
 ]
@@ -72,15 +72,24 @@ PLAYLISTS = [
         "playlists",
         Path,
         metavar="FILE",
-        help="Playlist file: JSON lines, or text with the item ids of one playlist per line [default: the "
-        "store].",
+        help="Playlist file: JSON, M3U, PLS, XSPF, or text with the item ids of one playlist per line "
+        "[default: read from the store].",
     ),
     option("corpus", Path, metavar="DIR", help="Sharded corpus, written by item2vec prepare or walks."),
     inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
     inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
-    option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
-    option("skip_fields", int, help="Number of fields to skip at the start of each --playlists line."),
-    option("unit", str, metavar="FIELD", help="Field of a track in --playlists whose value is the item."),
+    option("skip_lines", int, help="Number of lines to skip at the start of --playlists [default: 0]."),
+    option(
+        "skip_fields",
+        int,
+        help="Number of fields to skip at the start of each --playlists line [default: 0].",
+    ),
+    option(
+        "unit",
+        str,
+        metavar="FIELD",
+        help="Field of a track in JSON or XSPF --playlists whose value is the item id, such as artist_name.",
+    ),
     option(
         "collapse_repeats", bool, help="Merge consecutive repeats of an item in --playlists [default: no]."
     ),
@@ -109,14 +118,14 @@ WALKS = [
     ),
     option("header", bool, help="Whether an --edges table has a header [default: detected]."),
     option("quotes", bool, help="Whether quotes enclose fields of --edges [default: yes]."),
-    option("walks_per_node", int, help="Number of random walks from each node of the --edges graph."),
-    option("walk_length", int, help="Maximum number of nodes per random walk."),
-    option("p", float, help="Return parameter p of node2vec."),
-    option("q", float, help="In-out parameter q of node2vec."),
+    option("walks_per_node", int, help="Number of random walks from each node of --edges [default: 10]."),
+    option("walk_length", int, help="Maximum number of nodes per random walk [default: 80]."),
+    option("p", float, help="Return parameter p of node2vec [default: 1]."),
+    option("q", float, help="In-out parameter q of node2vec [default: 1]."),
 ]
 
 source = option_group("source", PLAYLISTS, _source)
-"""Decorator that adds the options for playlists and the store, passed as ``source: Source``."""
+"""Decorator that adds the options for playlists, a corpus and the store, passed as ``source: Source``."""
 
 source_with_walks = option_group("source", [*PLAYLISTS, EDGES, *WALKS], _source)
-"""Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""
+"""Decorator that adds the options of ``source``, and the options of graphs and random walks."""

@@ -43,15 +43,18 @@ def read_titles(
 
     For delimited text, the columns of ids and titles are inferred from the header, or from
     ``--items-columns``. The id column is the column ``item``, else ``item_id``, else the first column. The
-    title column is ``title``, else the first column whose name ends in "title" or "name". The first line is a
-    header if it contains ``item``, ``item_id`` or ``title``, if its first field is a name such as
-    ``song_id``, or if a field ends in "title" or "name" and the first field has no digit. Without a header,
-    the columns are id, title, artist and further attributes.
+    title column is ``title``, else the first column whose name ends in "title" or "name". Without
+    ``--items-columns``, the first line is a header if it contains ``item``, ``item_id`` or ``title``, if its
+    first field is a name such as ``song_id``, or if a field ends in "title" or "name" and the first field has
+    no digit. Otherwise the columns are id, title, artist and further attributes.
+
+    For other formats, the id column is ``item`` if it exists, else ``item_id``, and the title column is
+    ``title``.
 
     Parameters
     ----------
     item
-        Name of the id column, if the file has a column of this name.
+        Preferred name of the id column.
     sep
         Separator of a file without a header if ``--items-sep`` is not set, and the first id would otherwise
         contain this separator.
@@ -63,7 +66,7 @@ def read_titles(
     Raises
     ------
     InputError
-        If the file cannot be read, or no separator is found.
+        If the file cannot be read, or the separator of a file without a header is unknown.
     """
     options: dict[str, Any] = {"sep": file.sep, "columns": file.columns}
     options |= {"quotes": quotes, "max_line": max_line}
@@ -88,10 +91,11 @@ def read_titles(
 
 
 def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items | None, Source]:
-    """Read the items file of a command that has a source, whose ``--encoding`` describes both.
+    """Read the items file of a command whose option ``--encoding`` describes the source and this file.
 
-    If the source is the store or a corpus, ``--encoding`` describes the items file only, and is not an option
-    of the returned source.
+    Return the items, and the source without the options that do not apply to it: if the source is the store
+    or a corpus, ``--encoding`` describes only the items file. Without an items file, the items are ``None``,
+    and the source is unchanged.
     """
     if items is None:
         return None, source
@@ -105,8 +109,9 @@ def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items |
 def _checked_separator(file: ItemsFile, detected: str, sep: str | None, encoding: str) -> str:
     """Return the separator of a file without a header.
 
-    It is ``sep`` if the first id would otherwise contain ``sep``, and else the detected separator. Raise
-    ``InputError`` if there is no separator, or if ``::`` may be one and no option confirms it.
+    The separator is ``sep`` if the first id would otherwise contain ``sep``, and else the detected one. Raise
+    ``InputError`` if no separator is found, or if it may be ``::``, but neither ``sep`` nor
+    ``--items-columns`` confirms this.
     """
     with reading(file.path), open_text(file.path, encoding, newline="") as lines:
         line = next((line for line in lines if not line.isspace()), "").strip("\r\n")
@@ -129,7 +134,8 @@ def _without_separator(file: ItemsFile, field: str) -> InputError:
 def _is_header(names: Sequence[str], item: str) -> bool:
     if {item, ITEM, TITLE} & {*names} or ID_NAME.fullmatch(names[0]):
         return True
-    # A title in the first row may end in "name", but then the row starts with an id, which has a digit.
+    # A title in a first row of data may end in "name". Such a row starts with an id, which usually has a
+    # digit.
     return _title_column(names) != TITLE and not any(map(str.isdigit, names[0]))
 
 

@@ -34,28 +34,29 @@ def train(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Bundle or models folder for a warm start, or a file or folder of vectors: training starts "
-            "from these vectors, usually with fewer --epochs.",
+            help="Start training from the vectors of a bundle, a models folder, or a file or folder of "
+            "vectors (warm start), usually with fewer --epochs.",
         ),
     ] = None,
     freeze: Annotated[
-        bool, typer.Option("--freeze", help="Keep the vectors of --start; train only vectors of new items.")
+        bool, typer.Option("--freeze", help="Keep the vectors of --start; train only the other items.")
     ] = False,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the state of the training, written after each shard of --corpus, or after each "
-            "epoch of other input. After an interruption, run the same command again on the same input. "
-            "Remove the folder after the training.",
+            help="Folder for the state of the training, which is written after each shard of --corpus, or "
+            "after each epoch of other input. After an interruption, run the same command again on the same "
+            "input. Remove the folder after the training. Not for lsa, transitions, linkprop and ease.",
         ),
     ] = None,
     processes: Annotated[
         int,
         typer.Option(
             metavar="N",
-            help="Number of processes that train next_item, each its own shards of --corpus, with its share "
-            "of --workers. Not for other objectives, and not with --checkpoint, --freeze or --attributes.",
+            help="Number of processes that train next_item. Each process trains its own shards of --corpus "
+            "with an equal share of --workers. Not for other objectives, and not with --checkpoint, "
+            "--freeze or --attributes.",
         ),
     ] = 1,
     layout: options.Layout = None,
@@ -64,9 +65,9 @@ def train(
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, random walks over a graph, a corpus of the command prepare or
-    walks, or the histories in the store. The exit code is 3 if a rollback holds promotions back, until
-    "item2vec models release".
+    The sentences are playlists from a file, random walks over a graph, a corpus that the command prepare or
+    walks wrote, or the histories in the store. After "item2vec models rollback", nothing is trained, and the
+    exit code is 3, until "item2vec models release".
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
@@ -78,7 +79,7 @@ def train(
 
     folder = location("models", models)
     has_layout = computes_layout(layout)
-    # Both are checked before the training, because publish fails without locks, and during a hold.
+    # Locks and the hold are checked before the training: publish would fail without locks, or during a hold.
     check_locks()
     check_no_hold(folder)
     titles, source = read_titles_beside(items, source)
@@ -128,9 +129,9 @@ def export(
 ) -> None:
     """Write the item vectors to a file in word2vec format.
 
-    The counts of the items are written to FILE.vocab. Both files can be read by gensim (fvocab=) and other
-    tools. The vectors are compressed if the suffix of FILE is .gz. An id with white space is written as %:
-    and the percent-encoded id.
+    The number of training tokens of each item is written to FILE.vocab. Both files can be read by gensim
+    (fvocab=) and other tools. The vectors are compressed if the suffix of FILE is .gz. An id with white space
+    is written as %: and the percent-encoded id, such as %:new%20order.
 
     Example: item2vec export vectors.txt
     """

@@ -33,9 +33,10 @@ def tune(
     *,
     source: Source,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Time budget, such as 5min or 1h [default: 5min].")
+        str | None,
+        typer.Option(metavar="TIME", help="Time limit, such as 1h [default: 5min; with --trials: no limit]."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Number of configurations to evaluate.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of configurations [default: no limit].")] = None,
     metric: Annotated[
         str, typer.Option(help="Metric to maximise, with a cut-off: hr, recall, precision, ndcg, mrr or map.")
     ] = "ndcg@10",
@@ -44,14 +45,15 @@ def tune(
         typer.Option(
             metavar="NAME",
             help="Validation targets: temporal (all new items after a cut-off), last (the last item of each "
-            "sentence) or prefix (each next item) [default: temporal for the store, last for playlists].",
+            "sentence) or prefix (each next item) [default: temporal for a store with timestamps, otherwise "
+            "last, or a random tenth of each sentence for sets].",
         ),
     ] = None,
     repeats: Annotated[
         bool | None,
         typer.Option(
             "--repeats/--no-repeats",
-            help="Whether items of the history are targets and candidates [default: --repeats with prefix].",
+            help="Whether items of the history may be targets and candidates [default: only with prefix].",
         ),
     ] = None,
     study: Annotated[
@@ -60,15 +62,18 @@ def tune(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="TOML file to write the settings to; its other content is kept."),
+        typer.Option(
+            metavar="FILE", help="TOML file in which to set index, [train] and [taste]; the rest is kept."
+        ),
     ] = None,
     fixed: dict[str, Any],
     as_json: options.AsJson = False,
 ) -> None:
     """Search for the best settings of the model.
 
-    Settings given as options are fixed; all others are searched. Candidates are compared on validation data
-    held out from training. The default settings are kept unless a candidate is significantly better.
+    Settings given as options are not searched. The objectives lsa, glove, transitions, linkprop and ease are
+    searched only with --objective. Candidates are compared on validation data held out from training. The
+    default settings are kept unless a candidate is significantly better.
 
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """
@@ -109,7 +114,10 @@ def tune(
 
 
 def _existing_toml(path: Path) -> str:
-    """Return the text of a TOML file, or an empty string if the file does not exist."""
+    """Return the text of the file ``--out``, or an empty string if the file does not exist.
+
+    Raise ``ConfigError`` if the folder of the file does not exist, or the file cannot be read as TOML.
+    """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -134,12 +142,15 @@ def _existing_toml(path: Path) -> str:
 
 
 def _updated(text: str, config: Config) -> str:
-    """Return TOML text with the model settings replaced; other settings and comments are kept."""
+    """Return TOML text in which ``index`` and the tables ``[train]`` and ``[taste]`` are replaced.
+
+    All other content is kept, and so is ``workers`` in ``[train]``.
+    """
     import tomlkit
 
     document = tomlkit.parse(text)
     settings = tomlkit.parse(config.to_toml())
-    if "workers" in document.get("train", {}):  # depends on the machine, not on the model
+    if "workers" in document.get("train", {}):  # a setting of the machine, not of the model
         settings["train"]["workers"] = document["train"]["workers"]
     for name, value in settings.items():
         document[name] = value
@@ -194,7 +205,7 @@ def _text(tuning: Tuning, out: Path | None) -> str:
 
 
 def _settings(trial: Trial) -> dict[str, Any]:
-    """Return the searched settings of a trial."""
+    """Return the searched training settings of a trial, and its taste settings that are not ``None``."""
     from item2vec.tuning.sampler import searched
 
     return searched(trial.config) | trial.config.taste.model_dump(exclude_none=True)

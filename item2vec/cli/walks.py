@@ -28,28 +28,32 @@ def walks(
             help="Graph: edge list, table, .adjlist, GraphML or Pajek; a folder or a pattern of tables.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; it must not exist.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the corpus; it must not exist.")],
     driver: Annotated[
         str,
         typer.Option(
             metavar="memory|duckdb",
-            help="duckdb: the files of --edges, but not the merged edges, may be larger than the memory; "
-            "requires the extra bigdata. memory: read all rows into memory.",
+            help="memory: read all rows of --edges into memory. duckdb: the files may be larger than the "
+            "memory, but not the graph of merged edges; requires the extra bigdata.",
         ),
     ] = "memory",
     memory: Annotated[
         str,
-        typer.Option(metavar="SIZE", help="Approximate limit of memory of --driver duckdb, at least 512MB."),
+        typer.Option(
+            metavar="SIZE", help="Approximate memory of --driver duckdb without the graph, at least 512MB."
+        ),
     ] = "2GB",
-    shards: Annotated[int, typer.Option(metavar="N", help="Number of shards; one is in memory.")] = 8,
+    shards: Annotated[
+        int, typer.Option(metavar="N", help="Number of shards; one at a time is in memory.")
+    ] = 8,
     given: Mapping[str, Any],
     walk_seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random walks.")] = 7,
     as_json: options.AsJson = False,
 ) -> None:
     """Write random walks over a graph as a sharded corpus.
 
-    The walks are those of item2vec train --edges with the same seed, but need not fit into memory. The
-    commands train, tune and evaluate read the folder with --corpus. After an interruption, run the same
+    The walks are the same as in "item2vec train --edges" with the same seed, but need not fit into memory.
+    The commands train, tune and evaluate read the folder with --corpus. After an interruption, run the same
     command again: complete shards are kept.
 
     Example: item2vec walks --edges sample_data/friends.csv --out walks --shards 4
