@@ -136,7 +136,7 @@ def test_sentences_take_user_ids(tmp_path):
     assert pd.read_parquet(tmp_path / "a")["user"].tolist() == ["ann", "ann", "bob", "bob"]
     assert pd.read_parquet(tmp_path / "b")["user"].tolist() == ["0", "0", "1", "1"]
     for users in (["ann"], ["ann", "ann"]):
-        with pytest.raises(InputError, match="distinct user ids for 2 histories"):
+        with pytest.raises(InputError, match="1 of them distinct, for 2 histories"):
             recommend_all(model(), sentences, out=tmp_path / "c", users=users)
 
 
@@ -245,16 +245,16 @@ def test_a_killed_run_resumes_with_every_user_once(tmp_path):
 def test_another_request_does_not_resume(tmp_path, change, named):
     recommend_all(model(), histories(5), k=5, out=tmp_path, block_users=2)
     before = contents(tmp_path)
-    with pytest.raises(ConfigError, match=f"another {named};"):
+    with pytest.raises(ConfigError, match=f"in which {named} differed;"):
         recommend_all(model(), histories(5), **{"k": 5, "out": tmp_path, "block_users": 2} | change)
     assert contents(tmp_path) == before
 
 
 def test_another_model_or_other_histories_do_not_resume(tmp_path):
     recommend_all(model(), histories(5), out=tmp_path)
-    with pytest.raises(ConfigError, match="another model;"):
+    with pytest.raises(ConfigError, match="in which model differed;"):
         recommend_all(model(seed=9), histories(5), out=tmp_path)
-    with pytest.raises(ConfigError, match="another histories;"):
+    with pytest.raises(ConfigError, match="in which histories differed;"):
         recommend_all(model(), histories(6), out=tmp_path)
 
 

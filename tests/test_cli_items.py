@@ -84,12 +84,12 @@ def test_where_compares_by_the_type_of_the_attribute(item2vec, shop, conditions,
     ("condition", "message"),
     [
         ("yaer=1996", "no item has an attribute 'yaer'; did you mean 'year'?"),
-        ("year=latest", "year is number, and cannot be compared with 'latest'; expected a number"),
+        ("year=latest", "year is of type number, and cannot be compared with 'latest'; expected a number"),
         (
             "in_stock=maybe",
-            "in_stock is boolean, and cannot be compared with 'maybe'; expected true or false",
+            "in_stock is of type boolean, and cannot be compared with 'maybe'; expected true or false",
         ),
-        ("price~1", "price is number, and cannot contain 1;"),
+        ("price~1", "price is of type number, and cannot contain 1;"),
         ("year", "the condition is 'year'; expected NAME=VALUE"),
     ],
 )

@@ -274,7 +274,7 @@ def test_every_answer_takes_operators_and_groups(places, where, expected):
             group = {"gnere": "jazz"} if name == "not" else [{"gnere": "jazz"}]
             with pytest.raises(InputError, match="did you mean 'genre'"):
                 engine.recommend("u0", where={name: group})
-        with pytest.raises(InputTypeError, match="genre is text, and cannot be compared by > 7"):
+        with pytest.raises(InputTypeError, match="genre is of type text, and cannot be compared by > 7"):
             engine.recommend("u0", where={"genre": {">": 7}})
 
 

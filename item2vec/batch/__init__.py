@@ -1,4 +1,4 @@
-"""``recommend_all``: the recommendations of every user, as Parquet files or in the store."""
+"""``recommend_all``: write the recommendations for every user to Parquet files or to the store."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ COLUMNS = ("user", "rank", "item", "score", "source")
 
 @dataclass(frozen=True)
 class Recommended:
-    """Numbers of users, rows and blocks of users; an earlier call finished ``n_resumed`` of the blocks.
+    """The numbers of users, written rows, and blocks of users.
 
-    In files, ``n_rows`` counts the rows of all blocks; in a store, the rows that this call wrote.
+    ``n_resumed`` is the number of blocks that an earlier call had finished. In files, ``n_rows`` includes the
+    rows of these blocks; in a store, it counts only the rows that this call wrote.
 
     >>> Recommended(n_users=3, n_rows=30, n_blocks=1, n_resumed=0).n_rows
     30
@@ -67,49 +68,52 @@ def recommend_all(
     block_users: int | None = None,
     **rules: Unpack[RuleArguments],
 ) -> Recommended:
-    """Write the recommendations of every user to Parquet files, or to the table ``recommendation``.
+    """Write recommendations for every user to Parquet files, or to the table ``recommendation``.
 
-    Users are processed in blocks, so that memory does not grow with their number. After an interruption, even
-    by SIGKILL or a power loss, repeat the call: finished blocks are kept, and no user occurs twice.
+    Users are processed in blocks, so that the memory for recommendations does not grow with the number of
+    users. After an interruption, even by SIGKILL or a power loss, repeat the call: finished blocks are kept,
+    and no user occurs twice.
 
     Parameters
     ----------
     histories
         The history of each user: a ``Store``, whose users and catalogue are read; ``Interactions``; a mapping
-        from user ids to lists of items, oldest first; ``Sentences`` together with ``users``; or
-        ``ShardedSentences`` with users, whose shards are read one at a time. The events of ``Store`` and
-        ``Interactions`` are converted to histories with the adapter settings of the model. The histories of
-        later blocks of a store contain the events that are ingested during the call; users who are added
-        during the call are left out.
+        from user ids to lists of items, oldest first; ``Sentences``, usually with ``users``; or
+        ``ShardedSentences`` that contain user ids, whose shards are read one at a time. The events of
+        ``Store`` and ``Interactions`` are converted to histories with the adapter settings of the model. If
+        events are ingested into the store during the call, the histories of later blocks contain them. Users
+        who are added during the call are left out.
     k
-        Number of items per user, as in ``Recommender.recommend``.
+        Maximum number of items per user, as in ``Recommender.recommend``.
     out
         Folder of the files ``part-00000.parquet``, …, one per block, with the columns ``user rank item score
         source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
-        describes the model, the rules and the histories.
+        contains the arguments of the call, and digests of the model, the rules and the histories.
     to_store
-        Store whose table ``recommendation`` is filled under ``version``, in place of ``out``. ``histories``
-        must be the same ``Store``. A block is one transaction. Users who have recommendations of this version
-        are skipped.
+        Store whose table ``recommendation`` is filled under ``version``, instead of the folder ``out``.
+        ``histories`` must be the same ``Store``. A block is one transaction. Users who have recommendations
+        of this version are skipped, even if the rules or ``k`` were different. ``users`` is not used.
     version
-        Id of the version. Part of the manifest; required for ``to_store``.
+        Id of the version of the model. It is part of the manifest, and required for ``to_store``.
     users
-        User id of each history of ``Sentences``; by default, its position.
+        User id of each history of ``Sentences``; by default, the position of the history.
     block_users
         Number of users per block: by default 10,000 per file, or 1,000 per transaction. For a sharded corpus,
         a block is a shard, and ``block_users`` is the number of users whose recommendations are in memory at
         a time, by default 100,000.
     filter_seen, rules
-        As in ``Recommender.recommend``, for all users.
+        As in ``Recommender.recommend``, for all users. The rule ``exclude`` is not available; use ``deny``.
 
     Raises
     ------
     ConfigError
-        If ``out`` contains other files, or the recommendations of another model, other rules or other
-        histories; if both or neither of ``out`` and ``to_store`` are specified; or if ``to_store`` is
+        If ``out`` contains other files, or recommendations of a call with other arguments, another model or
+        other histories; if both or neither of ``out`` and ``to_store`` are specified; or if ``to_store`` is
         specified without ``version``, or is not ``histories``.
     InputError
-        If user ids are repeated, or their number differs from the number of histories.
+        If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
+        differs from the number of histories, or ``users`` is specified for histories other than
+        ``Sentences``; or if ``ShardedSentences`` contain no user ids.
     LockHeldError
         If another process writes to the folder.
 
@@ -127,7 +131,7 @@ def recommend_all(
     request = Request.of(k, filter_seen, rules)
     if to_store is not None:
         if histories is not to_store or version is None:
-            raise ConfigError("to_store requires the same store as histories, and a version; pass both")
+            raise ConfigError("to_store requires histories to be the same store, and a version; pass both")
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
     folder.mkdir(parents=True, exist_ok=True)
@@ -195,7 +199,10 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
         return manifest
     others = [file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))]
     if others:
-        raise ConfigError(f"{folder} contains {others[0]!r} and no {MANIFEST}; expected an empty folder")
+        raise ConfigError(
+            f"{folder} contains {others[0]!r} and no {MANIFEST}; expected an empty folder, or a folder of "
+            "recommendations"
+        )
     return None
 
 
@@ -204,13 +211,13 @@ def _check_same(earlier: Mapping[str, Any] | None, manifest: Mapping[str, Any], 
         return
     names = [name for name, value in manifest.items() if earlier.get(name) != value]
     raise ConfigError(
-        f"{folder} contains recommendations with another {' and another '.join(names)}; expected the same "
-        "arguments to resume: repeat them, or choose another folder"
+        f"{folder} contains the recommendations of a call in which {' and '.join(names)} differed; to resume "
+        "that call, repeat its arguments, otherwise choose another folder"
     )
 
 
 def _model_digest(model: Recommender) -> str:
-    """Return the SHA-256 of the settings, ids and arrays of a model."""
+    """Return the SHA-256 of the settings, item ids and arrays that determine a model's recommendations."""
     parts = model.parts
     about = (parts.taste, parts.adapter, parts.index.kind, parts.vectors.config)
     digest = hashlib.sha256(repr(about).encode())

@@ -35,43 +35,49 @@ class Request:
 
     @classmethod
     def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
-        """Return a request; raise an error if ``k`` is invalid, or a rule has a list per user."""
+        """Return a request with iterators read into lists.
+
+        Raise ``InputError`` if ``k`` is invalid, ``exclude`` is set, or ``disliked`` has a list per user.
+        """
         read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
         disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
         if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
             raise InputError(
-                "exclude or disliked contains a list per user; expected rules for all users: pass deny in "
-                "place of exclude, and one list of ids as disliked"
+                "got the rule exclude, or a list of disliked items per user; expected rules for all users: "
+                "pass deny instead of exclude, and one list of ids as disliked"
             )
         return cls(check_k(k), filter_seen, read)
 
     def described(self) -> dict[str, Any]:
-        """Return JSON values that identify the request. An invalid rule raises an error."""
+        """Return the request as JSON values, with a digest of the rules. An invalid rule raises an error."""
         rules: Any = dict(self.rules)
         digest = digest_of([_canonical(Rules.of(rules, many=True))])
         return {"k": self.k, "filter_seen": self.filter_seen, "rules": digest}
 
 
 class Users(Protocol):
-    """The histories of numbered users. A number may belong to no user."""
+    """The histories of all users, which are numbered. In a store, some numbers belong to no user."""
 
     @property
     def n_users(self) -> int:
         """The number of users."""
 
     def n_blocks(self, size: int) -> int:
-        """Return the number of blocks of ``size`` users."""
+        """Return the number of blocks of ``size`` numbers; for a sharded corpus, the number of shards."""
 
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
-        """Yield the recommendations for the users of a block, in parts."""
+        """Yield the recommendations for the users of a block, in one or several parts."""
 
     def described(self) -> dict[str, Any]:
-        """Return JSON values that identify the histories."""
+        """Return JSON values that identify the users and their histories."""
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """Histories in memory. ``seen`` holds the seen items; ``None`` means the items of the histories."""
+    """Histories in memory, in the order of ``users``.
+
+    ``seen`` holds the items that each user has seen; ``None`` if these are the items of the history.
+    """
 
     model: Recommender
     users: Sequence[str]
@@ -92,7 +98,7 @@ class _Listed:
         """Return the recommendations for the users at positions ``part``."""
         rules, filter_seen = dict(request.rules), request.filter_seen
         if filter_seen and self.seen is not None:
-            # With seen_events, the other items of the history stay eligible.
+            # If the model has seen_events, items of the history without such an event stay eligible.
             rules["exclude"], filter_seen = self.seen[part], self.model.adapter.seen_events is None
         answers = self.model.recommend_many(
             self.histories[part], k=request.k, as_arrays=True, filter_seen=filter_seen, **rules
@@ -105,7 +111,10 @@ class _Listed:
 
 @dataclass(frozen=True)
 class _Sharded:
-    """Histories in a sharded corpus. A block is a shard; its users are processed ``size`` at a time."""
+    """Histories in a sharded corpus. A block is a shard, whose users are processed ``size`` at a time.
+
+    ``users`` holds, for each shard, the user id of each sentence.
+    """
 
     model: Recommender
     corpus: ShardedSentences
@@ -130,7 +139,7 @@ class _Sharded:
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
         users, shard = self.users[block], self.corpus.shards[block]
         starts = _starts_of_runs(users)
-        # The sentences of a user are consecutive, in order of time.
+        # The sentences of a user are consecutive and in order of time: their items form the history.
         histories = dataclasses.replace(shard, offsets=shard.offsets[[*starts, len(users)]])
         listed = _Listed(self.model, [users[start] for start in starts], histories)
         for start in range(0, len(starts) or 1, size):
@@ -142,7 +151,7 @@ class _Sharded:
 
 @dataclass(frozen=True)
 class Stored:
-    """Histories in a store. Users are numbered by their rows in the store, up to ``last``."""
+    """Histories in a store. The number of a user is the row number in the store; ``last`` is the highest."""
 
     view: View
     store: Store
@@ -150,7 +159,7 @@ class Stored:
 
     @classmethod
     def of(cls, model: Recommender, store: Store, last: int | None = None) -> Stored:
-        """Return the users up to number ``last``, by default all."""
+        """Return the users up to row number ``last``, by default all, with a view of model and store."""
         catalogue = store.catalogue()
         serving = model.with_catalogue(Eligible(catalogue, model.vocabulary, attributes=model.items))
         return cls(View(serving, None, catalogue, store), store, last or last_user(store))
@@ -161,7 +170,7 @@ class Stored:
         return count_users(self.store, self.last)
 
     def n_blocks(self, size: int) -> int:
-        """Return the number of blocks of ``size`` numbers."""
+        """Return the number of blocks of ``size`` row numbers."""
         return -(-self.last // size)
 
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
@@ -176,7 +185,7 @@ class Stored:
         )
 
     def described(self) -> dict[str, Any]:
-        """Return JSON values that identify the histories."""
+        """Return JSON values that identify the users: the store and the highest row number."""
         return {"store": repr(self.store), "last_user": self.last}
 
 
@@ -193,10 +202,12 @@ def users_in(
 ) -> Users:
     """Return the users of histories of any supported type. ``names`` holds the user ids of ``Sentences``.
 
-    ``last`` is the number of the last user of a store, as recorded by the earlier call that is resumed.
+    For a store, ``last`` is the highest row number of a user that an earlier call recorded, if this call
+    resumes it.
     """
     if names is not None and not isinstance(histories, Sentences):
-        raise InputError("users is given together with histories that have user ids; expected Sentences")
+        kind = type(histories).__name__
+        raise InputError(f"users is given with histories of type {kind}; expected Sentences, or no users")
     if isinstance(histories, Store):
         return Stored.of(model, histories, last)
     if isinstance(histories, ShardedSentences):
@@ -219,13 +230,14 @@ def _listed(
     names = list(map(str, range(len(histories)))) if users is None else as_history(users, "users")
     if len(set(names)) != len(names) or len(names) != len(histories):
         raise InputError(
-            f"found {len(set(names)):,} distinct user ids for {len(histories):,} histories; expected one each"
+            f"users has {len(names):,} ids, {len(set(names)):,} of them distinct, for {len(histories):,} "
+            "histories; expected one distinct id per history"
         )
     return _Listed(model, names, histories)
 
 
 def _starts_of_runs(users: Sequence[str]) -> list[int]:
-    """Return the position of the first sentence of each user.
+    """Return the position of the first sentence of each user; ``users`` holds the user of each sentence.
 
     >>> _starts_of_runs(["a", "a", "b"])
     [0, 2]
@@ -234,7 +246,7 @@ def _starts_of_runs(users: Sequence[str]) -> list[int]:
 
 
 def _canonical(value: object) -> str:
-    """Return a text of a value. The text does not depend on the order of sets, which differs by process."""
+    """Return a text that identifies a value. The order of sets, which varies by process, does not matter."""
     if dataclasses.is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -246,5 +258,5 @@ def _canonical(value: object) -> str:
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """Return the SHA-256 of texts in hexadecimal."""
+    """Return the SHA-256 of a sequence of texts in hexadecimal."""
     return hashlib.sha256("".join(f"{len(text.encode())}:{text}" for text in texts).encode()).hexdigest()

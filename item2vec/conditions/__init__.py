@@ -16,27 +16,27 @@ operator          matches
 ``!=``            no equal value
 ``in``            one of the values of a list; the same as the list without an operator
 ``not in``        none of the values of a list
-``> >= < <=``     greater or smaller numbers, or texts in the order of code points (as ISO dates are ordered)
+``> >= < <=``     greater or smaller numbers, or texts in the order of code points (the order of ISO dates)
 ``contains``      a text with this substring, or a list with this element
 ================  =====================================================================================
 
-- **Groups.** ``any`` and ``all`` are lists of conditions, of which one or all must match; ``not`` is a
-  condition that must be false. These three names are reserved: an attribute with one of these names must be
-  renamed.
+- **Groups.** ``any`` and ``all`` are lists of conditions. For ``any``, at least one of them must be true; for
+  ``all``, all of them must be true. ``not`` is a condition that must be false. These three names are
+  reserved: an attribute with one of these names must be renamed.
 - **Lists.** An attribute that is a list matches if one of its elements matches. ``!=`` and ``not in`` are the
-  negations of ``==`` and ``in``: they match if no element is equal. Each of several operators may match
-  another element.
-- **Null.** A missing value, null and NaN never match, also not under ``!=``, ``not in`` and ``not``, as in
-  SQL: a comparison with null is unknown, and its negation is unknown, too. ``any`` is true if a member is
-  true, even if others are unknown. A null in a list is an unknown element. An empty list is not null: it has
-  no element that is equal.
-- **Types.** Text and numbers are never equal. True equals 1, and False equals 0. Ordering an attribute by a
-  value of another type is an error, which names the type of the attribute. If an attribute has values of
-  several types, the comparison with values of another type is unknown.
+  negations of ``==`` and ``in``: they match if no element is equal. If there are several operators, each may
+  match a different element.
+- **Null.** A missing value, null and NaN never match, not even under ``!=``, ``not in`` and ``not``, as in
+  SQL: a comparison with null is unknown, and the negation of unknown is unknown. ``any`` is true if a member
+  is true, even if other members are unknown. A null in a list is an unknown element. An empty list is not
+  null: none of its elements is equal to a value, so that ``!=`` matches.
+- **Types.** Text and numbers are never equal. True equals 1, and False equals 0. Ordering (``> >= < <=``) by
+  a value of a type that the attribute never has is an error, which names the types of the attribute. If an
+  attribute has both texts and numbers, the ordering of its values of the other type is unknown.
 - **Titles.** The name ``title`` is the title of an item, unless an attribute has this name.
 
 ``columns.py`` contains the encoded values of an attribute, ``predicates.py`` the conditions, ``parsing.py``
-the conversion of a mapping, and ``expressions.py`` the conditions of the command line.
+the conversion of a mapping to a condition, and ``expressions.py`` the conditions of the command line.
 """
 
 from __future__ import annotations

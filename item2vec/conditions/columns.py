@@ -1,4 +1,4 @@
-"""``Column``: the values of one attribute, dictionary-encoded, and the tests of these values."""
+"""``Column``: the values of one attribute, dictionary-encoded, and the comparisons of these values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ORDERINGS: dict[str, Callable[[Sequence[Any], Scalar], slice]] = {
     "<": lambda ascending, value: slice(None, bisect_left(ascending, value)),
     "<=": lambda ascending, value: slice(None, bisect_right(ascending, value)),
 }
-"""For each operator, the slice of ascending values that it selects."""
+"""Maps each operator to a function that returns the slice of ascending values for which it is true."""
 
 
 class Truth(NamedTuple):
@@ -59,10 +59,10 @@ class Column:
     is_list
         Rows whose value is a list.
     is_known
-        Rows that have a value, and no null in a list. A value that cannot be compared (a mapping, or a list
-        in a list) counts as null.
+        Rows that are not null and, if the value is a list, have no null in the list. A value that cannot be
+        compared (a mapping, or a list in a list) counts as null. An empty list is known.
     kinds
-        The types of the values: "number", "boolean" and "text".
+        The types of the values, some of "boolean", "number" and "text".
 
     Examples
     --------
@@ -83,7 +83,7 @@ class Column:
 
     @classmethod
     def of(cls, cells: Iterable[Any]) -> Column:
-        """Encode the value of each row: a scalar, ``None``, or a list of these."""
+        """Encode one cell per row: a scalar, ``None``, or a list of these."""
         cells = list(cells)
         is_list = np.fromiter(map(_is_list, cells), dtype=bool, count=len(cells))
         rows, values = np.arange(len(cells), dtype=np.int32), cells
@@ -125,34 +125,36 @@ class Column:
 
     @property
     def n_distinct(self) -> int:
-        """The number of distinct values. Elements of lists are values."""
+        """The number of distinct values; for lists, of distinct elements."""
         return len(self.numbers) + len(self.texts)
 
     @cached_property
     def n_rows_with_values(self) -> int:
-        """The number of rows with a value. A list without values does not count."""
+        """The number of rows with at least one value. An empty list has none."""
         return len(np.unique(self.rows))
 
     def equal_to_any(self, wanted: Iterable[Scalar]) -> Truth:
-        """Test for each row whether a value is one of ``wanted``. Text and numbers are never equal."""
+        """Test for each row whether one of its values is in ``wanted``. Text and numbers are never equal."""
         return self._truth(self._rows_of(self._table(wanted)[self.codes]), self.is_known)
 
     def ordered(self, operator: str, value: Scalar, name: str) -> Truth:
         """Compare the values of each row with ``value`` by ``operator``, a key of ``ORDERINGS``.
 
-        A value of another type than ``value`` cannot be compared, and the result is unknown.
+        The comparison is true for a row if it is true for one of its values. Otherwise, the result is unknown
+        if the row has a value of another type than ``value``. ``name`` is the name of the attribute, for the
+        message of an error.
 
         Raises
         ------
         InputTypeError
-            If the column has values, but none of the type of ``value``. ``name`` is the attribute's name.
+            If the column has values, but none of the type of ``value``.
         """
         is_text = isinstance(value, str)
         start, stop = (len(self.numbers), self.n_distinct) if is_text else (0, len(self.numbers))
         if start == stop and self.n_distinct:
             raise InputTypeError(
-                f"{name} is {self.type}, and cannot be compared by {operator} {short_repr(value)}; expected "
-                f"{'a number' if is_text else 'text'}"
+                f"{name} is of type {self.type}, and cannot be compared by {operator} {short_repr(value)}; "
+                f"expected {'a number' if is_text else 'text'}"
             )
         table = np.zeros(self.n_distinct, dtype=bool)
         table[start:stop][ORDERINGS[operator](self.texts if is_text else self.numbers, value)] = True
@@ -164,15 +166,18 @@ class Column:
     def containing(self, value: Scalar, name: str) -> Truth:
         """Test for each row whether its text has the substring ``value``, or its list the element ``value``.
 
+        The result is unknown if the row has another value. ``name`` is the name of the attribute, for the
+        message of an error.
+
         Raises
         ------
         InputTypeError
-            If the column has values, but no list, and no text that may contain ``value``.
+            If the column has values, but no lists, and either no texts or ``value`` is not text.
         """
         if self.n_distinct and not self.is_list.any() and not (self.texts and isinstance(value, str)):
             expected = "text" if self.texts else "an attribute that is text or a list"
             raise InputTypeError(
-                f"{name} is {self.type}, and cannot contain {short_repr(value)}; expected {expected}"
+                f"{name} is of type {self.type}, and cannot contain {short_repr(value)}; expected {expected}"
             )
         has_substring = np.zeros(self.n_distinct, dtype=bool)
         if isinstance(value, str):
@@ -202,7 +207,7 @@ class Column:
 
 
 def _kind_of(type_: type) -> str:
-    """Return the name of a type of values in messages.
+    """Return the name of a Python type in messages.
 
     >>> _kind_of(bool), _kind_of(int), _kind_of(float), _kind_of(str)
     ('boolean', 'number', 'number', 'text')

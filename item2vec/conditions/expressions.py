@@ -1,4 +1,4 @@
-"""Conditions of the command line, such as ``year>=1990``, with values of the types of the attributes."""
+"""Conditions of the command line, such as ``year>=1990``. The type of the attribute determines the value."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 class Expression:
     """A comparison in text: the name of an attribute, an operator, and a value whose type is not yet known.
 
-    The operators are ``=`` (or ``==``), ``!= > >= < <=`` and ``~`` (contains). Blanks around the operator are
-    ignored.
+    The operators are ``=`` (or ``==``), ``!= > >= < <=`` and ``~`` (contains). White space around the name
+    and around the value is removed.
 
     >>> Expression.of("year >= 1990")
     Expression(name='year', operator='>=', text='1990')
@@ -42,9 +42,8 @@ class Expression:
         parsed = _EXPRESSION.fullmatch(text)
         if parsed is None or not parsed[1].strip():
             raise InputError(
-                f"the condition is {short_repr(text)}; expected NAME=VALUE, such as "
-                f"genre=jazz, or another operator: "
-                "!= > >= < <= ~"
+                f"the condition is {short_repr(text)}; expected NAME=VALUE, such as genre=jazz, or one of "
+                "the operators != > >= < <= ~ instead of ="
             )
         name, operator, value = parsed.groups()
         return cls(name.strip(), "=" if operator == "==" else operator, value.strip())
@@ -59,7 +58,8 @@ def condition_of(expressions: Iterable[Expression], rows: Rows) -> Condition:
     Raises
     ------
     InputError
-        If there is no attribute of a name, or a value is not of the type of its attribute.
+        If no item has the attribute of an expression, or the text of an expression cannot be converted to a
+        type of its attribute.
 
     Examples
     --------
@@ -89,7 +89,10 @@ def _any_comparison(expression: Expression, values: Iterable[Scalar]) -> Conditi
 
 
 def _values(expression: Expression, column: Column) -> set[Scalar]:
-    """Return the text of an expression, converted to each type of the attribute's values that it fits."""
+    """Convert the text of an expression to all types of the attribute's values to which it can be converted.
+
+    Raise ``InputError`` if there is no such type.
+    """
     readings: dict[str, Callable[[str], Scalar | None]] = {
         "boolean": _boolean,
         "number": _number,
@@ -100,9 +103,8 @@ def _values(expression: Expression, column: Column) -> set[Scalar]:
     if not values:
         expected = " or ".join("true or false" if kind == "boolean" else "a number" for kind in column.kinds)
         raise InputError(
-            f"{expression.name} is {column.type}, and cannot be compared with "
-            f"{short_repr(expression.text)}; expected "
-            f"{expected}"
+            f"{expression.name} is of type {column.type}, and cannot be compared with "
+            f"{short_repr(expression.text)}; expected {expected}"
         )
     return values
 

@@ -1,4 +1,4 @@
-"""``parse`` converts a mapping to a validated ``Condition``."""
+"""The conversion of the mapping ``where`` to a validated ``Condition``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def parse(where: Mapping[str, Any] | Condition) -> Condition:
     Raises
     ------
     InputTypeError
-        If the mapping or one of its parts is not of the form that the package's docstring describes.
+        If the mapping or one of its parts does not have the form that the docstring of
+        ``item2vec.conditions`` describes.
     InputError
         If groups are nested more than 32 levels deep.
 
@@ -46,8 +47,8 @@ def parse(where: Mapping[str, Any] | Condition) -> Condition:
 def _all_of(conditions: Any, place: str, depth: int) -> Condition:
     if not isinstance(conditions, Mapping):
         raise InputTypeError(
-            f"{place} is {short_repr(conditions)}; expected a mapping of attribute names, "
-            f"such as {{'genre': 'jazz'}}"
+            f"{place} is {short_repr(conditions)}; expected a mapping from attribute names to values, such "
+            "as {'genre': 'jazz'}"
         )
     if depth > MAX_DEPTH:
         raise InputError(f"conditions are nested more than {MAX_DEPTH} levels deep; simplify them")
@@ -68,9 +69,8 @@ def _all_of(conditions: Any, place: str, depth: int) -> Condition:
 def _members(name: str, conditions: Any, depth: int) -> tuple[Condition, ...]:
     if not isinstance(conditions, list | tuple):
         raise InputTypeError(
-            f"{name} is {short_repr(conditions)}; expected a list of mappings (an "
-            f"attribute that is named {short_repr(name)} "
-            "must be renamed)"
+            f"{name} is {short_repr(conditions)}; expected a list of mappings (an attribute that is named "
+            f"{short_repr(name)} must be renamed)"
         )
     return tuple(_all_of(member, f"a member of {name}", depth + 1) for member in conditions)
 
@@ -78,37 +78,40 @@ def _members(name: str, conditions: Any, depth: int) -> tuple[Condition, ...]:
 def _of_attribute(name: str, value: Any) -> list[Condition]:
     if not isinstance(value, Mapping):
         operator = "in" if isinstance(value, _LISTS) else "=="
-        return [_comparison(name, operator, value, f"{name} is {value!r}")]
-    unknown = next((operator for operator in value if operator not in OPERATORS), None)
-    if unknown is not None or not value:
+        return [_comparison(name, operator, value, name, f"{_SCALAR}, or a list of these")]
+    unknown = [operator for operator in value if operator not in OPERATORS]
+    if unknown or not value:
+        found = f"has the unknown operator {short_repr(unknown[0])}" if unknown else "is {}"
         raise InputTypeError(
-            f"{name} is {short_repr(dict(value))}; expected {_SCALAR}, a list of these, "
-            f"or a mapping with the "
-            f"operators {' '.join(OPERATORS)}"
+            f"{name} {found}; expected {_SCALAR}, a list of these, or a mapping with some of the operators "
+            f"{', '.join(OPERATORS)}"
         )
     return [
-        _comparison(name, operator, operand, f"the value of {operator} in {name} is {operand!r}")
+        _comparison(name, operator, operand, f"the operand of {operator!r} for {name}", _SCALAR)
         for operator, operand in value.items()
     ]
 
 
-def _comparison(name: str, operator: str, operand: Any, place: str) -> Condition:
+def _comparison(name: str, operator: str, operand: Any, place: str, expected: str) -> Condition:
     if operator in ("in", "not in"):
         if not isinstance(operand, _LISTS):
-            raise InputTypeError(f"{place}; expected a list")
-        values = frozenset(_scalar(value, place) for value in operand)
+            raise InputTypeError(f"{place} is {short_repr(operand)}; expected a list")
+        values = frozenset(_scalar(value, f"an element of {place}", _SCALAR) for value in operand)
     else:
-        values = frozenset([_scalar(operand, place)])
+        values = frozenset([_scalar(operand, place, expected)])
     if operator in ("==", "!=", "in", "not in"):
         comparison = Comparison(name, "in", values)
         return Negation(comparison) if operator in ("!=", "not in") else comparison
     return Comparison(name, operator, values)
 
 
-def _scalar(value: Any, place: str) -> Scalar | None:
-    """Return a value that can be compared, or ``None`` for NaN."""
+def _scalar(value: Any, place: str, expected: str) -> Scalar | None:
+    """Return a value that can be compared; ``None`` for ``None`` and NaN. Otherwise raise an error.
+
+    ``place`` and ``expected`` are parts of the message.
+    """
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, str | int | float | None):
-        raise InputTypeError(f"{place}; expected {_SCALAR}, or a list of these")
+        raise InputTypeError(f"{place} is {short_repr(value)}; expected {expected}")
     return value if value == value else None  # noqa: PLR0124 (NaN)

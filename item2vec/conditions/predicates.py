@@ -1,4 +1,4 @@
-"""Conditions as immutable, hashable values, evaluated over columns in three-valued logic."""
+"""Conditions as immutable, hashable objects, which are evaluated over columns in three-valued logic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def column(self, name: str) -> Column:
-        """Return the column of an attribute; raise ``InputError`` if there is none."""
+        """Return the column of an attribute; raise ``InputError`` if no row has the attribute."""
         ...
 
 
@@ -42,7 +42,7 @@ class Condition(ABC):
         InputError
             If an attribute that the condition names does not exist.
         InputTypeError
-            If the values of an attribute cannot be compared with the value in the condition.
+            If no value of an attribute has the type that a comparison in the condition requires.
         """
         return self.truth(rows).true
 
@@ -56,8 +56,8 @@ class Comparison(Condition):
     """A comparison of an attribute with values.
 
     ``operator`` is ``"in"`` (``values`` are alternatives; this includes ``==``), or ``">"``, ``">="``,
-    ``"<"``, ``"<="`` or ``"contains"`` (``values`` has one element). ``None`` in ``values`` is null: a
-    comparison with null is never true.
+    ``"<"``, ``"<="`` or ``"contains"`` (``values`` has one element). If ``values`` contains ``None``, which
+    is null, the comparison is unknown for every row that equals none of the other values.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Comparison(Condition):
 
 @dataclass(frozen=True, slots=True)
 class AllOf(Condition):
-    """A condition that is true if all parts are true, and false if a part is false."""
+    """A condition that is true if all parts are true, false if a part is false, and otherwise unknown."""
 
     parts: tuple[Condition, ...]
 
@@ -96,7 +96,7 @@ class AllOf(Condition):
 
 @dataclass(frozen=True, slots=True)
 class AnyOf(Condition):
-    """A condition that is true if a part is true, and false if all parts are false."""
+    """A condition that is true if a part is true, false if all parts are false, and otherwise unknown."""
 
     parts: tuple[Condition, ...]
 
@@ -111,7 +111,7 @@ class AnyOf(Condition):
 
 @dataclass(frozen=True, slots=True)
 class Negation(Condition):
-    """A condition that is true if ``part`` is false."""
+    """A condition that is true if ``part`` is false, false if it is true, and otherwise unknown."""
 
     part: Condition
 
