@@ -2,7 +2,8 @@
 
 A request passes through these modules::
 
-    uvicorn → admission   API key, number of requests in progress, type, size and time of the body
+    uvicorn → protocol    size of the request line and the headers
+            → admission   API key, rate, number of requests in progress, type, size and time of the body
             → strict_json depth, finite numbers, distinct keys, valid Unicode   strict_route.StrictRequest
             → schemas     fields, types and bounds
             → routes/     one module per resource

@@ -1,4 +1,4 @@
-"""Admission of requests: authentication, limits on concurrency, bodies and time, and metrics."""
+"""Admission of requests: authentication, limits on rate, concurrency, bodies and time, and metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from item2vec.errors import short_repr
 from item2vec.service.keys import ApiKeys, Right, key_of
 from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
@@ -30,24 +31,25 @@ log = logging.getLogger(__name__)
 
 
 class Admission:
-    """ASGI middleware that refuses requests before a route reads them.
+    """ASGI middleware that refuses requests before a route reads them, and limits the time of an answer.
 
-    The checks, with the status of a refusal, are in this order: key (401, 403), rate of the client's requests
-    (429), number of requests in progress (503), type and encoding of the body (415), size of the body (413,
-    without keeping more than the limit), time until the body has arrived (408), until a thread is free (503)
-    and until the answer is ready (503). Requests wait for a thread in the order of their arrival. ``/livez``
-    needs no key, and is never refused because of the load.
+    A request is checked in this order (in brackets, the status of a refusal): the key (401, 403); the rate of
+    the client's requests (429); the number of requests in progress (503); type and encoding of the body
+    (415); size of the body (413; no more than the limit is kept in memory); the time until the body has
+    arrived (408); the time until a thread is free (503); and the time until the answer is ready (503).
+    Requests wait for a thread in the order of their arrival. The path ``/livez`` needs no key, and is never
+    refused.
 
     Parameters
     ----------
     app
         The ASGI application that answers the admitted requests.
     keys
-        API keys, or ``None`` if all requests are allowed.
+        API keys; ``None`` if requests need no key.
     limits
         Limits on rate, concurrency, sizes and times.
     metrics
-        Counters that are updated for each request.
+        Metrics that are updated for each request.
     """
 
     def __init__(self, app: ASGIApp, *, keys: ApiKeys | None, limits: Limits, metrics: Metrics) -> None:
@@ -60,7 +62,7 @@ class Admission:
         self._threads = asyncio.Semaphore(limits.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, or refuse it with a problem response; record it in the metrics."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -88,7 +90,9 @@ class Admission:
         self._check_rate(self._checked_key(scope, headers) or str((scope["client"] or ("",))[0]))
         if self._in_flight >= self._limits.max_in_flight:
             self._metrics.refuse()
-            raise Problem(503, f"{self._in_flight} requests are in progress, the limit; try again later")
+            raise Problem(
+                503, f"the limit of {self._in_flight} requests in progress is reached; try again later"
+            )
         self._in_flight += 1
         self._metrics.begin()
         try:
@@ -109,7 +113,7 @@ class Admission:
         except TimeoutError:
             self._metrics.refuse()
             seconds = self._limits.max_wait
-            raise Problem(503, f"the request has waited {seconds:g} seconds; try again later") from None
+            raise Problem(503, f"no thread was free within {seconds:g} seconds; try again later") from None
 
     def _checked_key(self, scope: Scope, headers: dict[str, str]) -> str | None:
         if self._keys is None:
@@ -136,7 +140,10 @@ class Admission:
             raise Problem(429, detail, headers={"Retry-After": str(math.ceil(delay))})
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
-        """Read the body of a request; at most ``max_body`` bytes are kept."""
+        """Read the body of a request, of which at most ``max_body`` bytes are kept in memory.
+
+        Raise a ``Problem`` with status 408, 413 or 415.
+        """
         limit = self._limits.max_body
         declared = headers.get("content-length", "0")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > DRAINED * limit:
@@ -178,7 +185,10 @@ class Admission:
             log.error("no answer to %s %s within %g s", scope["method"], scope["path"], self._limits.timeout)
             if started:
                 raise
-            raise Problem(503, "the answer was not ready in time; try again later") from None
+            seconds = self._limits.timeout
+            raise Problem(
+                503, f"the answer was not ready within {seconds:g} seconds; try again later"
+            ) from None
 
 
 def _needed(scope: Scope) -> Right:
@@ -195,11 +205,14 @@ def _headers(scope: Scope) -> dict[str, str]:
 def _check_type(headers: dict[str, str]) -> None:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise Problem(415, "the body is compressed; expected a body without Content-Encoding")
+        raise Problem(
+            415, f"the Content-Encoding is {short_repr(encoding)}; expected a body without Content-Encoding"
+        )
     media, _, parameters = headers.get("content-type", "").partition(";")
     charset = parameters.replace(" ", "").replace('"', "").lower()
     if media.strip().lower() not in BODY_TYPES or charset not in {"", "charset=utf-8", "charset=utf8"}:
-        raise Problem(415, "the body is of another type; expected Content-Type: application/json in UTF-8")
+        found = short_repr(headers["content-type"]) if "content-type" in headers else "missing"
+        raise Problem(415, f"the Content-Type is {found}; expected application/json in UTF-8")
 
 
 def _too_large(limit: int) -> Problem:
@@ -210,7 +223,7 @@ def _too_large(limit: int) -> Problem:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a ``receive`` that delivers a body that has been read, then the original messages."""
+    """Return a ``receive`` that delivers a body that has already been read, then the further messages."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replaying() -> MutableMapping[str, Any]:

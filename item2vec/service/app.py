@@ -28,9 +28,9 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
     Parameters
     ----------
     serving
-        The engine, which is closed when the application shuts down.
+        The engine and its fallbacks. It is started and closed with the application.
     keys
-        API keys; with ``None``, all requests are allowed.
+        API keys; ``None`` if requests need no key.
     limits
         Limits on rate, concurrency, sizes and times; by default ``Limits()``.
     """
@@ -62,7 +62,7 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
 
 
 class _Application(FastAPI):
-    """An application whose OpenAPI description assigns the content type JSON to query parameters in JSON."""
+    """An application whose OpenAPI description declares the query parameters that contain JSON as JSON."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""

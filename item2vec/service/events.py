@@ -1,4 +1,4 @@
-"""Conversion of reported events to interactions, and their storage."""
+"""The events that clients report: conversion to interactions, and storage."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ SOURCE = "http"
 
 
 def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None) -> tuple[int, int]:
-    """Store events; return the numbers of new events and of known events.
+    """Store events; return the number of new events, and the number of events that are already stored.
 
-    Events with a key are stored once per key; the others once per user, item, event and timestamp.
+    Events with a key are stored once per key. Other events are stored once per user, item, event name and
+    timestamp. An event without a timestamp has the timestamp ``now``, by default the current time.
     """
     now = now or datetime.now(UTC)
     groups: dict[tuple[bool, bool], list[Event]] = {}
@@ -35,9 +36,10 @@ def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None
 
 
 def instant(value: str | int) -> int:
-    """Return microseconds since 1970 of ISO 8601 text, or of a number of s, ms, µs or ns since 1970.
+    """Convert ISO 8601 text, or a number of s, ms, µs or ns since 1970, to microseconds since 1970.
 
-    The unit of a number is the unit for which its date is between 1990 and 2100.
+    The unit of a number is the unit in which the number is a date from 1990 to 2099. Raise ``InputError`` for
+    any other number or text.
 
     >>> {instant(value) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000)}
     {1704067200000000}

@@ -1,4 +1,4 @@
-"""Data of the explorer: facts of a model, and the map of its items."""
+"""Data that only the explorer needs: a summary of the served model, and the map of its items."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ __all__ = ["Maps", "facts", "map_data"]
 SUGGESTED = 50
 MAX_ATTRIBUTES = 50
 WITHOUT = 255
-"""The step of an item without a number."""
+"""The colour group of items without a number, if the map has a colour scale."""
 
 log = logging.getLogger(__name__)
 
 
 def facts(view: View, *, has_store: bool) -> dict[str, Any]:
-    """Return the facts of a model that the page shows, as JSON values."""
+    """Return the summary of a model that the explorer shows, as JSON values.
+
+    It contains at most 50 attributes. ``colour`` is the attribute that colours the map at first: an attribute
+    with few distinct values, or else the first attribute.
+    """
     items, train = view.items, view.model.vectors.config
     names = [] if items is None else items.attribute_names[:MAX_ATTRIBUTES]
     attributes = [] if items is None else [_attribute(items, name) for name in names]
@@ -58,7 +62,10 @@ class Maps:
         self.positions: Floats | None = None
 
     def of(self, model: Recommender) -> Floats | None:
-        """Return the positions of the items of a model; ``None`` while they are being computed."""
+        """Return the positions of the items of a model; ``None`` while they are being computed.
+
+        If the computation fails, all positions are NaN.
+        """
         if model.parts.layout is not None:
             return model.parts.layout
         with self._lock:
@@ -82,12 +89,14 @@ class Maps:
 def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, Any]:
     """Return the map of a model as JSON values: ids, titles, positions and colour groups.
 
-    Items without a position are left out. ``x`` and ``y`` (float32, from 0 to 1) and ``group`` (uint8) are
-    little-endian arrays in base64. ``titles`` is ``None`` if no item has a title. ``names`` are the names of
-    the groups; ``None``, if present, is the group of all other values and of items without a value.
+    ``attribute`` determines the groups. Items without a position are left out. ``x`` and ``y`` (float32, from
+    0 to 1) and ``group`` (uint8) are little-endian arrays in base64. ``titles`` is ``None`` if neither the
+    store nor the model has titles or attributes. ``names`` are the names of the groups; ``None``, if present,
+    is the group of all other values and of items without a value.
 
-    Numbers with many values have a scale instead of names: the groups 0 to 254 are equal steps from its first
-    to its last number, and 255 is the group of items without a value.
+    An attribute with many distinct numbers has a scale instead of names: ``scale`` contains the smallest and
+    the largest number, the groups 0 to 254 are equal steps from the smallest to the largest, and 255 is the
+    group of items without a number.
     """
     rows = np.flatnonzero(np.isfinite(positions).all(axis=1))
     ids, items = view.model.vocabulary.decode(rows), view.items
@@ -112,9 +121,9 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
 
 
 def _steps(numbers: Doubles) -> tuple[npt.NDArray[np.uint8], list[float]]:
-    """Return the step of each number (``WITHOUT`` for NaN), and the least and the largest number."""
+    """Return the group of each number (``WITHOUT`` for NaN), and the smallest and the largest number."""
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-    width = high / 2 - low / 2  # half of the width, which does not overflow
+    width = high / 2 - low / 2  # half of the width, because the width itself may overflow
     shares = (numbers / 2 - low / 2) / (width or 1.0)
     return np.where(np.isnan(shares), WITHOUT, np.rint(shares * (WITHOUT - 1))).astype(np.uint8), [low, high]
 

@@ -26,8 +26,8 @@ class ItemSearch:
 
     The score of a text is the share of the query's trigrams that the text contains, similar to
     ``word_similarity`` of PostgreSQL's pg_trgm, plus a tenth of the share of the text's trigrams that the
-    query contains, so that shorter texts come first. The score of an item is the higher one of its id and its
-    title.
+    query contains, so that shorter texts come first. The score of an item is the larger of the scores of its
+    id and its title.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ class ItemSearch:
     items
         The items with their titles, or ``None``.
     counts
-        Number of tokens of each item (n items); of equal scores, the more frequent item comes first.
+        Number of tokens of each item of ``vocabulary``. Items with equal scores are ordered by this number,
+        the most frequent item first.
 
     Examples
     --------
@@ -85,9 +86,9 @@ class ItemSearch:
 class ItemSearches:
     """The index of the items of the latest view.
 
-    Only the first request waits for an index. When the items have changed, one thread at a time computes
-    another index, and the old index remains in use meanwhile. A change of active flags, or a new model with
-    the same ids, does not require a new index.
+    Requests wait only for the first index. When the items have changed, a thread computes a new index, and
+    the old index remains in use until then. A change of active flags, or a new model with the same ids, does
+    not require a new index.
 
     >>> ItemSearches().is_computing
     False
@@ -99,7 +100,7 @@ class ItemSearches:
         self.is_computing = False
 
     def of(self, view: View) -> ItemSearch:
-        """Return the index of the items of a view, or an earlier index while this index is being computed."""
+        """Return the index of the items of a view, or the previous index while the new one is computed."""
         last = self._last
         if last is None:
             with self._lock:
@@ -120,7 +121,7 @@ class ItemSearches:
 
 
 def _search_of(view: View) -> ItemSearch:
-    """Return an index of the items of the model and of the catalogue."""
+    """Return an index of the items of the model and of the catalogue of a view."""
     known, listed = view.model.vocabulary, view.catalogue.items.vocabulary
     added = [id_ for id_ in listed.ids if id_ not in known]
     counts = np.append(view.model.vectors.counts, np.zeros(len(added)))
@@ -128,10 +129,10 @@ def _search_of(view: View) -> ItemSearch:
 
 
 def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the distinct trigrams of each text as numbers, and the number of the text of each trigram.
+    """Return the distinct trigrams of each text as integers, and the index of the text of each trigram.
 
-    Texts are cut to 200 characters and case-folded, and accents are removed. Each word has two blanks before
-    it, so that a prefix counts more.
+    Texts are cut to 200 characters and case-folded, and accents are removed. Each word is preceded by two
+    spaces, so that the start of a word counts more.
     """
     padded = [_padded(text) for text in texts]
     lengths = np.array([len(text) for text in padded])

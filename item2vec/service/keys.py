@@ -22,7 +22,7 @@ SHORTEST = 16
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """The SHA-256 of each API key, grouped by right: ``read``, or ``write``, which includes ``read``.
+    """The SHA-256 of each API key, with its right: ``read``, or ``write``, which includes ``read``.
 
     >>> keys = ApiKeys.of([("read", "a-key-of-16-characters"), ("write", "another-key-of-this-kind")])
     >>> keys.right_of("another-key-of-this-kind"), keys.right_of("no key")
@@ -35,17 +35,20 @@ class ApiKeys:
 
     @classmethod
     def of(cls, keys: Iterable[tuple[Right, str]]) -> ApiKeys:
-        """Return the keys of (right, key) pairs."""
+        """Hash the keys of pairs of a right and a key."""
         return cls(tuple((right, sha256(key.encode()).digest()) for right, key in keys))
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> ApiKeys:
-        """Read a file with a line ``read KEY`` or ``write KEY`` per key. A line may be a ``#`` comment.
+        """Read a file with one line ``read KEY`` or ``write KEY`` per key.
+
+        Blank lines, and lines that start with ``#``, are skipped.
 
         Raises
         ------
         ConfigError
-            If the file cannot be read, has no key, or a line is invalid. No message contains a key.
+            If the file cannot be read or contains no key, or a line is invalid, for example because the key
+            has fewer than 16 characters. No message contains a key.
         """
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -75,9 +78,10 @@ class ApiKeys:
 
 
 def key_of(authorization: str | None, api_key: str | None) -> str | None:
-    """Return the key in the header ``X-API-Key``, or else in ``Authorization``; ``None`` without a key.
+    """Return the key of a request: the header ``X-API-Key`` or, without it, the key in ``Authorization``.
 
-    ``Authorization`` contains the key after ``Bearer``, or as the password after ``Basic``.
+    ``Authorization`` contains the key after ``Bearer``, or as the password after ``Basic``. Return
+    ``None`` if neither header contains a key.
 
     >>> key_of("Bearer secret", None), key_of("Basic dXNlcjpzZWNyZXQ=", None), key_of(None, "secret")
     ('secret', 'secret', 'secret')

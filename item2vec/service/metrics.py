@@ -1,4 +1,4 @@
-"""Metrics of the HTTP service in Prometheus' text format."""
+"""Metrics of the HTTP service, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 class Metrics:
-    """Counters, gauges and histograms of one service.
+    """Counters, gauges and histograms of one process of the service.
 
-    With several workers, the environment variable ``PROMETHEUS_MULTIPROC_DIR`` names a folder through which
-    the metrics of all workers are combined.
+    With several workers, the environment variable ``PROMETHEUS_MULTIPROC_DIR`` names the folder in which all
+    workers store their metrics. ``text`` then returns the combined metrics.
 
     >>> metrics = Metrics()
     >>> metrics.observe("/livez", "GET", 200, 0.001)
@@ -37,7 +37,11 @@ class Metrics:
             "item2vec_requests_total", "Answered requests.", ["route", "method", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "item2vec_request_seconds", "Time to an answer.", ["route"], buckets=BUCKETS, registry=registry
+            "item2vec_request_seconds",
+            "Seconds until an answer.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=registry,
         )
         self._in_flight = Gauge(
             "item2vec_requests_in_flight",
@@ -50,7 +54,7 @@ class Metrics:
         )
         self._degraded = Counter(
             "item2vec_degraded_answers_total",
-            "Answers computed without a part of the service.",
+            "Answers computed while a part of the service was unavailable.",
             ["part"],
             registry=registry,
         )
@@ -77,7 +81,7 @@ class Metrics:
         self._in_flight.inc()
 
     def end(self) -> None:
-        """Count the end of a request."""
+        """Count the end of a request that was in progress."""
         self._in_flight.dec()
 
     def refuse(self) -> None:
@@ -85,16 +89,16 @@ class Metrics:
         self._refused.inc()
 
     def degrade(self, part: str) -> None:
-        """Count an answer that was computed without a part of the service, such as the store."""
+        """Count an answer that was computed while ``part``, such as the store, was unavailable."""
         self._degraded.labels(part).inc()
 
     def serve(self, generation: int | None, loaded_at: float) -> None:
-        """Record the served version: its generation, and the time of loading in seconds since 1970."""
+        """Record the generation of the served version, and when it was loaded (seconds since 1970)."""
         self._generation.set(generation or 0)
         self._loaded.set(loaded_at)
 
     def text(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
         registry = CollectorRegistry()

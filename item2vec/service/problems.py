@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 class Problem(Exception):  # noqa: N818 - the name of RFC 9457
     """An error that is sent to the client.
 
-    ``errors`` lists the invalid fields, each with the keys ``field``, ``found`` and ``expected``.
+    ``errors`` lists the invalid fields, each with the keys ``field``, ``found`` and ``expected``. With status
+    429 or 503, the header ``Retry-After`` is 1 second unless ``headers`` contains it.
 
     >>> Problem(404, "unknown item 'x'").status
     404
@@ -67,6 +68,9 @@ class Problem(Exception):  # noqa: N818 - the name of RFC 9457
 def problem_of(error: Item2VecError) -> Problem:
     """Convert an error of this package to a problem that contains no path, SQL or stack trace.
 
+    The status is 404 for an unknown item, 422 for other invalid input, 503 if the store fails, and otherwise
+    500. Errors with status 500 and 503 are logged.
+
     >>> problem_of(InputError("k is 0; expected an integer of at least 1")).status
     422
     """
@@ -76,12 +80,12 @@ def problem_of(error: Item2VecError) -> Problem:
         return Problem(422, str(error))
     log.error("a request failed: %s", error)
     if isinstance(error, StoreError):
-        return Problem(503, "the store is unavailable; try again")
+        return Problem(503, "the store is unavailable; try again later")
     return Problem(500, "the service failed; its log contains the error")
 
 
 def problem_response(problem: Problem) -> Response:
-    """Return the response of a problem."""
+    """Return the HTTP response for a problem."""
     content = json.dumps(problem.body(), ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(content, problem.status, problem.headers, MEDIA_TYPE)
 
@@ -117,7 +121,7 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods of all routes whose path matches."""
+    """Return the methods of all routes that match the path of a request, for the header ``Allow``."""
     methods: set[str] = set()
     for route in request.app.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
@@ -126,7 +130,10 @@ def _allowed(request: Request) -> str:
 
 
 def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:
-    """Convert the first 100 errors of a validation; a field is a path such as ``history[2].weight``."""
+    """Convert the first 100 errors of a pydantic validation to ``field``, ``found`` and ``expected``.
+
+    A field is a path such as ``history[2].weight``.
+    """
     return [
         {
             "field": _path(error["loc"]),

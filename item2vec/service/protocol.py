@@ -1,4 +1,4 @@
-"""HTTP/1.1 by httptools, with a limit on the size of the line and the headers of a request."""
+"""HTTP/1.1 by httptools, with a limit on the size of the request line and the headers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["bounded_protocol"]
 
 
 def bounded_protocol() -> Any:
-    """Return a subclass of uvicorn's httptools protocol with a limit; "h11" if httptools is missing.
+    """Return a protocol for uvicorn that limits the request line and the headers to ``MAX_HEAD`` bytes.
 
-    uvicorn's httptools class limits neither the request line nor the headers. Its slower h11 class does.
+    It is a subclass of uvicorn's httptools protocol, which has no such limit. If httptools is not installed,
+    return ``"h11"``, the name of uvicorn's slower protocol, which has a limit.
     """
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,7 +23,7 @@ def bounded_protocol() -> Any:
     class BoundedProtocol(HttpToolsProtocol):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self._head: int | None = 0  # bytes of an incomplete line with headers; None during the body
+            self._head: int | None = 0  # bytes received of an incomplete head; None during the body
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)

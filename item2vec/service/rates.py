@@ -1,4 +1,4 @@
-"""Limit on the rate of the requests of each client."""
+"""Limit on the rate of requests of each client."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ MAX_CLIENTS = 10_000
 class Rates:
     """Limit on the rate of requests of each client, by the generic cell rate algorithm (ITU-T I.371).
 
-    A client may send the requests of one second, and one more, in a burst. Further requests are admitted at
-    equal intervals.
+    A client may send ``rate + 1`` requests in a burst. Further requests are admitted at equal intervals of
+    ``1 / rate`` seconds.
 
     Parameters
     ----------
@@ -33,7 +33,10 @@ class Rates:
         self._next: dict[str, float] = {}
 
     def delay(self, client: str, now: float) -> float:
-        """Return 0 and count the request if it is admitted at time ``now``, else the seconds to wait."""
+        """Return the seconds until the client may send a request at time ``now``; 0 admits the request.
+
+        An admitted request is counted.
+        """
         due = max(self._next.get(client, now), now)
         if due - now > BURST_SECONDS:
             return due - now - BURST_SECONDS

@@ -1,6 +1,7 @@
-"""Requests and answers of the HTTP service. JSON requests are validated strictly.
+"""Schemas of the requests and answers of the HTTP service.
 
-A request must not have unknown fields. Types are not converted, except a number such as 10.0 to an integer.
+Requests must not have unknown fields or query parameters. In JSON, types are not converted, except a number
+such as 10.0 to an integer. Query parameters are text, and are converted.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
 
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 Ids = Annotated[list[Id], Field(max_length=10_000)]
-QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # the line of a request is limited
+QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # fewer, because the size of the head is limited
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[Finite, Field(gt=0, le=1e6)]
 Conditions = Annotated[dict[str, Any], Field(max_length=100)]
@@ -70,7 +71,7 @@ class _Strict(BaseModel):
 
 
 class Rules(_Strict):
-    """The fields that all requests for items have in common: ``k`` and the rules."""
+    """The fields that all requests for ranked items have in common: ``k``, ``explain`` and the rules."""
 
     k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
     where: Conditions | None = None
@@ -97,7 +98,7 @@ class Rules(_Strict):
 
 
 class HistoryItem(_Strict):
-    """An item of a history. ``timestamp`` is ISO 8601 text, or a number of s, ms, µs or ns since 1970."""
+    """An item of a history. ``timestamp`` is text in ISO 8601, or a number of s, ms, µs or ns since 1970."""
 
     item: Id
     timestamp: Timestamp | None = None
@@ -111,7 +112,7 @@ class Recommend(Rules):
         json_schema_extra={"oneOf": [{"required": ["user"]}, {"required": ["history"]}]}
     )
 
-    # Not None in the schema: a request has one of the two fields.
+    # None is the default, but not valid in a request: a request has exactly one of the two fields.
     user: Annotated[Id, Field(default=None)]
     history: Annotated[list[Id | HistoryItem], Field(default=None, max_length=10_000)]
     filter_seen: bool = True
@@ -119,22 +120,26 @@ class Recommend(Rules):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.user is None) == (self.history is None):
-            raise ValueError("expected either user or history")
+            found = "both user and history" if self.user is not None else "neither user nor history"
+            raise ValueError(f"got {found}; expected one of them")
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of ``Engine.recommend`` except user and history."""
+        """Return the arguments of ``Engine.recommend`` that differ from their defaults, and ``k``.
+
+        ``user`` and ``history`` are not included.
+        """
         return super().arguments() | ({} if self.filter_seen else {"filter_seen": False})
 
 
 class CompareBody(Recommend):
-    """A request for the recommendations of a version."""
+    """A request for the recommendations of a certain version."""
 
     version: Id
 
 
 class Batch(_Strict):
-    """Several requests for recommendations. Each request is validated separately."""
+    """Several requests for recommendations. The elements of ``requests`` are validated separately."""
 
     requests: Annotated[list[dict[str, Any]], Field(max_length=1_000)]
 
@@ -154,7 +159,10 @@ class Analogy(Rules):
 
 
 class Event(_Strict):
-    """An event. Events with the same ``key`` are stored once."""
+    """An event of a user and an item. Events with the same ``key`` are stored once.
+
+    ``timestamp`` is as in a history; by default, the time of the request. ``event`` is the name of the event.
+    """
 
     user: Id
     item: Id
@@ -172,7 +180,7 @@ class EventList(_Strict):
 
 
 class ItemBody(_Strict):
-    """Changes of an item; omitted fields keep their values. ``attributes`` replaces all attributes."""
+    """Changes of an item. Omitted fields keep their values; ``attributes`` replaces all attributes."""
 
     title: Annotated[str, Field(max_length=10_000)] | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=1_000)] | None = None
@@ -186,7 +194,10 @@ class ItemWithId(ItemBody):
 
 
 def _from_json(value: Any) -> Any:
-    """Parse the JSON of a query parameter. A list of several values is returned, and fails the type check."""
+    """Parse the JSON of a query parameter. Any other value is returned unchanged, for the type check.
+
+    Such a value is a list, if a request repeats the parameter.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -196,7 +207,7 @@ def _from_json(value: Any) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    """Parse the JSON of a query parameter whose field is a list. FastAPI passes the text in a list."""
+    """Parse the JSON of a query parameter whose type is a list. FastAPI passes a list of one text."""
     return _from_json(value[0]) if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -208,7 +219,7 @@ JsonText = BeforeValidator(_from_json)
 
 
 class SimilarQuery(BaseModel):
-    """The rules of an answer as query parameters.
+    """The fields of ``Rules`` as query parameters.
 
     ``where``, ``at_most`` and ``boost`` are JSON objects, and ``direction`` is a JSON array of two objects.
     """
@@ -232,26 +243,29 @@ class SimilarQuery(BaseModel):
     explain: bool = False
 
     def rules(self) -> dict[str, Any]:
-        """Return the parameters as fields of a request in JSON."""
+        """Return the parameters that are set as fields of a JSON request."""
         fields: dict[str, Any] = self.model_dump(exclude_unset=True)
         return fields
 
 
 class Query(SimilarQuery):
-    """The rules of recommendations as query parameters."""
+    """The fields of ``Recommend`` except ``user`` and ``history``, as query parameters."""
 
     filter_seen: bool = True
 
 
 class Share(BaseModel):
-    """Contribution of a history item to a score."""
+    """Contribution of a history item to a score.
+
+    ``item`` is null for the contribution of the popularity prior and of ``direction``.
+    """
 
     item: str | None
     share: float
 
 
 class AnsweredItem(BaseModel):
-    """A recommended item."""
+    """A recommended item. ``why`` contains the shares of its score, if ``explain`` was set."""
 
     item: str
     score: float
@@ -261,7 +275,7 @@ class AnsweredItem(BaseModel):
 
 
 class Answer(BaseModel):
-    """Recommendations, best first. ``degraded`` lists the parts of the service that are unavailable."""
+    """Recommendations, best first. ``degraded`` lists the parts of the service that were unavailable."""
 
     version: str | None
     items: list[AnsweredItem]
@@ -279,20 +293,20 @@ class ProblemDetails(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """An answer, or an error, per request."""
+    """The answer to each request of a batch, in the same order; for an invalid request, the error."""
 
     answers: list[Answer | ProblemDetails]
 
 
 class EventsAnswer(BaseModel):
-    """Numbers of stored events, and of events that had been stored before."""
+    """The number of new events, and the number of known events, which were already stored."""
 
     new: int
     known: int
 
 
 class ItemAnswer(BaseModel):
-    """An item of the catalogue. ``count`` is the number of its tokens in training."""
+    """An item of the model or the store. ``count`` is the number of its tokens in training."""
 
     item: str
     title: str | None

@@ -42,7 +42,9 @@ log = logging.getLogger(__name__)
 class Settings:
     """Settings of a server.
 
-    ``keys`` is the path of a file of API keys. ``store`` is ``None`` for a service without users and events.
+    ``store`` is ``None`` for a service without users and events. ``workers`` is the number of processes.
+    ``keys`` is the path of a file of API keys, or ``None`` if requests need no key. ``reload_every`` is the
+    number of seconds between two checks for a new version. ``limits`` holds fields of ``Limits``.
 
     >>> Settings(models="models", store=None).port
     8000
@@ -59,7 +61,7 @@ class Settings:
 
 
 def application(settings: Settings) -> FastAPI:
-    """Return the application of a server with these settings."""
+    """Return the application for these settings; read the file of API keys."""
     keys = None if settings.keys is None else ApiKeys.read(settings.keys)
     serving = Serving(settings.models, settings.store, reload_every=settings.reload_every)
     return create_app(serving, keys=keys, limits=Limits(**settings.limits or {}))
@@ -74,7 +76,8 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
     Raises
     ------
     ConfigError
-        If the file of API keys or a limit is invalid, or the address cannot be used.
+        If the file of API keys cannot be read or is invalid, a limit is invalid, or the address cannot be
+        used.
     """
     app = application(settings)
     with _listening(settings.host, settings.port) as listener:
@@ -89,17 +92,17 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
 
 
 class _Server(uvicorn.Server):
-    """A server that also answers the connections in the queue of the port before it ends."""
+    """A server that, before it ends, also answers the connections that wait in the queue of the port."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the queued connections, close the port, and answer the requests on all open connections.
 
-        These answers have the header ``Connection: close``. Connections without a request are closed after a
-        second.
+        These answers have the header ``Connection: close``. Connections on which no request arrives within a
+        second are closed.
         """
         state, loop = self.server_state, asyncio.get_running_loop()
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
-        # Nothing is awaited in between: a connection between the last accept and the close would be reset.
+        # No await between accept and close: a connection that arrived in between would be reset.
         accepted = [queued for listener in sockets or [] for queued in _queued(listener)]
         for server in self.servers:
             server.close()
@@ -125,12 +128,12 @@ def _queued(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 def _serve(app: FastAPI, listener: socket.socket) -> None:
-    # uvicorn raises the signal again after the shutdown, which would change the exit code.
+    # After the shutdown, uvicorn raises the signal again. It is ignored, so that the exit code is 0.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # SQLite and NumPy release the interpreter lock in each call. A request takes the lock many times, and
-    # each time waits up to one switch interval while another thread computes, such as when it loads a
-    # version.
+    # SQLite and NumPy release the interpreter lock in each call, so that a request takes the lock many times.
+    # While another thread computes, for example to load a version, the request waits up to one switch
+    # interval each time.
     sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
         app,
@@ -148,7 +151,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
 
 
 def _supervise(settings: Settings, listener: socket.socket) -> None:
-    """Run the workers, and restart workers that end, until a signal; then wait until all have ended."""
+    """Run the workers, and replace each worker that ends. On a signal, stop all workers and wait for them."""
     stopped = threading.Event()
     for number in SIGNALS:
         signal.signal(number, lambda *_: stopped.set())
@@ -159,7 +162,7 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
             if not worker.is_alive() and not stopped.wait(RESTART_SECONDS):
                 log.error("worker %s ended with exit code %s; starting another", worker.pid, worker.exitcode)
                 workers[place] = _started(settings, listener)
-    # The last worker closes the port, after it has accepted all connections.
+    # The port remains open in the workers. The last worker closes it after it has accepted all connections.
     listener.close()
     for worker in workers:
         if worker.is_alive():

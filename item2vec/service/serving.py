@@ -1,4 +1,4 @@
-"""The engine behind the service: loaded in the background, and used with fallbacks when the store fails."""
+"""The engine of the service: it is opened in the background, and has fallbacks for a store that fails."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ __all__ = ["Answered", "Serving"]
 RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
 STORE_WAIT_SECONDS = 1.0
-STORE_THREADS = 8  # of 16 by default; if the store does not respond, the others serve requests with histories
+STORE_THREADS = 8  # of Limits.threads (16); if the store does not respond, the others serve plain histories
 FILTERS = {"where", "exclude", "allow", "deny", "at_most", "diversity"}
-"""Rules that select items and change no score."""
+"""Rules that select items, but do not change the scores of items."""
 SCORE_RULES = frozenset(RuleArguments.__annotations__) - FILTERS
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """Recommendations, the view of the engine that they were computed with, and the unavailable parts."""
+    """Recommendations, and the view of the engine with which they were computed.
+
+    ``degraded`` names the parts of the service that were unavailable. ``why`` maps the ids of explained items
+    to the shares of history items in the score.
+    """
 
     view: View
     items: Sequence[Recommendation]
@@ -76,11 +80,11 @@ class Serving:
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 
     def start(self) -> None:
-        """Open the engine in the background."""
+        """Open the engine in the background. If this fails, it is repeated every second."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop opening, and close the engine."""
+        """End the attempts to open the engine, and close the engine if it is open."""
         self._stopped.set()
         self._thread.join()
         if self._engine is not None:
@@ -88,14 +92,14 @@ class Serving:
 
     @property
     def engine(self) -> Engine:
-        """The engine. While no model is loaded, a ``Problem`` with status 503 is raised."""
+        """The engine. If no model is loaded yet, a ``Problem`` with status 503 is raised."""
         if self._engine is None:
             raise Problem(503, f"no model is loaded: {self._why_not_ready}")
         return self._engine
 
     @property
     def is_ready(self) -> bool:
-        """Whether a model is loaded."""
+        """Whether a model is loaded, so that requests can be answered."""
         return self._engine is not None
 
     @property
@@ -105,14 +109,18 @@ class Serving:
 
     @property
     def degraded(self) -> list[str]:
-        """The parts of the service that are unavailable: the store, or the newest version."""
+        """The parts of the service that are unavailable.
+
+        ``"store"``: the store has just failed. ``"reload"``: the new version could not be loaded.
+        """
         failed = ["reload"] if self.engine.status()["failure"] else []
         return (["store"] if time.monotonic() < self._store_paused_until else []) + failed
 
     def recommend(self, request: Mapping[str, Any], view: View | None = None) -> Answered:
-        """Return recommendations for the fields of a request: ``user`` or ``history``, and rules.
+        """Return recommendations for the fields of a request: ``user`` or ``history``, ``explain`` and rules.
 
-        If the store fails, a user's recommendations are the most popular items within the rules.
+        ``view`` is the current view by default. If the store fails, the recommendations for a user are the
+        most popular items that the rules allow.
         """
         view = view or self.engine.view()
         rules = dict(request)
@@ -130,7 +138,10 @@ class Serving:
         return Answered(view, view.recommend(history=[], **rules), ("store",))
 
     def recommend_many(self, requests: Sequence[Mapping[str, Any]], view: View) -> list[Answered]:
-        """Return recommendations for requests of equal rules, all with users or all with plain histories."""
+        """Return recommendations for requests with equal rules, either all for users or all for histories.
+
+        Several histories are lists of ids without weights and timestamps. Several requests are not explained.
+        """
         if len(requests) == 1:
             return [self.recommend(requests[0], view)]
         own = {"user", "history", "explain"}
@@ -148,21 +159,25 @@ class Serving:
 
     @contextmanager
     def _reading_store(self) -> Iterator[None]:
-        """Raise ``StoreError`` while the store is paused, or while too many threads wait for its answers."""
+        """Limit the number of threads that read the store in the block.
+
+        Raise ``StoreError`` if the store has failed within the last second, or if the block has to wait for
+        other threads for more than a second.
+        """
         if time.monotonic() < self._store_paused_until:
             raise StoreError("the store has just failed")
         if not self._store_threads.acquire(timeout=STORE_WAIT_SECONDS):
-            raise StoreError(f"{STORE_THREADS} requests have been waiting for the store")
+            raise StoreError(f"{STORE_THREADS} other requests are waiting for the store, which is the limit")
         try:
             yield
         finally:
             self._store_threads.release()
 
     def _pause_store(self, error: StoreError) -> None:
-        # For one second, requests do not wait for a store that has just failed.
+        # For one second after a failure, requests do not read the store.
         if time.monotonic() >= self._store_paused_until:
             self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
-            log.warning("serving users without their histories: %s", error)
+            log.warning("users get the most popular items, because the store failed: %s", error)
 
     def _of_history(
         self, view: View, history: Sequence[Any], explain: bool | None, rules: dict[str, Any]
@@ -180,7 +195,10 @@ class Serving:
         return Answered(view, items, (), why)
 
     def view_of(self, version: str) -> View:
-        """Return a view of a version of the models folder, with the current catalogue."""
+        """Return a view of a version of the models folder, with the current catalogue.
+
+        Raise a ``Problem`` with status 404 if there is no such version.
+        """
         view = self.engine.view()
         if view.version == version:
             return view
@@ -196,12 +214,12 @@ class Serving:
         return rows[::-1]
 
     def runs(self, limit: int) -> list[dict[str, Any]]:
-        """Return the latest nightly runs as JSON values, newest first."""
+        """Return the latest ``limit`` nightly runs as JSON values, newest first; none without a store."""
         engine = self.engine
         return [] if not self.has_store else [run.as_json() for run in engine.store.runs(limit)]
 
     def search(self, query: str, k: int) -> tuple[View, list[str]]:
-        """Return the items whose ids or titles are most similar to a query."""
+        """Return the current view, and the ids of the ``k`` items whose ids or titles best match a query."""
         view = self.engine.view()
         return view, self._searches.of(view).best(query, k=k)
 
@@ -209,7 +227,7 @@ class Serving:
         while not self._stopped.is_set():
             try:
                 engine = Engine(**self._arguments)
-                engine.view()  # waits for the vectors of items that the model does not know
+                engine.view()  # waits until items that the model does not know have vectors
             except Item2VecError as error:
                 if str(error) != self._why_not_ready:
                     log.warning("no model is loaded yet: %s", error)
@@ -218,14 +236,14 @@ class Serving:
             else:
                 self._engine = engine
                 log.info("serving %s", engine.version)
-                # Otherwise, the cyclic collector would visit all ids and attributes, while requests wait.
+                # Otherwise, the garbage collector would visit all ids and attributes while requests wait.
                 gc.collect()
                 gc.freeze()
                 return
 
 
 def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules that change scores, so that the shares of an explanation add up to the score."""
+    """Return the rules that change scores. With them, the shares of an explanation sum to the score."""
     return {name: value for name, value in rules.items() if name in SCORE_RULES}
 
 

@@ -77,14 +77,14 @@ def _refuse_constant(name: str) -> Never:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise InputError(f"the JSON contains {short_repr(text)}; expected a number of at most 1.8e308")
+        raise InputError(f"the JSON contains the number {text[:80]}; expected at most 1.8e308 in magnitude")
     return number
 
 
 def _integer(text: str) -> int:
     if len(text) > LONGEST_NUMBER:
         raise InputError(
-            f"the JSON contains an integer of {len(text):,} digits; expected at most {LONGEST_NUMBER}"
+            f"the JSON contains an integer of {len(text):,} characters; expected at most {LONGEST_NUMBER}"
         )
     return int(text)
 

@@ -19,7 +19,7 @@ class StrictRequest(Request):
     """A request whose JSON is parsed strictly."""
 
     async def json(self) -> Any:
-        """Return the JSON of the body; an error is a problem with status 422."""
+        """Return the parsed body. Raise ``HTTPException`` with status 422 if it is not strict JSON."""
         try:
             return parse(await self.body(), max_depth=self.app.state.limits.max_depth)
         except InputError as error:
@@ -30,7 +30,7 @@ class StrictRoute(APIRoute):
     """A route whose requests are ``StrictRequest``."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        """Return the handler of the route."""
+        """Return the handler of the route, which reads a ``StrictRequest``."""
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Response:

@@ -1,13 +1,13 @@
-// Requests to the service, relative to this page, and errors in the alert of the page.
+// Requests to the service, with paths relative to this page. Errors are shown in the alert of the page.
 
 const alertBox = document.getElementById("error");
 
-/** Return the JSON of a path. Errors are shown on the page, and thrown. */
+/** Request a path with GET, and return the JSON of the answer. An error is shown on the page, and thrown. */
 export async function get(path) {
   return answer(await attempt(fetch(path)));
 }
 
-/** Send JSON to a path, and return the JSON of the answer. */
+/** Send JSON to a path with POST, and return the JSON of the answer. An error is shown, and thrown. */
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
   return answer(await attempt(fetch(path, { method: "POST", headers, body: JSON.stringify(body) })));

@@ -1,4 +1,4 @@
-// The view Compare: two versions side by side, for a history or a user.
+// The view Compare: the recommendations of two versions side by side, for a history or a user.
 
 import { get, post } from "./api.js";
 import { element, showResults } from "./dom.js";
@@ -13,7 +13,7 @@ export function start() {
   });
 }
 
-/** List the versions of the models folder that are not damaged, when the view is opened. */
+/** Offer the versions of the models folder that are not damaged. Called when the view is opened. */
 export async function open() {
   const { versions } = await get("v1/versions");
   const usable = versions.filter((version) => !version.states.includes("damaged"));

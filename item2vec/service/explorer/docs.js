@@ -1,4 +1,4 @@
-// The page of the API: routes, parameters, bodies and curl commands, from openapi.json.
+// The page that describes the API, from openapi.json: routes, parameters, bodies and curl commands.
 
 import { get } from "./api.js";
 import { element, showTable } from "./dom.js";

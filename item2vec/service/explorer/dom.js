@@ -1,4 +1,4 @@
-// Elements of the page. Text is always set as text, never as HTML.
+// Functions that create elements of the page. Text is always set as text, never as HTML.
 
 /** Create an element with properties and children; a child may be a string. */
 export function element(name, properties = {}, ...children) {
@@ -46,7 +46,10 @@ export function showChips(list, items, remove) {
   );
 }
 
-/** Show ranked items with scores; `actions(item)` returns buttons, and `note(item, rank)` a remark. */
+/**
+ * Show ranked items with scores. `actions(item)` returns the buttons of an item, and `note(item, rank)` an element
+ * below the item or null. `empty` is the text if there are no items.
+ */
 export function showResults(place, items, { actions = () => [], note = () => null, empty = "No item." } = {}) {
   if (!items.length) {
     replace(place, element("p", { className: "hint", textContent: empty }));
@@ -92,7 +95,7 @@ export function button(text, label, onclick) {
   return element("button", { type: "button", textContent: text, "aria-label": label, onclick });
 }
 
-/** Show rows (objects) as a table with the keys of `columns` and their headings. */
+/** Show rows (objects) as a table. `columns` maps the keys of the columns to their headings. */
 export function showTable(place, columns, rows) {
   if (!rows.length) {
     place.replaceChildren(element("p", { className: "hint", textContent: "None yet." }));

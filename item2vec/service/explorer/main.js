@@ -1,4 +1,4 @@
-// The page: loads the facts of the served model, and shows the view that the address names.
+// The page: loads the summary of the served model, and shows the view that the fragment of the URL names.
 
 import { get } from "./api.js";
 import * as compare from "./compare.js";

@@ -1,4 +1,4 @@
-// The view Map: the catalogue on a canvas, with panning, zooming, titles on hover and marked items.
+// The view Map: the items on a canvas, with panning, zooming, titles on hover and marked items.
 
 import { get, post } from "./api.js";
 import { element } from "./dom.js";
@@ -6,24 +6,24 @@ import { searchField } from "./search.js";
 import { onChange, state } from "./state.js";
 
 const by = (id) => document.getElementById(id);
-// Six of Okabe & Ito's colours, which colour-blind readers can distinguish, and six more.
+// Six colours of the palette of Okabe & Ito, which colour-blind people can distinguish, and six more.
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7d00", "#7a4fb5", "#b23a48", "#3d8b8b", "#6b8e23", "#a0522d"];
 const OTHER = "#8b928d";
-// Viridis, from its lowest to its highest value, for numbers.
+// The scale for numbers: five colours of the colour map viridis, from the lowest to the highest number.
 const SCALE = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
 const WITHOUT = 255; // the group of items without a number
-const CELLS = 128; // cells of the grid for hit tests, per side
-const LABELS = 5; // of the newest items of the history
+const CELLS = 128; // cells per side of the grid in which the item under the pointer is searched
+const LABELS = 5; // largest number of items of the history with a label: the newest
 const POLL = 1000; // milliseconds between two requests while the service computes the map
-const FIRST_ALPHA = 150; // opacity of a pixel under one item, of 255
-const MORE_ALPHA = 50; // added by each further item, so that dense regions are stronger
+const FIRST_ALPHA = 150; // opacity (0 to 255) of a pixel that one item covers
+const MORE_ALPHA = 50; // opacity that each further item adds, so that dense regions are more opaque
 const view = { x: 0.5, y: 0.5, scale: 1 };
 let map = null; // {ids, titles, x, y, group, names, scale}; x, y and group are typed arrays
 let order = null; // the items in the order in which they are drawn
 let grid = null;
 let pixels = null; // ImageData of the canvas
 let isRequested = false; // whether the next animation frame draws the map
-let neighbours = [];
+let neighbours = []; // the selected item and the items most similar to it
 let positionOf = new Map();
 
 export function start() {
@@ -42,7 +42,7 @@ export function start() {
   onChange(draw);
 }
 
-/** Load the map when its view is opened for the first time. */
+/** Draw the map when its view is opened. The first time, load it. */
 export async function open() {
   if (!map) await load();
   draw();
@@ -66,7 +66,7 @@ async function load() {
   draw();
 }
 
-/** Return the entries of the legend: a colour per name, or the scale of the numbers. */
+/** Return the entries of the legend: one per colour group, or the colour scale with its smallest and largest number. */
 function legend() {
   const entry = (colour, text) => element("li", {}, element("i", { style: `background:${colour}` }), text);
   if (!map.scale) return map.names.map((name, group) => entry(colourOf(group), name ?? "other"));
@@ -75,7 +75,7 @@ function legend() {
   return [element("li", {}, low, bar, high), ...(map.group.includes(WITHOUT) ? [entry(OTHER, "no value")] : [])];
 }
 
-/** Show an item and its neighbours in the middle of the map. */
+/** Move the map so that an item is in its middle, and mark this item and the ten most similar items. */
 async function focus(id) {
   const at = positionOf.get(id);
   if (at === undefined) {
@@ -96,7 +96,7 @@ function colourOf(group) {
   return map.names[group] == null ? OTHER : COLOURS[group % COLOURS.length];
 }
 
-/** Return the colour at a place of the scale, between 0 and the index of its last colour. */
+/** Interpolate the colours of `SCALE` at a place from 0 to the index of the last colour. */
 function mixed(place) {
   const at = Math.min(SCALE.length - 2, Math.floor(place));
   const channel = (colour, k) => parseInt(colour.slice(1 + 2 * k, 3 + 2 * k), 16);
@@ -115,7 +115,7 @@ function frame() {
   return { width, height, size, left: width / 2 - view.x * size, top: height / 2 - view.y * size };
 }
 
-/** Draw the map in the next animation frame, once for any number of calls. */
+/** Draw the map in the next animation frame, only once even if called several times before. */
 function draw() {
   if (isRequested) return;
   isRequested = true;
@@ -146,7 +146,7 @@ function drawNow() {
   label(context, [...neighbours.slice(0, 6), ...marked.slice(-LABELS)], text, { left, top, size });
 }
 
-/** Write the items into the pixels, because a canvas can fill far fewer shapes in the time of a frame. */
+/** Write the items into the array of pixels: filling one shape per item would take longer than a frame. */
 function drawItems({ left, top, size, ratio }) {
   const { width, height, data } = pixels;
   const colours = new Uint32Array(data.buffer);
@@ -171,7 +171,7 @@ function drawItems({ left, top, size, ratio }) {
   }
 }
 
-/** Return the offsets of the pixels of a dot: dx, dy, dx, dy, … */
+/** Return the offsets of the pixels of a dot from its centre: dx, dy, dx, dy, … */
 function dotOf(radius) {
   const offsets = [];
   const reach = Math.floor(radius);
@@ -193,7 +193,7 @@ function arraysOf(answer) {
   return { x: floats(answer.x), y: floats(answer.y), group: bytes(answer.group) };
 }
 
-/** Return the order of drawing: first the items of the group "other", so that coloured items cover them. */
+/** Return the order of drawing: first the items without a colour of their own, so that coloured items cover them. */
 function drawingOrder() {
   const isOther = (at) => (map.scale ? map.group[at] === WITHOUT : map.names[map.group[at]] == null);
   const all = Array.from(map.ids.keys());

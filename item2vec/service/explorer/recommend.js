@@ -1,4 +1,4 @@
-// The view Recommend: a history, dislikes and rules; the answer follows each change.
+// The view Recommend: a history, dislikes and rules. The recommendations are updated after each change.
 
 import { get, post } from "./api.js";
 import { button, element, nameOf, showChips, showResults } from "./dom.js";
@@ -27,7 +27,7 @@ export function start() {
   onChange(() => refresh().catch(() => {}));
 }
 
-/** Return the rules of the controls as fields of a request. */
+/** Return the rules that the controls specify, as fields of a request. */
 export function rules() {
   const fields = { k: Number(by("k").value) || 10, diversity: Number(by("diversity").value) };
   if (by("popularity").valueAsNumber >= 0) fields.popularity = by("popularity").valueAsNumber;
@@ -89,7 +89,7 @@ function addFilter() {
   value.focus();
 }
 
-/** Return the condition of a row of the filters; null while its value is empty. */
+/** Return the condition of a row of the filters; null if the value is empty, or must be a number and is not. */
 function conditionOf(row) {
   const [name, operator, value] = row.querySelectorAll("select, input");
   if (!value.value.trim()) return null;

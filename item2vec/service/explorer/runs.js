@@ -26,7 +26,7 @@ function summary(run) {
   return { ...run, refused: (run.refused ?? []).join(", "), drift };
 }
 
-/** Draw the main metric of the runs over time, as SVG; the table contains the same numbers. */
+/** Draw the metric of the gates for each run as SVG, oldest run first. The table contains the same values. */
 function drawChart(runs) {
   if (runs.length < 2) return by("runs-chart").replaceChildren();
   const values = runs.map((run) => run.value);

@@ -1,9 +1,9 @@
-// Search fields: a combobox (WAI-ARIA) with a list of the items that match the query, despite typing errors.
+// Search fields: comboboxes (WAI-ARIA) that list the items that match the query, tolerant of typing errors.
 
 import { get } from "./api.js";
 import { element, nameOf } from "./dom.js";
 
-const DELAY = 120; // milliseconds after the last key
+const DELAY = 120; // milliseconds between the last change of the text and the search
 let number = 0;
 
 /** Turn an empty element into a search field; `choose(item)` is called with the chosen item. */

@@ -3,9 +3,9 @@
 const listeners = new Set();
 
 export const state = {
-  facts: null, // of the served model: version, attributes, whether there is a store
-  history: [], // {item, title}, oldest first
-  dislikes: [],
+  facts: null, // summary of the served model: version, attributes, whether there is a store
+  history: [], // {item, title} of each item, oldest first
+  dislikes: [], // {item, title} of each disliked item
 };
 
 /** Call a function after each change of the state. */

@@ -1,1 +1,1 @@
-"""The routes of the HTTP service, a module per resource."""
+"""The routes of the HTTP service, with one module per resource."""

@@ -1,4 +1,4 @@
-"""Items: search, facts, changes and removal."""
+"""Routes for the items of the catalogue: search, lookup, change and removal."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def search(
     item: Id | None = None,
     k: Annotated[int, FromQuery(ge=1, le=1_000)] = 10,
 ) -> Response:
-    """Search items by id and title, tolerant of typing errors; or, with ``item``, return this item.
+    """Search items by id and title, tolerant of typing errors.
 
-    Without a query, the most popular active items are returned.
+    With ``item``, only the item with this id is returned. Without ``q``, the most popular active items are
+    returned.
     """
     if item is not None:
         return json_response({"items": [_facts(context.serving.engine.view(), item)]})
@@ -47,7 +48,7 @@ def search(
 
 @router.get("/items/{item}", response_model=ItemAnswer)
 def facts(item: str, context: InService) -> Response:
-    """Return the title, the attributes, the number of tokens and the active flag of an item."""
+    """Return the title, the attributes, the number of training tokens and the active flag of an item."""
     return json_response(_facts(context.serving.engine.view(), item))
 
 
@@ -65,7 +66,7 @@ def change_of_body(body: ItemWithId, context: InService) -> Response:
 
 @router.delete("/items/{item}", response_model=ItemAnswer)
 def remove(item: str, context: InService) -> Response:
-    """Deactivate an item. Later recommendations do not contain it."""
+    """Deactivate an item, so that later recommendations do not contain it."""
     return _changed(item, ItemBody(active=False), context, must_exist=True)
 
 

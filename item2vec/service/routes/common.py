@@ -1,4 +1,4 @@
-"""Code that the routes share: the context of a request, its limits, documented errors, and JSON answers."""
+"""Code that the routes share: the context and the limits of a request, errors, and JSON answers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ __all__ = ["ERRORS", "Context", "InService", "as_json", "check_limits", "json_re
 
 _PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"content": {"text/plain": {}}, "description": "Not an HTTP request"},
+    400: {
+        "content": {"text/plain": {}},
+        "description": "Not a valid HTTP request, or headers that are too long",
+    },
     401: {**_PROBLEM, "description": "No API key, or an unknown one"},
     403: {**_PROBLEM, "description": "The API key may not write"},
-    404: {**_PROBLEM, "description": "Unknown item, version or run"},
+    404: {**_PROBLEM, "description": "Unknown path, item, version or run"},
     408: {**_PROBLEM, "description": "The body did not arrive in time"},
     413: {**_PROBLEM, "description": "The body is too large"},
     415: {**_PROBLEM, "description": "The body is not JSON, or is compressed"},
     422: {**_PROBLEM, "description": "Invalid input"},
     429: {**_PROBLEM, "description": "Too many requests"},
     500: {**_PROBLEM, "description": "An error of the service"},
-    503: {**_PROBLEM, "description": "No model is loaded, too many requests, or the store is unavailable"},
+    503: {
+        **_PROBLEM,
+        "description": "No model is loaded, too many requests, no answer in time, or an unavailable store",
+    },
 }
 
 
@@ -44,7 +50,10 @@ class Context:
 
 
 async def _context(request: Request) -> Context:
-    """Return the context of a request. FastAPI would call a synchronous function or a class in a thread."""
+    """Return the context of a request.
+
+    The function is asynchronous, because FastAPI would call a synchronous function or a class in a thread.
+    """
     return Context(request)
 
 
@@ -58,7 +67,7 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 
 def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
-    """Validate the fields of a request; raise ``Problem`` with the invalid fields."""
+    """Return a ``model`` of the fields of a request; raise ``Problem`` that lists the invalid fields."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
@@ -66,7 +75,7 @@ def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
 
 
 def check_limits(request: Rules, limits: Limits) -> None:
-    """Raise ``Problem`` if a request exceeds a limit that the schema does not contain."""
+    """Raise ``Problem`` if ``k`` or the length of a list exceeds ``limits``, beyond the limits of the schema."""
     if request.k > limits.max_k:
         raise _above("k", request.k, limits.max_k)
     lists = {name: getattr(request, name) for name in ("exclude", "allow", "deny", "disliked")}
@@ -78,7 +87,7 @@ def check_limits(request: Rules, limits: Limits) -> None:
 
 
 def as_json(answered: Answered) -> dict[str, Any]:
-    """Return an answer as JSON values."""
+    """Return recommendations as the JSON values of an ``Answer``."""
     items: Items | None = answered.view.items
     answer: dict[str, Any] = {
         "version": answered.view.version,

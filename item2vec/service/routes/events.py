@@ -20,8 +20,8 @@ router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["events"], respo
 def store_events(body: EventList, context: InService) -> Response:
     """Store events. An event with the key of a stored event is counted as known, and not stored again.
 
-    Without a timestamp, the time of the request is used. An event without a key is counted as known if an
-    event with the same user, item, event name and timestamp is stored.
+    An event without a timestamp gets the time of the request. An event without a key is counted as known if
+    an event with the same user, item, event name and timestamp is already stored.
     """
     if len(body.events) > context.limits.max_batch:
         raise Problem(422, f"{len(body.events)} events; expected at most {context.limits.max_batch:,}")

@@ -1,4 +1,4 @@
-"""The explorer: its files, and the data that only the explorer needs."""
+"""Routes for the files of the explorer, and for data that only the explorer needs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _page(name: str) -> Response:
 
 @router.get("/")
 def index() -> Response:
-    """Return the explorer."""
+    """Return the page of the explorer."""
     return _page("index.html")
 
 
@@ -67,7 +67,7 @@ def docs() -> Response:
 
 @router.get("/explorer/facts")
 def model_facts(context: InService) -> Response:
-    """Return the version, the number of items, and the attributes with their most frequent values."""
+    """Return the summary of the served model, such as its version, number of items and attributes."""
     return json_response(facts(context.serving.engine.view(), has_store=context.serving.has_store))
 
 
@@ -88,7 +88,10 @@ def history(context: InService, user: Id) -> Response:
 
 @router.get("/explorer/map")
 def positions(context: InService, colour: Annotated[str, FromQuery(max_length=512)] = "") -> Response:
-    """Return the positions, titles and colour groups of all items; status 202 while they are computed."""
+    """Return the positions, titles and colour groups of the items; status 202 while positions are computed.
+
+    ``colour`` is the attribute that determines the groups.
+    """
     view = context.serving.engine.view()
     placed = context.serving.maps.of(view.model)
     if placed is None:
@@ -98,7 +101,7 @@ def positions(context: InService, colour: Annotated[str, FromQuery(max_length=51
 
 @router.post("/explorer/compare")
 def compare(request: CompareBody, context: InService) -> Response:
-    """Return the recommendations of a version of the models folder."""
+    """Return recommendations, computed with a certain version of the models folder."""
     check_limits(request, context.limits)
     view = context.serving.view_of(request.version)
     fields: dict[str, Any] = request.model_dump(include={"user", "history"}, exclude_none=True)

@@ -1,4 +1,4 @@
-"""Health, metrics, versions and runs."""
+"""Routes for operation: health, metrics, versions and nightly runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Limit = Annotated[int, FromQuery(ge=1, le=1_000)]
 
 @router.get("/livez")
 async def livez() -> Response:
-    """Answer as long as the process runs."""
+    """Return status 200 as long as the process runs, even if no model is loaded."""
     return json_response({"status": "alive"})
 
 
 @router.get("/readyz")
 def readyz(context: InService) -> Response:
-    """Return the served version; 503 until a model is loaded."""
+    """Return the served version, the age of its load, and unavailable parts; 503 until a model is loaded."""
     status = context.serving.engine.status()
     loaded = datetime.fromisoformat(status["loaded_at"])
     return json_response(
@@ -45,7 +45,7 @@ def readyz(context: InService) -> Response:
 
 @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=PlainTextResponse)
 def metrics(context: InService) -> Response:
-    """Return metrics in Prometheus' text format."""
+    """Return the metrics of the service in the text format of Prometheus."""
     if context.serving.is_ready:
         status = context.serving.engine.status()
         loaded = datetime.fromisoformat(status["loaded_at"]).timestamp()
@@ -61,13 +61,13 @@ def versions(context: InService) -> Response:
 
 @router.get("/v1/versions/{version}")
 def version(version: str, context: InService) -> Response:
-    """Return a version with its settings."""
+    """Return one version of the models folder with its settings."""
     return json_response(_one(context.serving.versions(), version, "version"))
 
 
 @router.get("/v1/runs")
 def runs(context: InService, limit: Limit = 20) -> Response:
-    """List the nightly runs, newest first, with gates and metrics."""
+    """List the latest nightly runs, newest first, with gates and metrics."""
     return json_response({"runs": context.serving.runs(limit)})
 
 

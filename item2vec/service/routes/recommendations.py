@@ -1,4 +1,4 @@
-"""Recommendations, similar items and analogies."""
+"""Routes for recommendations, similar items and analogies."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def of_request(request: Recommend, context: InService) -> Response:
 
 @router.post("/recommendations/batch", response_model=BatchAnswer)
 def of_batch(batch: Batch, context: InService) -> Response:
-    """Answer several requests with one version. An invalid request gets an error instead of an answer."""
+    """Answer several requests with one version. The answer to an invalid request is its error."""
     if len(batch.requests) > context.limits.max_batch:
         raise Problem(422, f"{len(batch.requests)} requests; expected at most {context.limits.max_batch:,}")
     view = context.serving.engine.view()
@@ -111,7 +111,11 @@ def _near(request: SimilarBody, context: Context) -> Response:
 
 
 def _group(number: int, arguments: dict[str, Any]) -> str:
-    """Return a key of the rules of a request; requests with the same key are answered in one call."""
+    """Return a key for a request of a batch; requests with the same key are answered in one call.
+
+    The key contains the rules. A request that must be answered separately has its ``number`` as key: it has
+    ``explain`` or ``exclude``, or a history with weights or timestamps.
+    """
     rules = {name: value for name, value in arguments.items() if name not in {"user", "history"}}
     history = arguments.get("history", ())
     if arguments["explain"] or "exclude" in rules or not all(isinstance(token, str) for token in history):
@@ -120,7 +124,7 @@ def _group(number: int, arguments: dict[str, Any]) -> str:
 
 
 def _answers(group: list[dict[str, Any]], context: Context, view: View) -> list[dict[str, Any]]:
-    """Answer requests of equal rules in one call; one by one if one of them is invalid."""
+    """Answer requests with equal rules in one call. If this raises an error, answer them one by one."""
     try:
         return [as_json(answered) for answered in context.serving.recommend_many(group, view)]
     except Item2VecError as error:
