@@ -23,7 +23,7 @@ REFUSED = {
     "NaN": (b'{"k": NaN}', "finite"),
     "infinity": (b"[-Infinity]", "finite"),
     "a float above the largest": (b"1e999", "1.8e308"),
-    "an integer of 5,000 digits": (b"1" * 5_000, "digits"),
+    "an integer of 5,000 digits": (b"1" * 5_000, "5,000 characters"),
     "a repeated key": (b'{"k": 1, "k": 2}', "repeats the key 'k'"),
     "a lone surrogate": (rb'"\ud800"', "surrogate"),
     "100,000 levels of lists": (b"[" * 100_000, "deep"),

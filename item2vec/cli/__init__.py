@@ -27,7 +27,7 @@ The path of ``item2vec recommend --user u42``:
 6. ``view.py`` `View.recommend` calls ``view.py`` `View.recommend_many` with one user:
 
    a. ``store/store.py`` `Store.histories` reads the user's events from SQL.
-   b. ``view.py`` `View._plausible` drops events dated in the future from the history.
+   b. ``view.py`` `View._plausible` drops events dated a day or more in the future from the history.
    c. ``shaping.py`` `shape_histories` is called twice: the first call returns the history that the model
       reads, the second the items that count as seen. `View` adds the seen items to ``exclude``.
 
@@ -41,7 +41,7 @@ The path of ``item2vec recommend --user u42``:
    d. ``user_vectors.py`` `read_user_vectors` computes the user vector: with ``interests``, ``interests.py``
       `divide` divides the history; ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean
       of item vectors; ``dislikes.py`` `move_away` moves this vector away from disliked items. The rule
-      ``direction``, which the command line does not have, moves it in a direction.
+      ``direction``, which the command line does not have, moves it further.
    e. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
       recommended, of repeats. With the default settings, there are no bonuses.
    f. ``prior.py`` `queries_of` appends the weight of the popularity prior, if ``popularity`` is above 0.
@@ -55,8 +55,8 @@ The path of ``item2vec recommend --user u42``:
 If there is no user vector, for example because the user has no events, ``sources.py`` `Ordered.best` replaces
 the search in step 7 g, and returns the most popular items.
 
-``index/search.py`` draws the search. The path of ``item2vec retrain`` is in ``retraining/run.py``. A test
-checks that both paths name functions that are called in this order.
+``index/search.py`` contains a diagram of the search. The path of ``item2vec retrain`` is in
+``retraining/run.py``. A test checks that both paths name functions that are called in this order.
 
 Only this package imports typer.
 """

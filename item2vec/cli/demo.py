@@ -161,7 +161,7 @@ def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
     walks = adapters.walks(graph, walks_per_node=10, walk_length=20, seed=SEED)
     people = train(walks, vector_size=64, epochs=2, seed=SEED)
     histories = dict(zip(listens.users.ids, adapters.histories(listens), strict=True))
-    say(f"\nPeople, by walks over {graph}")
+    say(f"\nSimilar users, by random walks over {graph}")
     for user in USERS[:1]:
         rows = []
         for friend in people.similar_items(user, k=3):

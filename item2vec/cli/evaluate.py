@@ -57,8 +57,8 @@ def evaluate(
     fraction: Annotated[
         float | None,
         typer.Option(
-            help="Only for temporal, random and prefix: fraction of the interactions, of each sentence or of "
-            "the sentences to hold out [default: 0.1; random: 0.2]."
+            help="Fraction to hold out: of the interactions (temporal), of each sentence (random) or of the "
+            "sentences (prefix) [default: 0.1; random: 0.2]. Not for other protocols."
         ),
     ] = None,
     repeats: Annotated[

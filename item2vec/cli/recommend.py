@@ -78,13 +78,17 @@ def recommend(
         request = _EveryUser(out, to_store, corpus, k, rules)
         show(request.run(location("models", models), location("store", store)), as_json=as_json)
         return
-    if out is not None or to_store or corpus is not None:
-        raise ConfigError("got --out, --to-store or --corpus without --all; expected --all as well")
+    only_all = {"--out": out is not None, "--to-store": to_store, "--corpus": corpus is not None}
+    if flags := " and ".join(flag for flag, is_set in only_all.items() if is_set):
+        raise ConfigError(f"got {flags} without --all; add --all, or omit {flags}")
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them, or --all: see item2vec recommend --help")
     if user is None and (log or exclude_shown is not None):
-        raise ConfigError("--log and --exclude-shown require --user; got item ids")
+        flag = "--log" if log else "--exclude-shown"
+        raise ConfigError(
+            f"got {flag} with item ids; expected --user, because shown items are recorded by user"
+        )
     if user is None and not rules.read_attributes:
         # No events and no attributes are needed, so the store is not opened.
         model = load(location("models", models))
@@ -186,7 +190,7 @@ def _show_analogy(
 
 @dataclass(frozen=True)
 class _EveryUser:
-    """The options of ``recommend --all``."""
+    """The options of ``recommend --all``, and the steps that it carries out."""
 
     out: Path | None
     to_store: bool
@@ -217,7 +221,7 @@ class _EveryUser:
         from item2vec.versions import load_served
 
         if self.to_store:
-            raise ConfigError("got --corpus together with --to-store; expected --corpus and --out")
+            raise ConfigError("got --corpus together with --to-store; expected --corpus with --out")
         version, model = load_served(models)
         histories, rules = Sentences.open(corpus), self.rules.arguments(model.items)
         done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)

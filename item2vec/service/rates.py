@@ -33,9 +33,9 @@ class Rates:
         self._next: dict[str, float] = {}
 
     def delay(self, client: str, now: float) -> float:
-        """Return the seconds until the client may send a request at time ``now``; 0 admits the request.
+        """Return how many seconds a client must wait that sends a request at time ``now``.
 
-        An admitted request is counted.
+        If the result is 0, the request is admitted and counted.
         """
         due = max(self._next.get(client, now), now)
         if due - now > BURST_SECONDS:

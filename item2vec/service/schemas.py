@@ -120,8 +120,7 @@ class Recommend(Rules):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.user is None) == (self.history is None):
-            found = "both user and history" if self.user is not None else "neither user nor history"
-            raise ValueError(f"got {found}; expected one of them")
+            raise ValueError("expected either user or history")
         return self
 
     def arguments(self) -> dict[str, Any]:

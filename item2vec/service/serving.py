@@ -80,7 +80,7 @@ class Serving:
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 
     def start(self) -> None:
-        """Open the engine in the background. If this fails, it is repeated every second."""
+        """Open the engine in the background. A failed attempt is repeated after a second."""
         self._thread.start()
 
     def close(self) -> None:

@@ -75,7 +75,7 @@ def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
 
 
 def check_limits(request: Rules, limits: Limits) -> None:
-    """Raise ``Problem`` if ``k`` or the length of a list exceeds ``limits``, beyond the limits of the schema."""
+    """Raise ``Problem`` if ``k`` or the length of a list exceeds one of the configured ``limits``."""
     if request.k > limits.max_k:
         raise _above("k", request.k, limits.max_k)
     lists = {name: getattr(request, name) for name in ("exclude", "allow", "deny", "disliked")}
