@@ -38,7 +38,7 @@ def counts(facts):
 def test_equal_dates_are_a_warning_and_keep_the_order_of_the_file(ingest):
     facts, warned = ingest("same_day.csv", "--timestamp", "date")
     assert counts(facts) == [600, 600, 0, 0]
-    assert "100 % of neighbouring events of a user have equal timestamps" in warned
+    assert "100 % of the pairs of consecutive events of the same user have equal timestamps" in warned
     read = readers.read_interactions(INPUTS / "same_day.csv", timestamp="date")
     with Store("sqlite:///item2vec.db") as store:
         stored = store.interactions()

@@ -241,7 +241,7 @@ def test_a_condition_of_another_type_is_refused(store, wanted):
         ({"genre": ["\ud800"]}, "item 'bad': genre"),
         ({"a\0b": 1}, "an attribute name"),
         ({"title": "\ud800"}, "item 'bad': title"),
-        ({"title": 7}, "item 'bad': title is 7; expected text"),
+        ({"title": 7}, "item 'bad': title is 7, of type int; expected text"),
         ({"when": datetime(2024, 1, 1)}, "item 'bad': when"),
         ({"tags": ("a", "b")}, "item 'bad': tags .* tuple"),
         ({"tags": {"a": {1: 2}}}, "item 'bad': tags"),

@@ -260,7 +260,9 @@ def test_future_dates_are_counted_and_the_first_is_named(warnings_of):
     assert warning.endswith("user 'v', item 'b', 2024-06-02T00:00:00")
 
 
-@pytest.mark.parametrize(("n_tied", "expected"), [(3, []), (4, ["67 % of neighbouring events of a user"])])
+@pytest.mark.parametrize(
+    ("n_tied", "expected"), [(3, []), (4, ["67 % of the pairs of consecutive events of the same user"])]
+)
 def test_a_majority_of_equal_neighbouring_timestamps_is_a_warning(warnings_of, n_tied, expected):
     rows = [("u", f"i{n}", DAY * max(n, n_tied)) for n in range(7)]  # the first n_tied + 1 are equal
     rows += [("v", "a", 5 * DAY)]  # no neighbour

@@ -1,4 +1,7 @@
-"""The SQL store of interactions, users, items and runs. Only this package imports SQLAlchemy and Alembic."""
+"""The SQL store: interactions, users, items, impressions, recommendations, runs and promotions.
+
+In ``item2vec``, only this package imports SQLAlchemy and Alembic.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Items in the database: titles, attributes, active flags, and the revision of each item's last change."""
+"""Read and change the items of the database: titles, attributes and active flags.
+
+Each change has a revision number, so that a reader can query only the items that have changed since.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ ADVISORY_LOCK = 0x17E3_CA7A  # an arbitrary key that other applications are unli
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
-    """Convert items to rows; raise ``InputError`` for values that a database would reject or change."""
+    """Return the rows of the table ``item``, in ascending order of id.
+
+    Raise ``InputError`` for a title or an attribute that a database would reject or change.
+    """
     rows = []
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
         where = f"item {id_!r}:"
@@ -91,13 +97,14 @@ def read_items(connection: sa.Connection) -> Items:
 def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
     """Return all items with their active flags.
 
-    With ``known``, a catalogue of an earlier call, only the items that ``upsert`` or ``set_active`` has
-    changed since that call are read. Items that the ingestion of interactions has added since are missing.
+    ``known`` is the catalogue that an earlier call returned, or ``None`` to read all items. With ``known``,
+    only the items that ``upsert`` or ``set_active`` has changed since that call are read. Items that other
+    functions have inserted since that call, such as the ingestion of interactions, are then missing.
     """
     revision = _revision(connection)
     if known is not None and known.revision == revision:
         return known
-    # After a restore from backup, the revision may be lower than that of ``known``. All items are then read.
+    # After a restore from backup, the revision may be lower than ``known.revision``. All items are then read.
     known = None if known is None or known.revision > revision else known
     columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.active)
     statement = sa.select(*columns).order_by(item.c.external_id)
@@ -112,9 +119,9 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
 
 
 def _revision(connection: sa.Connection) -> int:
-    """Return the revision of the last change by ``upsert`` or ``set_active``; 0 if there is none.
+    """Return the revision of the last change by ``upsert`` or ``set_active``; 0 if there was no such change.
 
-    Ingesting interactions inserts missing items with revision 0, which does not count as a change.
+    Other functions, such as the ingestion of interactions, insert missing items with revision 0.
     """
     return connection.scalar(sa.select(sa.func.max(item.c.revision))) or 0
 
@@ -123,8 +130,8 @@ def _next_revision(connection: sa.Connection) -> int:
     """Return the revision for the changes of this transaction: the last revision plus 1.
 
     On PostgreSQL, an advisory lock serialises changes until commit. Without the lock, two transactions could
-    use the same revision, and a reader that reads between their commits would never read the changes of the
-    second. SQLite serialises all writers.
+    use the same revision. A reader that reads between the two commits would then never read the changes of
+    the later commit. SQLite serialises all writers.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -132,6 +139,6 @@ def _next_revision(connection: sa.Connection) -> int:
 
 
 def inactive_items(connection: sa.Connection) -> list[str]:
-    """Return the ids of inactive items, ascending."""
+    """Return the ids of inactive items, in ascending order."""
     statement = sa.select(item.c.external_id).where(item.c.active == sa.false()).order_by(item.c.external_id)
     return list(connection.scalars(statement))

@@ -1,4 +1,4 @@
-"""Database connections: URLs, engines, transaction modes, retries, and translation of database errors."""
+"""Connect to SQLite and PostgreSQL: parse URLs, configure engines, retry and translate database errors."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ T = TypeVar("T")
 Mode = Literal["read", "write", "migrate"]
 
 SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-FILE_PATH = re.compile(r"([A-Za-z]:)?[^@=:?;&#]*")  # text that contains no password
-CONNECTION_STRING = re.compile(r"\s*\w+\s*=")  # of libpq, as in host=db password=secret
-# URL parameters whose values contain no secret. Messages show the values of no other parameter.
+FILE_PATH = re.compile(r"([A-Za-z]:)?[^@=:?;&#]*")  # without the separators that a password follows
+CONNECTION_STRING = re.compile(r"\s*\w+\s*=")  # in the syntax of libpq: host=db password=secret
+# URL parameters that contain no secret. Messages omit the values of all other parameters.
 SHOWN_OF_SQLITE = {"cache", "check_same_thread", "immutable", "mode", "timeout", "uri", "vfs"}
 NUMBERS = {
     "connect_timeout",
@@ -78,7 +78,7 @@ SHOWN = (
 OLDEST_SQLITE = (3, 38)  # supports STRICT tables, RETURNING, and built-in JSON functions
 # Without these limits, a query would wait for a quarter of an hour after a failure of the network.
 OF_CONNECTIONS = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 60}
-ATTEMPTS, GIVE_UP_AFTER = 5, 20  # number of attempts; seconds
+ATTEMPTS, GIVE_UP_AFTER = 5, 20  # number of attempts per transaction, and limit in seconds
 
 SQLITE_BUSY, SQLITE_LOCKED = 5, 6
 # SQLSTATEs of a deadlock, serialisation failure, server restart, and foreign key violation. A foreign key is
@@ -99,8 +99,7 @@ NEXT_STEP: dict[int | str, str] = {
     26: "the file is not a SQLite database, or is damaged: check the path, or restore a backup",
     "08": "check that the server is running, and the host, port, user, password and database in the URL",
     "42501": "this user lacks a privilege: grant the privilege, or connect as another user",
-    "53100": "free some disk space on the server, then run the same command again; "
-    "committed batches are kept",
+    "53100": "free disk space on the server, then run the same command again; committed batches are kept",
     "53": "the server is out of resources: run the same command again later",
     "55P03": "another process holds a lock: run the same command again, or end a process that hangs",
     "57014": "statement_timeout expired: run the same command again when the server is less busy",
@@ -112,7 +111,7 @@ CORRUPT = 5  # exit code of the command line for damaged data
 def parse_url(text: str) -> sa.URL:
     """Parse a database URL and add the driver; raise ``ConfigError`` if the URL is invalid or unsupported.
 
-    The message omits a text that may contain a password.
+    The message does not quote a text that may contain a password.
 
     >>> parse_url("item2vec.db")
     Traceback (most recent call last):
@@ -126,9 +125,7 @@ def parse_url(text: str) -> sa.URL:
         found = short_repr(text)
         raise ConfigError(f"{found} is not a database URL; for a SQLite file write 'sqlite:///{found[1:]}")
     if CONNECTION_STRING.match(text):
-        raise ConfigError(
-            f"the store is a connection string of name=value pairs, not a database URL; {SPELLING}"
-        )
+        raise ConfigError(f"the store is a connection string (name=value), not a database URL; {SPELLING}")
     unreadable = ConfigError(f"the store ({len(text):,} characters) is not a database URL; {SPELLING}")
     try:
         url = sa.make_url(text)
@@ -149,12 +146,12 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
         path = "/".join(part for part in (url.host, url.database) if part)
         part = f"the host {short_repr(url.host)}" if url.host else "a user, a password or a port"
         raise ConfigError(
-            f"{shown(url)} contains {part}; SQLite has no host: write three slashes before "
-            f"the path, 'sqlite:///{path}'"
+            f"{shown(url)} contains {part}; expected only the path of a SQLite file: write three slashes "
+            f"before the path, 'sqlite:///{path}'"
         )
     if not url.database or url.database.startswith((":memory:", "file:")):
         # With :memory:, each connection would open a separate database.
-        raise ConfigError(f"{shown(url)} names no file path; write 'sqlite:///item2vec.db'")
+        raise ConfigError(f"{shown(url)} names no file path; expected a path, as in 'sqlite:///item2vec.db'")
     timeout = url.query.get("timeout", "0")
     if url.query.keys() - {"timeout"} or not re.fullmatch(r"\d+(\.\d+)?", str(timeout)):
         parameters = ", ".join(
@@ -168,25 +165,26 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
 
 
 def _parse_postgresql(url: sa.URL) -> sa.URL:
-    """Check the parameters that SQLAlchemy or psycopg would reject without a typed error; add the driver."""
+    """Raise ``ConfigError`` for parameters at which SQLAlchemy or psycopg would fail; add the driver."""
     if names := sorted(url.query.keys() & ARGUMENTS_OF_PSYCOPG):
         raise ConfigError(
             f"{shown(url)} has the parameters {', '.join(names)}; expected parameters of libpq, "
             "such as sslmode"
         )
     for name in sorted(url.query.keys() & NUMBERS):
-        values = url.normalized_query[name]
-        if not all(re.fullmatch("-?[0-9]{1,9}(,[0-9]{1,5})*", value) for value in values):
-            raise ConfigError(
-                f"{shown(url)} has the parameter {name}={short_repr(values[0])}; expected a number"
-            )
+        for value in url.normalized_query[name]:
+            if not re.fullmatch("-?[0-9]{1,9}(,[0-9]{1,5})*", value):
+                raise ConfigError(
+                    f"{shown(url)} has the parameter {name}={short_repr(value)}; expected an integer"
+                )
     return url.set(drivername="postgresql+psycopg")
 
 
 def shown(url: sa.URL) -> str:
     """Return a URL as text without secrets, for messages, logs and reports.
 
-    The password is masked. All parameters are removed, except parameters that are known to contain no secret.
+    The password is masked. A parameter is kept only if ``SHOWN`` lists it and its value does not look like a
+    secret. A host or user name that may contain a part of the password is masked, too.
 
     >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?Token=secret&connect_timeout=3"))
     'postgresql+psycopg://ann:***@db/shop?connect_timeout=3'
@@ -209,9 +207,10 @@ def shown(url: sa.URL) -> str:
 def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
     """Return an engine that configures each new connection. No connection is opened before the first use.
 
-    With ``migrating``, connections are not pooled and wait up to ten minutes for locks, or as long as the
-    URL of a SQLite database specifies. On SQLite, they do not enforce foreign keys; on PostgreSQL, their
-    statements have no time limit.
+    On SQLite, connections wait 10 seconds for locks; on PostgreSQL, 30 seconds. With ``migrating``, they wait
+    10 minutes, are not pooled, do not enforce foreign keys on SQLite, and have no statement timeout on
+    PostgreSQL. The ``timeout`` of a SQLite URL replaces both waiting times. Raise ``StoreError`` if SQLite is
+    too old, ``MissingExtraError`` without psycopg, and ``ConfigError`` for invalid parameters.
     """
     options: dict[str, Any] = {"json_serializer": _json, "hide_parameters": True}
     if migrating:
@@ -224,9 +223,9 @@ def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
 def begin_as(engine: sa.Engine, mode: Mode) -> sa.Engine:
     """Return the engine with the transaction isolation for the mode.
 
-    On SQLite, a writer acquires the write lock at BEGIN. Otherwise, a write after a read would fail at once,
-    independently of the timeout, if another transaction had written in between. On PostgreSQL, a reader sees
-    one snapshot.
+    On SQLite, the modes "write" and "migrate" take the write lock at BEGIN. Otherwise, a write after a read
+    would fail at once, regardless of the timeout, if another transaction had written in between. On
+    PostgreSQL, all statements of a transaction in mode "read" see the same snapshot.
     """
     if engine.dialect.name == "sqlite":
         begin = {"read": "DEFERRED", "write": "IMMEDIATE", "migrate": "EXCLUSIVE"}[mode]
@@ -271,7 +270,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
         missing = why_read_only(connection)
         if missing and mode != "DEFERRED":
             raise StoreError(
-                f"{shown(url)} can only be read: {missing}; run the command as a user who can write to it"
+                f"{shown(url)} can only be read: {missing}; run the command as a user who can write there"
             )
         connection.exec_driver_sql(f"BEGIN {mode}")
 
@@ -342,7 +341,7 @@ def _is_transient(error: DBAPIError) -> bool:
 def code_of(error: BaseException | None) -> int | str:
     """Return the primary result code of a SQLite error, or the SQLSTATE of another database error.
 
-    An error without a code has the code 0 (SQLite), or "08", the class of connection errors.
+    For an error without a code, return 0 on SQLite, and otherwise "08", the class of connection errors.
     """
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -354,6 +353,7 @@ def translated(where: str) -> Iterator[None]:
     """Convert database errors to ``StoreError``.
 
     The message contains ``where``, the database's message and, for an error in ``NEXT_STEP``, the next step.
+    An ``Item2VecError`` that a column type raised for an invalid value is raised unchanged.
     """
     try:
         yield
@@ -367,13 +367,13 @@ def translated(where: str) -> Iterator[None]:
             raise
         raise _explained(cause, where) from error
     except UnicodeDecodeError as error:
-        # If the schema is damaged, SQLite's error message contains the damaged text.
+        # If the schema is damaged, SQLite's error message contains damaged text, which Python cannot decode.
         raise _damaged(f"{where} contains text that is not UTF-8; {NEXT_STEP[11]}") from error
 
 
 @contextmanager
 def undamaged(connection: sa.Connection) -> Iterator[None]:
-    """Convert errors of decoding rows to a ``StoreError`` that reports a damaged database."""
+    """Convert the errors that invalid values in rows cause to a ``StoreError`` for a damaged database."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError) as error:

@@ -1,4 +1,4 @@
-"""Copy all tables of a store into another database, and compare the copies before the commit."""
+"""Copy all tables of a store into another database, and compare source and copy before the commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS_PER_BATCH = 10_000
 
 @dataclass(frozen=True)
 class _Digest:
-    """Number of rows, and sum of the row hashes modulo 2^128. The sum does not depend on the row order."""
+    """Number of rows, and sum of the row hashes modulo 2^128. The digest does not depend on the row order."""
 
     n_rows: int = 0
     total: int = 0
@@ -37,7 +37,10 @@ class _Digest:
 
 
 def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], None]) -> dict[str, int]:
-    """Copy all tables into an empty store, in one transaction per database; return row counts by table."""
+    """Copy all tables into an empty store, in one transaction per database; return row counts by table.
+
+    ``advance`` is called with a progress message after each batch. Errors are those of ``copy``.
+    """
     with translated(shown(target.url)), begin_as(target, "write").begin() as to:
         with translated(shown(source.url)):
             connection = begin_as(source, "read").connect()
@@ -48,8 +51,8 @@ def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], 
 def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], None]) -> dict[str, int]:
     """Copy all tables into an empty store, within two open transactions; return row counts by table.
 
-    Raise ``ConfigError`` if the target has rows, and ``StoreError`` if a copied table differs from its source
-    table; the caller must then roll back.
+    Raise ``ConfigError`` if a table of the target has rows, and ``StoreError`` if a copied table differs from
+    its source table. After an error, the caller must roll back the transaction of the target.
     """
     _lock_empty(target)
     for connection in (source, target):
@@ -71,7 +74,10 @@ def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], 
 
 
 def _lock_empty(target: sa.Connection) -> None:
-    """Lock all tables against other writers; raise ``ConfigError`` if a table has rows."""
+    """Lock all tables against other writers; raise ``ConfigError`` if a table has rows.
+
+    On SQLite, the transaction already holds the only write lock.
+    """
     if target.dialect.name == "postgresql":
         names = ", ".join(table.name for table in TABLES)
         target.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
@@ -117,8 +123,8 @@ def _compare(table: sa.Table, expected: _Digest, target: sa.Connection) -> None:
         )
 
 
-# Ids of deleted rows must not be reused. Therefore the value of the sequence is copied; the largest id would
-# be too small if the newest rows were deleted.
+# Row numbers of deleted users and items must not be reused. The last number that each sequence has generated
+# is therefore copied. The largest existing row number may be smaller, because the newest rows may be deleted.
 
 
 def _highest(connection: sa.Connection, table: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Bulk lookup of the row numbers of external ids."""
+"""Bulk lookup of row numbers, the integer primary keys of users and items, by external id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = -1
 
 
 def as_json(values: Sequence[Any]) -> str:
-    """Return values as a JSON array, which is bound as a single parameter."""
+    """Return values as a JSON array, so that a statement can bind all of them as a single parameter."""
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
@@ -33,7 +33,7 @@ def listed(connection: sa.Connection) -> sa.Select[tuple[str]]:
 
 
 def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Return the INSERT construct of the dialect, which supports ON CONFLICT."""
+    """Return an INSERT of the connection's dialect, which, unlike ``sa.insert``, supports ON CONFLICT."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
@@ -59,9 +59,9 @@ def _numbers(connection: sa.Connection, select: sa.Select[tuple[int]], ids: Sequ
 
 
 def _select_numbers(connection: sa.Connection, table: sa.Table) -> sa.Select[tuple[int]]:
-    """Return a SELECT of the row numbers of the ids in the JSON array parameter ``ids``; -1 for unknown ids.
+    """Return a SELECT of the row numbers of the ids in the JSON array parameter ``ids``.
 
-    Row numbers are in the order of the array.
+    The row numbers are in the order of the array. An id that is not in the table has the row number -1.
     """
     ids = sa.bindparam("ids", type_=sa.Text)
     if connection.dialect.name == "sqlite":

@@ -1,4 +1,7 @@
-"""Impressions: the items that were shown to users, with the time and the version of the model."""
+"""Record, read and delete impressions.
+
+An impression records that an item was shown to a user, with the time and the version of the model.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ __all__ = ["Impressions"]
 
 
 class Impressions:
-    """The impressions of a store, ``Store.impressions``. Each call is one transaction.
+    """The impressions of a store, available as ``Store.impressions``. Each call is one transaction.
 
     Examples
     --------
@@ -47,7 +50,7 @@ class Impressions:
     ) -> int:
         """Record that each user was shown a list of items at ``now``; return the number of new rows.
 
-        Unknown users and items are added to the store. ``version`` is the version of the model that
+        Unknown users and items are added to the store. ``version`` is the id of the model version that
         recommended the items; ``None`` if the model has no version.
 
         Raises
@@ -68,14 +71,21 @@ class Impressions:
         return recorded
 
     def since(self, users: Iterable[str], start: datetime) -> list[list[str]]:
-        """Return, for each user, the ids of the items shown at ``start`` or later, ascending."""
+        """Return, for each user, the distinct ids of the items shown at ``start`` or later, sorted.
+
+        A user without such impressions, or an unknown user, has an empty list. Raise ``InputError`` if
+        ``start`` has no time zone.
+        """
         names = as_history(users, "users")
         check_ids(names)
         found: list[list[str]] = self._transaction("read", partial(_select, users=names, start=utc(start)))
         return found
 
     def delete(self, *, before: datetime) -> int:
-        """Delete the impressions of items shown before a time; return the number of deleted rows."""
+        """Delete all impressions with a time before ``before``; return the number of deleted rows.
+
+        Raise ``InputError`` if ``before`` has no time zone.
+        """
         deleted: int = self._transaction("write", partial(_delete, before=utc(before)))
         return deleted
 

@@ -1,6 +1,7 @@
-"""Ingestion of interactions in batches. Each event is stored once.
+"""Insert interactions into the database in batches, and skip events that are already stored.
 
-The position of an event is its rank among the events of the user with the same timestamp.
+An event is one interaction. Its position is its rank among the rows of one ingestion with the same user and
+timestamp.
 """
 
 from __future__ import annotations
@@ -39,11 +40,25 @@ FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Numbers of rows of a call: of all rows, new rows, rows that were already stored, and repeats.
+    """Row counts of one call of ``Store.ingest`` or ``Store.ingest_items``.
 
-    A repeat has the user, item, event and timestamp of an earlier row of the call. Kept repeats are also
-    counted as new or duplicate. Merged repeats are not: ``n_rows = n_new + n_duplicate + n_repeats``.
+    A repeat has the user, item, event name and timestamp of an earlier row of the call. Repeats that are
+    kept as events are also counted in ``n_new`` or ``n_duplicate``. Repeats that are merged are counted in
+    ``n_repeats`` only, so that ``n_rows = n_new + n_duplicate + n_repeats``.
 
+    Parameters
+    ----------
+    n_rows
+        Number of rows in the call.
+    n_new
+        Number of new events or new items.
+    n_duplicate
+        Number of events that were already stored, or of existing items, which are updated.
+    n_repeats
+        Number of repeats; 0 for ``ingest_items``.
+
+    Examples
+    --------
     >>> Ingested(n_rows=4, n_new=2, n_duplicate=1, n_repeats=1).n_new
     2
     """
@@ -58,11 +73,28 @@ class Ingested:
 def event_key(user: str, item: str, event: str, timestamp: int, occurrence: int = 0) -> str:
     """Return the key that identifies an event: 32 hexadecimal digits.
 
-    The first 16 digits are ``timestamp`` (microseconds since 1970; 0 without a timestamp) plus 2^63, so that
-    events with similar timestamps are adjacent in the index. The last 16 digits are the BLAKE2b-64 hash of
-    user, item and event, joined by NUL. For a repeat that is kept, ``occurrence`` is the number of earlier
-    rows with the same user, item, event and timestamp; this number is joined as well.
+    The first 16 digits are ``timestamp`` plus 2^63, so that events with similar timestamps are adjacent in
+    the index. The last 16 digits are the BLAKE2b-64 hash of user, item and event name, joined by NUL. If
+    ``occurrence`` is positive, another NUL and this number are appended to the hashed text.
 
+    Parameters
+    ----------
+    user, item
+        Ids of the user and the item.
+    event
+        Event name; ``"none"`` for an interaction without one.
+    timestamp
+        Microseconds since 1970-01-01 UTC; 0 without a timestamp.
+    occurrence
+        Number of earlier rows with the same user, item, event name and timestamp, for a repeat that is kept.
+
+    Raises
+    ------
+    InvalidIdError
+        If the user, item or event name is not a valid id.
+
+    Examples
+    --------
     >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
     '80060a24181e4000d33544e5c7b3e3e9'
     """
@@ -82,17 +114,18 @@ class Events:
     Parameters
     ----------
     rows
-        The events. The ``timestamp`` of events without timestamps is 0.
+        The events. If they have no timestamps, the column ``timestamp`` contains zeros.
     positions
-        Rank of each row among the rows of the call with the same user and timestamp (int32).
+        Rank of each event among the rows of the call with the same user and timestamp (int32).
     occurrence
-        Number of earlier rows of the call with the same user, item, event and timestamp (int64).
+        Number of earlier rows of the call with the same user, item, event name and timestamp, for each event
+        (int64).
     dated
         Whether the events have timestamps.
     n_repeats
         Number of rows of the call that repeat an earlier row.
     keys
-        The caller's key of each row; ``None`` if the caller passes no keys.
+        The caller's key of each event; ``None`` if the caller passed no keys.
     """
 
     rows: Interactions
@@ -112,8 +145,15 @@ class Events:
     ) -> Events:
         """Determine the positions of rows, and keep or merge repeats.
 
-        By default, repeats are merged if the rows have timestamps. Without timestamps, repeats are kept,
-        because they may be events at different times. Repeats with ``keys`` are kept.
+        If ``policy`` is ``None``, repeats are merged if the rows have timestamps. Without timestamps, repeats
+        are kept, because they may be events at different times. With ``keys``, repeats are always kept.
+
+        Raises
+        ------
+        InputError
+            If a key or timestamp is invalid, or the number of keys is not the number of rows.
+        ConfigError
+            If the policy is unknown.
         """
         if keys is not None:
             check_ids(keys)
@@ -137,7 +177,7 @@ class Events:
         return len(self.rows)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the events in batches of at most ``size`` events."""
+        """Yield the events in batches of at most ``size`` events, in the order of the rows of the call."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             rows, occurrence = self.rows.take(part), self.occurrence[part]
@@ -159,16 +199,16 @@ def _check_timestamps(interactions: Interactions) -> None:
 
 
 def has_timestamps(connection: sa.Connection) -> bool | None:
-    """Return whether the events of a store have timestamps; ``None`` if there are no events."""
+    """Return whether the events of a store have timestamps; ``None`` if the store has no events."""
     dated = connection.scalar(sa.select(interaction.c.dated).limit(1))
     return None if dated is None else bool(dated)
 
 
 def _check_kind(connection: sa.Connection, dated: bool) -> None:
-    """Raise ``InputError`` if events with timestamps would be added to events without them, or vice versa."""
+    """Raise ``InputError`` if only one of the new events and the stored events have timestamps."""
     stored = has_timestamps(connection)
     if stored is None and connection.dialect.name == "postgresql":
-        # The lock serialises the first writers. SQLite has one writer at a time.
+        # The lock serialises writers to an empty store. SQLite has one writer at a time.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(FIRST_EVENT_LOCK)))
         stored = has_timestamps(connection)
     if stored is not None and stored is not dated:
@@ -182,7 +222,12 @@ def _check_kind(connection: sa.Connection, dated: bool) -> None:
 
 @dataclass(frozen=True)
 class Batch:
-    """Batch of events by ascending key. ``user`` and ``item`` hold positions in ``users`` and ``items``."""
+    """Events of one transaction, in ascending order of their keys.
+
+    ``users`` and ``items`` are distinct ids. ``user``, ``item`` and ``timestamp`` have one element per event;
+    ``user`` and ``item`` are indices into ``users`` and ``items``. ``dated`` tells whether the events have
+    timestamps. ``columns`` contains further columns of the table ``interaction``, by name.
+    """
 
     users: list[str]
     user: npt.NDArray[np.integer[Any]]
@@ -211,8 +256,13 @@ class Batch:
     def insert(self, connection: sa.Connection, facts: BatchFacts) -> int:
         """Insert new events with their users and items; return the number of new events.
 
-        An event that is already stored keeps its weight and session. It gets the lower of the two positions,
-        so that positions do not depend on the order of ingestion.
+        An event that is already stored keeps its weight and session. Its position becomes the lower of the
+        stored and the new position, so that positions do not depend on the order of ingestion.
+
+        Raises
+        ------
+        InputError
+            If only one of the batch and the store has timestamps.
         """
         _check_kind(connection, self.dated)
         user_id = numbers_of(connection, user_account, self.users)[self.user]
@@ -238,7 +288,7 @@ class Batch:
 
 
 def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
-    """Return the keys of ``event_key`` for all rows, ascending, and the row of each key."""
+    """Return the event keys of all rows (see ``event_key``) in ascending order, and the row of each key."""
     assert rows.timestamp is not None
     users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
     events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
@@ -255,7 +305,7 @@ def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
 
 
 def _hashed_keys(keys: Sequence[str]) -> tuple[list[str], Offsets]:
-    """Return the hashes of the caller's keys, ascending, and the row of each hash."""
+    """Return event keys, the hashes of the caller's keys, in ascending order, and the row of each key."""
     hashed = [blake2b(key.encode(), digest_size=16).hexdigest() for key in keys]
     order = np.argsort(np.array(hashed), kind="stable")
     return [hashed[row] for row in order.tolist()], order

@@ -1,4 +1,4 @@
-"""Order of rows with equal timestamps, and repeats of an event within one ingestion."""
+"""Rank rows with equal timestamps, and find rows that repeat an event, within one ingestion."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Moments", "Repeats", "merged"]
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Rows grouped by moment. A moment contains the rows of one user with equal timestamps.
+    """Rows grouped by user and timestamp. Such a group is called a moment.
 
-    The rows of a moment are in the order of the source. Without timestamps, a moment has all rows of a user.
+    The rows of a moment are in the order of the source. Without timestamps, a user's rows are one moment.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ class Moments:
         return positions
 
     def tied_share(self, n_repeats: int = 0) -> float:
-        """Return the share of pairs with equal timestamps among all pairs of neighbouring rows of a user.
+        """Return the share of pairs with equal timestamps among all pairs of consecutive events of a user.
 
-        ``n_repeats`` is the number of rows that repeat an earlier row; these rows are not counted. Without
-        pairs, the share is 0.
+        The pairs of all users are counted together. ``n_repeats`` is the number of rows that repeat an
+        earlier row; these rows are not counted as events. The share is 0 if there are no pairs.
         """
         n_events = len(self.rows) - n_repeats
         n_pairs = n_events - self.n_users
@@ -72,14 +72,16 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """Rows that repeat the user, item, event and timestamp of an earlier row.
+    """Rows that repeat the user, item, event name and timestamp of an earlier row.
+
+    Without timestamps, a row that repeats only user, item and event name is a repeat as well.
 
     Parameters
     ----------
     occurrence
-        Number of earlier rows with the same user, item, event and timestamp, for each row (int64).
+        Number of earlier rows with the same user, item, event name and timestamp, for each row (int64).
     origin
-        Row number of the first row with the same user, item, event and timestamp, for each row (int64).
+        Row number of the first row with the same user, item, event name and timestamp, for each row (int64).
 
     Examples
     --------
@@ -119,7 +121,9 @@ class Repeats:
 
 
 def merged(interactions: Interactions, repeats: Repeats) -> Interactions:
-    """Return the first row of each event, with the sum of the weights of its rows. A missing weight is 1.
+    """Merge repeats: return the first row of each event, with the sum of the weights of its rows.
+
+    Without a column of weights, each row has the weight 1. Without repeats, ``interactions`` is returned.
 
     >>> plays = Interactions.of(user=["u"] * 3, item=["a", "b", "a"], weight=[1, 5, 3])
     >>> merged(plays, Repeats.of(plays, Moments.of(plays))).weight
@@ -133,6 +137,6 @@ def merged(interactions: Interactions, repeats: Repeats) -> Interactions:
 
 
 def _ranks(first: Mask) -> Offsets:
-    """Return the rank of each element within its run; ``first`` marks the first element of each run."""
+    """Return the rank of each element within its group; ``first`` marks the first element of each group."""
     index = np.arange(len(first))
     return index - np.maximum.accumulate(np.where(first, index, 0))

@@ -1,4 +1,4 @@
-"""Warnings about interactions whose order, dates or users are probably wrong."""
+"""Log warnings about ingested interactions whose order, timestamps or users are probably wrong."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ log = logging.getLogger("item2vec.store")
 
 ENOUGH_EVENTS = 100
 MOST = 0.5
-"""Largest share of neighbouring events with equal timestamps, or of events of one user, without a warning."""
+"""A warning is logged if more than this share of consecutive events have equal timestamps, or if one user has
+more than this share of all events."""
 MANY = 0.1
-"""Largest share of events, without a warning, of a user whose id is in ``MISSING``."""
+"""A warning is logged if a user whose id is in ``MISSING`` has more than this share of all events."""
 MISSING = {"", "-", "?", "null", "na", "n/a", "nan", "none", "nil", "unknown", "undefined", "anonymous"}
 
 
@@ -31,10 +32,13 @@ def log_notices(
 ) -> None:
     """Log a warning for each implausible property of interactions that are being ingested.
 
-    The properties are: repeats that are merged because the caller did not choose a policy (``by_default``);
-    timestamps from ``latest_plausible(now)`` on; equal timestamps of most neighbouring events of a user; and,
-    among at least ``ENOUGH_EVENTS`` events, one user with most of the events, or with more than a tenth of
-    the events and an id such as ``NULL``.
+    A warning is logged for each of these properties:
+
+    - Repeats are merged although the caller did not choose to merge them (``by_default``).
+    - Timestamps are not before ``latest_plausible(now)``.
+    - Most pairs of consecutive events of the same user have equal timestamps.
+    - Of at least ``ENOUGH_EVENTS`` rows, most belong to one user, or more than a tenth belong to a user with
+      an id such as ``NULL``.
     """
     n_merged = len(interactions) - len(events)
     if n_merged and by_default:
@@ -49,8 +53,8 @@ def log_notices(
         tied_share = moments.tied_share(events.n_repeats)
         if tied_share > MOST:
             log.warning(
-                "%.0f %% of neighbouring events of a user have equal timestamps; such events are in the "
-                "order of their rows: use finer timestamps if the source has finer timestamps",
+                "%.0f %% of the pairs of consecutive events of the same user have equal timestamps; these "
+                "events are stored in the order of their rows: if the source has finer timestamps, use them",
                 100 * tied_share,
             )
     if len(interactions) >= ENOUGH_EVENTS:
@@ -65,8 +69,8 @@ def _log_future(interactions: Interactions, now: datetime) -> None:
         return
     first = int(ahead[0])
     log.warning(
-        "%s of %s events are dated in the future, from %s on; they are stored, but training and "
-        "recommendations ignore them; the first: user %r, item %r, %s",
+        "%s of %s events are dated in the future, from %s on; these events are stored, but training and "
+        "recommendations ignore them; the first of these events: user %r, item %r, %s",
         f"{len(ahead):,}",
         f"{len(interactions):,}",
         end.isoformat(timespec="seconds"),
@@ -83,7 +87,7 @@ def _log_busiest_user(interactions: Interactions) -> None:
     is_marker = user.strip().casefold() in MISSING
     if share > (MANY if is_marker else MOST):
         log.warning(
-            "user %r has %s of %s events (%.0f %%); %s: omit these rows if they belong to several people",
+            "user %r has %s of %s events (%.0f %%); %s: if several people share this id, omit its rows",
             user,
             f"{n:,}",
             f"{len(interactions):,}",

@@ -1,4 +1,4 @@
-"""Queries of interactions: snapshots for training, histories for serving, counts, and deletion of users."""
+"""Query interactions for training and histories for serving, count rows, and delete users."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Columns = dict[str, list[npt.NDArray[Any]]]
-"""The chunks of each column, by name."""
+"""The chunks of each column, by column name."""
 
 ROWS_PER_FETCH = 10_000
 ALL = 2**63 - 1
@@ -57,9 +57,11 @@ DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """History of a user: items, oldest first, with timestamps (int64 microseconds), weights and events.
+    """History of a user: items, oldest first, with timestamps, weights and event names.
 
-    For items without timestamps, ``timestamps`` is ``None``, and the items are in the order of their file.
+    ``timestamps`` (int64) are microseconds since 1970. If the events of the store have no timestamps,
+    ``timestamps`` is ``None``, and the items are in the order of the ingested rows. The name of an event
+    without a name is ``"none"``.
 
     >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32), []))
     0
@@ -76,7 +78,7 @@ class History:
 
 @dataclass(frozen=True)
 class Ahead:
-    """Number of interactions at or after a time, and user, item and timestamp of the earliest of them.
+    """Number of interactions at or after a time, and user, item and timestamp of the earliest interaction.
 
     >>> Ahead(1, "ann", "x", datetime(2099, 1, 1, tzinfo=UTC)).timestamp.year
     2099
@@ -90,10 +92,11 @@ class Ahead:
 
 @checked
 def latest_plausible(now: datetime) -> datetime:
-    """Return the time from which on timestamps are implausible: one day after ``now``.
+    """Return the earliest implausible time: timestamps at or after this time are wrong.
 
-    Clocks and time zones differ by up to a day; a later timestamp is wrong. Settings such as ``days`` and
-    ``half_life`` count back from the newest event, so a wrong timestamp must not be the newest.
+    The time is one day after ``now``, because clocks and time zones may differ by up to a day. Settings such
+    as ``days`` and ``half_life`` count back from the newest event, so an event with a wrong timestamp must
+    not be the newest.
 
     >>> latest_plausible(datetime(2024, 1, 1, tzinfo=UTC)).isoformat()
     '2024-01-02T00:00:00+00:00'
@@ -104,9 +107,10 @@ def latest_plausible(now: datetime) -> datetime:
 def read_history(
     connection: sa.Connection, user: str, limit: int | None, since: datetime | None = None
 ) -> History:
-    """Return the newest ``limit`` (``None``: all) interactions of a user from ``since`` on, oldest first.
+    """Return the newest ``limit`` interactions of a user, oldest first.
 
-    The history of an unknown user is empty.
+    If ``limit`` is ``None``, all interactions are returned. With ``since``, only interactions at or after
+    this time are returned. The history of an unknown user is empty.
     """
     parameters: dict[str, Any] = {"user": user, "limit": ALL if limit is None else limit}
     statement = _history(connection.dialect.name)
@@ -126,7 +130,10 @@ def read_history(
 def read_histories(
     connection: sa.Connection, users: Sequence[str], since: datetime | None = None
 ) -> list[History]:
-    """Return the history of each user from ``since`` on; without timestamps, the whole history."""
+    """Return the history of each user from ``since`` on.
+
+    If ``since`` is ``None``, or the events of the store have no timestamps, whole histories are returned.
+    """
     if since is not None and has_timestamps(connection) is False:
         since = None
     return [read_history(connection, user, None, since) for user in users]
@@ -135,12 +142,16 @@ def read_histories(
 def read_interactions(
     connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return interactions ordered by user, time, position, event key and source.
-
-    Raise ``InputError`` for a ``start`` or ``end`` if the interactions have no timestamps.
+    """Return interactions ordered by user id, time, position, event key and source.
 
     The query orders rows by the row numbers of users. Chunks of rows are converted to arrays. At the end,
-    the codes of users, items, events and sessions are renumbered in ascending order of ids.
+    the codes of users, items, events and sessions are renumbered in ascending order of ids, and the rows are
+    sorted by user.
+
+    Raises
+    ------
+    InputError
+        If ``start`` or ``end`` is given, and the interactions in the store have no timestamps.
     """
     _disable_timeout(connection)
     dated = has_timestamps(connection) is not False
@@ -181,16 +192,20 @@ def read_interactions(
 def read_snapshot(
     connection: sa.Connection, days: float | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return the interactions in the ``days`` days up to the newest interaction before ``end``.
+    """Return the interactions before ``end``; with ``days``, only those of the last ``days`` days.
 
-    Without timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
+    The days are counted back from the newest interaction before ``end``, whatever its event name is. If the
+    interactions in the store have no timestamps, ``end`` is ignored, and ``days`` raises ``InputError``.
     """
     start = None if days is None else days_before_the_last(connection, days, end)
     return read_interactions(connection, start, end if has_timestamps(connection) else None, events)
 
 
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
-    """Return the number of interactions from ``start`` on, and the earliest; ``None`` if there are none."""
+    """Return the number of interactions at or after ``start``, and the earliest of these interactions.
+
+    Interactions without a timestamp are not counted. ``None`` if no interaction is counted.
+    """
     _disable_timeout(connection)
     c = interaction.c
     is_ahead = (c.occurred_at >= _aware(start)) & (c.dated == sa.true())
@@ -209,7 +224,10 @@ def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
 def days_before_the_last(
     connection: sa.Connection, days: float, end: datetime | None = None
 ) -> datetime | None:
-    """Return the time ``days`` days before the newest interaction before ``end``; ``None`` without any."""
+    """Return the time of the newest interaction before ``end``, minus ``days`` days.
+
+    ``None`` if there is no such interaction. A time before year 1 is replaced by the start of year 1.
+    """
     _disable_timeout(connection)
     statement = sa.select(sa.func.max(interaction.c.occurred_at))
     if end is not None:
@@ -221,7 +239,7 @@ def days_before_the_last(
 
 
 def forget_user(connection: sa.Connection, user: str) -> int:
-    """Delete a user and all rows of the user in all tables; return the number of interactions."""
+    """Delete a user and all rows of the user in all tables; return the number of deleted interactions."""
     is_user = user_account.c.external_id == user
     number = connection.scalar(sa.select(user_account.c.id).where(is_user).with_for_update())
     if number is None:
@@ -234,9 +252,9 @@ def forget_user(connection: sa.Connection, user: str) -> int:
 
 
 def summary(connection: sa.Connection) -> dict[str, Any]:
-    """Return the numbers of interactions, users and items, and the first and last timestamp.
+    """Return the numbers of interactions, users, items and inactive items, and the first and last timestamp.
 
-    Timestamps are ISO 8601 text in UTC, or ``None`` if no interaction has a timestamp.
+    The timestamps are ISO 8601 text in UTC; they are ``None`` if no interaction has a timestamp.
     """
     dated = interaction.c.dated == sa.true()
     bounds = (bound(interaction.c.occurred_at).filter(dated) for bound in (sa.func.min, sa.func.max))
@@ -289,7 +307,10 @@ class _Texts:
 
 
 def _assemble(chunks: Columns, names: dict[str, list[str]]) -> Interactions:
-    """Concatenate the chunks of each column, renumber codes, and drop columns with only default values."""
+    """Concatenate the chunks of each column, renumber codes in ascending order of ids, and sort rows by user.
+
+    Columns of events, sessions and weights are dropped if they contain only the default value.
+    """
     columns = {name: np.concatenate(chunks.pop(name)) for name in DTYPES}
     vocabularies = {}
     for name, ids in names.items():

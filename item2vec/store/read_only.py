@@ -1,8 +1,9 @@
-"""SQLite files that this user may read, but not write.
+"""Open SQLite files that this user may read, but not write.
 
 A database in WAL mode has two more files, ``-wal`` and ``-shm``, which even a reader creates. If this user
-may not create them, a database without changes in ``-wal`` is opened as *immutable*, that is, without locks.
-The state of its file is therefore compared before and after each transaction.
+may not create these files, SQLite can open the database only as *immutable*, that is, without locks. This is
+done only if neither ``-wal`` nor a rollback journal contains changes. The state of the database file is
+compared before and after each transaction, in order to detect writes of other processes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ REASON, STATE = "item2vec_read_only", "item2vec_state"
 
 
 def exists(database: Path) -> bool:
-    """Return whether a file exists; raise ``StoreError`` if its folder may not be entered."""
+    """Return whether a file exists; raise ``StoreError`` if this user may not enter its folder."""
     try:
         return database.exists()
     except PermissionError as error:
@@ -34,10 +35,11 @@ def exists(database: Path) -> bool:
 
 
 def open_read_only_where_necessary(engine: sa.Engine, database: Path) -> None:
-    """Let an engine open an existing file read-only if this user may not write to it or to its folder.
+    """Let an engine open an existing database read-only if this user cannot write to it.
 
-    The reason is stored in ``info`` of the connection, see ``why_read_only``. Opening raises ``StoreError``
-    if the file may not be read, or has changes that cannot be read without write permission.
+    The reason, such as a missing permission, is stored in ``info`` of each connection; see ``why_read_only``.
+    Opening a connection raises ``StoreError`` if this user may not read the file, or if the database has
+    changes that cannot be read without write permission.
     """
 
     @event.listens_for(engine, "do_connect")
@@ -68,13 +70,13 @@ def open_read_only_where_necessary(engine: sa.Engine, database: Path) -> None:
 
 
 def why_read_only(connection: Any) -> str | None:
-    """Return the reason why a connection can only read, or ``None`` if it can write."""
+    """Return the reason why a connection can only read; ``None`` if the connection can write."""
     reason: str | None = connection.info.get(REASON)
     return reason
 
 
 def _readable(database: Path) -> bool:
-    """Return whether a file exists; raise ``StoreError`` if it may not be read."""
+    """Return whether a file exists; raise ``StoreError`` if this user may not read it."""
     if not exists(database):
         return False
     if not os.access(database, os.R_OK):
@@ -83,7 +85,7 @@ def _readable(database: Path) -> bool:
 
 
 def _missing(database: Path) -> str | None:
-    """Return the reason why this user cannot write to a database, or ``None`` if the user can."""
+    """Return the reason why this user cannot write to a database; ``None`` if the user can write to it."""
     if hasattr(os, "statvfs") and os.statvfs(database).f_flag & os.ST_RDONLY:
         return f"{database} is on a file system that is mounted read-only"
     closed = [] if os.access(database, os.W_OK) else [database]
@@ -97,7 +99,7 @@ def _missing(database: Path) -> str | None:
 
 def _with_mode(path: Path) -> str:
     status = path.stat()
-    return f"{path} (mode {stat.S_IMODE(status.st_mode):04o}, user {status.st_uid})"
+    return f"{path} (mode {stat.S_IMODE(status.st_mode):04o}, owned by user {status.st_uid})"
 
 
 def _beside(database: Path, suffix: str) -> Path:
@@ -113,12 +115,14 @@ def _can_write_beside(database: Path) -> bool:
 
 
 def _must_be_immutable(database: Path, missing: str) -> bool:
-    """Return whether SQLite could read a database only as immutable.
+    """Return whether SQLite can read a database only as immutable.
+
+    This is the case if the files ``-wal`` and ``-shm`` do not both exist, and SQLite cannot create them.
 
     Raises
     ------
     StoreError
-        If a killed process or a copy has left changes that only a writer can apply.
+        If a killed process, or an incomplete copy, has left changes that only a writer can apply.
     """
     if _may_create_beside(database):
         return False
@@ -129,13 +133,16 @@ def _must_be_immutable(database: Path, missing: str) -> bool:
         if pending.exists() and (size := pending.stat().st_size):
             raise StoreError(
                 f"{pending} contains {size:,} bytes of changes, which only a writer can read, and {missing}: "
-                f"open the store once as its owner, such as with item2vec db current"
+                f"open the store once as its owner, for example with item2vec db current"
             )
     return True
 
 
 def _state(database: Path) -> tuple[int, ...]:
-    """Return numbers that change with each write: inode, sizes of file and ``-wal``, modification time."""
+    """Return the inode, size and modification time of a database file, and the size of its ``-wal`` file.
+
+    Each write changes at least one of these numbers. The tuple is empty if the files cannot be accessed.
+    """
     try:
         file = database.stat()
         wal = _beside(database, "-wal")

@@ -1,6 +1,7 @@
-"""The table ``recommendation``: the recommendations of a version for the users of the store, in blocks.
+"""Write the table ``recommendation``: the recommendations of a model version for the users of the store.
 
-A block contains the users in a range of row numbers, so that blocks do not change if users are added.
+The users are processed in blocks. A block is a range of row numbers of users, so that blocks do not change if
+users are added.
 """
 
 from __future__ import annotations
@@ -26,36 +27,37 @@ __all__ = [
 ]
 
 UserRange = tuple[int, int]
-"""First and last row number of the users of a block."""
+"""First and last row number of the users of a block, both inclusive."""
 
 
 def last_user(store: Store) -> int:
-    """Return the highest row number of a user; 0 without users."""
+    """Return the highest row number of a user; 0 if there are no users."""
     highest = sa.select(sa.func.coalesce(sa.func.max(user_account.c.id), 0))
     return store._data("read", lambda connection: int(connection.scalars(highest).one()))
 
 
 def count_users(store: Store, last: int) -> int:
-    """Return the number of users with row numbers up to ``last``."""
+    """Return the number of users with row numbers up to and including ``last``."""
     count = sa.select(sa.func.count()).where(user_account.c.id <= last)
     return store._data("read", lambda connection: connection.scalars(count).one())
 
 
 def users_of(store: Store, numbers: UserRange) -> dict[str, int]:
-    """Return the row numbers of the users in a range, ascending, by user id."""
+    """Return a mapping from user ids to row numbers for the users in a range, sorted by row number."""
     return store._data("read", partial(_users, numbers=numbers))
 
 
 def without_recommendations(store: Store, version: str, numbers: UserRange) -> dict[str, int]:
-    """Return the row numbers, by user id, of the users in a range without recommendations of a version."""
+    """Return the same mapping as ``users_of``, without the users who have recommendations of this version."""
     return store._data("read", partial(_users, numbers=numbers, version=version))
 
 
 def replace_recommendations(store: Store, version: str, numbers: Mapping[str, int], answers: Answers) -> int:
-    """Replace the recommendations of a version for users, in one transaction; return the number of rows.
+    """Replace the recommendations of a model version for a block of users, in one transaction.
 
-    ``numbers`` holds the row numbers of the users of the answers, in the same order. A user who has been
-    deleted meanwhile is left out. Items that are not in the store are inserted.
+    ``numbers`` maps user ids to row numbers, in the order of the users of ``answers``, and must not be empty.
+    A user who has been deleted meanwhile is skipped. Items that are not in the store are inserted. Return the
+    number of inserted recommendations.
     """
     check_ids([version])
     work = partial(_replace, version=version, numbers=[*numbers.values()], answers=answers)

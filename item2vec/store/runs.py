@@ -1,4 +1,4 @@
-"""Records of ``retrain`` runs and of promotions."""
+"""Write and read the records of ``retrain`` runs and of promotions."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ OUTCOMES = ("promoted", "refused", "failed")
 class Run:
     """Record of a run of ``retrain``: times, settings and outcome.
 
-    ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``. ``version`` is the promoted
-    version. ``reason`` is the reason of a refusal, failure, interruption or forced promotion, or ``None``.
+    ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``. ``version`` is the id of the
+    promoted version; ``None`` if no version was promoted. ``reason`` is the reason of a refusal, failure,
+    interruption or forced promotion; ``None`` for other runs. ``gates`` and ``metrics`` are the results by
+    name.
 
     >>> from datetime import UTC
     >>> Run(1, datetime(2024, 1, 1, tzinfo=UTC), None, "running", None, None, {}, {}, {}).status
@@ -56,7 +58,7 @@ class Run:
     metrics: Mapping[str, Any]
 
     def _gates_with(self, *, passed: bool) -> list[str]:
-        """Return the names of the gates with this result, in the order in which they were checked.
+        """Return the names of the passed or refused gates, in the order in which they were checked.
 
         >>> now = datetime(2024, 1, 1)
         >>> gates = {"queries": {"passed": True}, "finite": {"passed": False}}
@@ -72,9 +74,10 @@ class Run:
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON values, for the command ``runs`` and for HTTP.
 
-        ``seconds`` is the duration, ``None`` until the run has ended. ``passed`` and ``refused`` are the
-        names of the gates that are passed and not passed. ``metric`` is the metric by which gates compare
-        models, and ``value`` its value on the held-out interactions; both are ``None`` without an evaluation.
+        ``run`` is the version id that the run reserved for its model. ``seconds`` is the duration; ``None``
+        until the run has ended. ``passed`` and ``refused`` are the names of the gates that the model passed
+        and did not pass. ``metric`` is the name of the metric by which gates compare models, and ``value`` is
+        the metric's value on the held-out interactions; both are ``None`` if the model was not evaluated.
 
         >>> metrics = {"ndcg@10": 0.5}
         >>> Run(1, datetime(2024, 1, 1), None, "failed", None, "", {}, {}, metrics).as_json()["value"]
@@ -103,7 +106,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """Record of a change of ``CURRENT`` in a models folder: to a new version, or back to an older version.
+    """Record of a change of ``CURRENT`` in a models folder, by the promotion of a new version or a rollback.
+
+    ``version`` is the id of the version that is served from then on, and ``previous`` the id of the replaced
+    version; ``previous`` is ``None`` if no version was served. ``generation`` is the number of the change in
+    its folder. ``run_id`` is the id of the run that promoted the version; ``None`` without a run.
 
     >>> from datetime import UTC
     >>> now = datetime(2024, 1, 1, tzinfo=UTC)
@@ -122,7 +129,7 @@ class Promotion:
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Raise ``InputError`` if the settings of a run lack a required key, or a value is not a JSON value."""
+    """Raise ``InputError`` if ``config`` lacks ``models`` or ``host``, or a value is not a JSON value."""
     if not {"models", "host"} <= config.keys():
         raise InputError(
             f"config has the keys {', '.join(map(str, config)) or '(none)'}; expected models and host as well"
@@ -138,7 +145,7 @@ def check_promotion(row: Mapping[str, Any]) -> None:
 
 
 def check_run(status: str, reason: str | None, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise ``InputError`` if the status is not final, or a database cannot store the reason or a value."""
+    """Raise ``InputError`` if the status is not an outcome, or if the reason or a value cannot be stored."""
     if status not in OUTCOMES:
         raise InputError(f"status is {status!r}; expected one of {', '.join(OUTCOMES)}")
     if reason is not None:
@@ -157,7 +164,8 @@ def begin(connection: sa.Connection, config: Mapping[str, Any], now: datetime) -
 def finish(connection: sa.Connection, run_id: int, outcome: Mapping[str, Any]) -> None:
     """Record the outcome of a run.
 
-    If the run has ended already, the same status changes nothing, and another status raises ``InputError``.
+    If the run has ended already, the same status changes nothing. Raise ``InputError`` if the run has ended
+    with another status, or does not exist.
     """
     running = (run.c.id == run_id) & (run.c.status == "running")
     if connection.execute(sa.update(run).where(running).values(**outcome)).rowcount:
@@ -183,13 +191,13 @@ def close_interrupted(connection: sa.Connection, models: str, host: str, now: da
 
 
 def record(connection: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Record a promotion. An existing record is not changed."""
+    """Record a promotion. An existing record of the same generation and version is not changed."""
     insert = insert_into(connection, promotion).values(**row)
     connection.execute(insert.on_conflict_do_nothing(index_elements=["generation", "version"]))
 
 
 def _metric_of(config: Mapping[str, Any]) -> str:
-    """Return the metric by which the gates of a run compare models; by default NDCG@10."""
+    """Return the name of the metric by which the gates of a run compare models, by default ``"ndcg@10"``."""
     match config:
         case {"settings": {"evaluation": {"k": int(k)}}}:
             return f"ndcg@{k}"
@@ -197,7 +205,10 @@ def _metric_of(config: Mapping[str, Any]) -> str:
 
 
 def runs(connection: sa.Connection, limit: int, number: int | None) -> list[Run]:
-    """Return the newest ``limit`` runs, newest first; with ``number``, only the run with this id."""
+    """Return the newest ``limit`` runs, newest first. With ``number``, return only the run with this id.
+
+    The list is empty if there is no run with this id.
+    """
     selected = sa.select(run).order_by(run.c.id.desc()).limit(limit)
     with undamaged(connection):
         rows = connection.execute(selected if number is None else selected.where(run.c.id == number))
@@ -205,7 +216,7 @@ def runs(connection: sa.Connection, limit: int, number: int | None) -> list[Run]
 
 
 def promotions(connection: sa.Connection, limit: int) -> list[Promotion]:
-    """Return the newest ``limit`` promotions, newest first."""
+    """Return the newest ``limit`` promotions and rollbacks, newest first."""
     newest = [promotion.c[name].desc() for name in ("promoted_at", "generation", "version")]
     with undamaged(connection):
         rows = connection.execute(sa.select(promotion).order_by(*newest).limit(limit))

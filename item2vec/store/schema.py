@@ -1,4 +1,4 @@
-"""Schema migrations with Alembic. A migration is one transaction, and only one process migrates at a time."""
+"""Check and migrate the schema of a store with Alembic. Only one process migrates a database at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADVISORY_LOCK = int.from_bytes(b"item2vec")
 
 @dataclass(frozen=True)
 class Schema:
-    """Schema of a database, with the folder of its migrations."""
+    """The schema of the database at ``url``, and ``scripts``, the folder of the migrations."""
 
     url: sa.URL = field(repr=False)
     scripts: Path = field(default_factory=lambda: shipped("alembic"))
@@ -59,7 +59,7 @@ class Schema:
         Raises
         ------
         SchemaError
-            If the database has several revisions, or has tables of this package and no revision.
+            If the database has several revisions, or has no revision, but tables of this package.
         """
         from alembic.runtime.migration import MigrationContext
 
@@ -102,14 +102,23 @@ class Schema:
     def upgrade(self, *, backup: bool = True) -> str:
         """Migrate the database to the newest revision, in one transaction; return the revision.
 
-        With ``backup``, a SQLite file with an older schema is first copied to ``FILE.REVISION.backup``.
+        With ``backup``, a SQLite file with an older schema is first copied to ``FILE.REVISION.backup``, where
+        ``REVISION`` is the older revision.
+
+        Raises
+        ------
+        SchemaError
+            If the schema is newer than this package, or damaged as described in ``current``.
+        StoreError
+            If the database fails, the backup cannot be written, or the migration loses rows. The migration is
+            then rolled back.
         """
         from alembic import command
 
         return self._migrate(self.head, command.upgrade, backup=backup)
 
     def downgrade(self, revision: str) -> str:
-        """Migrate the database back to a revision, and return it. The revision ``"base"`` has no tables."""
+        """Migrate back to an older revision, and return this revision. Revision ``"base"`` has no tables."""
         from alembic import command
 
         return self._migrate(revision, command.downgrade, backup=False)
@@ -148,7 +157,8 @@ class Schema:
     def _compare(self, before: dict[str, int], connection: sa.Connection) -> None:
         """Raise ``StoreError`` if a migration has changed a table's number of rows or violated a foreign key.
 
-        The error rolls back the migration. PostgreSQL enforces foreign keys itself.
+        Tables that the migration has dropped are not compared. The error rolls back the migration. PostgreSQL
+        enforces foreign keys itself.
         """
         after = _row_counts(connection)
         for table, count in before.items():
@@ -173,7 +183,7 @@ def _row_counts(connection: sa.Connection) -> dict[str, int]:
 
 
 def _back_up(database: Path, revision: str) -> None:
-    """Back up a SQLite file by ``VACUUM INTO``. A plain copy would omit transactions in the -wal file."""
+    """Back up a SQLite file by ``VACUUM INTO``. A copy of the file would lack transactions in ``-wal``."""
     backup = database.with_name(f"{database.name}.{revision}.backup")
     unfinished = database.with_name(f".{backup.name}.{uuid.uuid4().hex}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Read-only connections to another database, from which interactions are ingested."""
+"""Open read-only connections to other databases, in order to ingest interactions from them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ __all__ = ["reading_from", "select_all"]
 
 SQLITE_ERROR, SQLITE_READONLY = 1, 8
 WRONG_CLASSES = {"0A", "22", "25", "42"}
-"""Classes of SQLSTATEs (first two characters): wrong statements, and writes in a read-only transaction."""
+"""SQLSTATE classes (first two characters) of invalid statements, and of writes in read-only transactions."""
 
 
 @contextmanager
 def reading_from(url: str) -> Iterator[sa.Connection]:
-    """Yield a connection that only reads a database.
+    """Yield a connection that can only read from a database.
 
-    On PostgreSQL, all statements see one snapshot. On SQLite, each statement sees a snapshot of its own. No
-    schema of item2vec is required, and nothing is created. SQLite files are opened with ``mode=ro``.
+    On PostgreSQL, all statements see the same snapshot. On SQLite, each statement sees its own snapshot, and
+    the file is opened with ``mode=ro``. Beside a database in WAL mode, SQLite may still create the files
+    ``-wal`` and ``-shm``. The database needs no schema of item2vec. No error message contains the password.
 
     Raises
     ------
     ConfigError
         If the URL is invalid.
     InputError
-        If a SQLite file does not exist, or the block executes a statement that is wrong or writes.
+        If a SQLite file does not exist, or the block executes a statement that is invalid or writes.
     StoreError
-        If the database fails. No message contains the password.
+        If the database fails.
+    MissingExtraError
+        If the URL is of PostgreSQL, and psycopg is not installed.
     """
     parsed = parse_url(url)
     engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
@@ -61,7 +64,9 @@ def select_all(connection: sa.Connection, table: str) -> str:
     known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"found {', '.join(sorted(known)[:20]) or 'none'}"
+        more = f" and {len(known) - 20:,} more" if len(known) > 20 else ""
+        listed = f"found {', '.join(sorted(known)[:20]) or 'none'}{more}"
+        hint = f"did you mean {near[0]!r}?" if near else listed
         raise InputError(f"{shown(connection.engine.url)} has no table {table!r}; {hint}")
     quote = connection.dialect.identifier_preparer.quote_identifier
     return f"SELECT * FROM {'.'.join(quote(part) for part in (schema, name) if part)}"  # noqa: S608 - quoted
@@ -84,7 +89,7 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
 
 @contextmanager
 def _wrong_statements(where: str) -> Iterator[None]:
-    """Convert errors that the statement causes to ``InputError``; other database errors propagate."""
+    """Convert errors for invalid or writing statements to ``InputError``; other database errors propagate."""
     try:
         yield
     except DBAPIError as error:

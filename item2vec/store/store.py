@@ -44,8 +44,8 @@ class Store:
     """Store of interactions, items, users and runs in a SQLite or PostgreSQL database.
 
     A store connects on the first call, and may be shared between threads and used after a fork. A call is one
-    transaction, but ``ingest`` and ``ingest_items`` use one transaction per batch. After a transient error,
-    such as a held lock, a transaction is repeated a few times.
+    transaction, except that ``ingest`` and ``ingest_items`` use one transaction per batch. After a transient
+    error, such as a held lock, a transaction is repeated a few times. Naive times in queries are in UTC.
 
     Parameters
     ----------
@@ -56,10 +56,12 @@ class Store:
     ------
     ConfigError
         If the URL is invalid.
+    MissingExtraError
+        If the URL is of PostgreSQL, and psycopg is not installed.
     SchemaError
-        By methods that read or write data, if the schema is missing or has another revision than ``head``.
+        By methods that read or write data, if the schema is missing or its revision is not ``head``.
     StoreError
-        By all methods, if the database fails.
+        By all methods, if the database fails, and by the constructor, if SQLite is too old.
 
     Examples
     --------
@@ -85,8 +87,8 @@ class Store:
         self._process = os.getpid()
         self._inherited: list[sa.Engine] = []
         self._checked = False
-        self.last_change = object()  # replaced by each change of items through this store
-        self.impressions = Impressions(self._data)  # the items that were shown to users
+        self.last_change = object()  # replaced at each attempt to change items through this store
+        self.impressions = Impressions(self._data)  # reads and writes the items that were shown to users
 
     def __repr__(self) -> str:
         return f"Store({shown(self._url)!r})"
@@ -97,16 +99,16 @@ class Store:
         return self._schema.head
 
     def current(self) -> str | None:
-        """Return the schema revision of the database; ``None`` if the database has no schema."""
+        """Return the schema revision of the database; ``None`` if there is no schema, or no SQLite file."""
         if self._engine.dialect.name == "sqlite" and not exists(Path(str(self._engine.url.database))):
-            return None  # connecting would create the file
+            return None  # a connection would create the file
         return self._run("read", self._schema.current)
 
     def upgrade(self, *, backup: bool = True) -> str:
         """Create the schema, or migrate it to the required revision; return the revision.
 
-        The migration is one transaction. With ``backup``, an older SQLite file is first copied to
-        ``FILE.REVISION.backup``.
+        The migration is one transaction. With ``backup``, a SQLite file of an older revision is first copied
+        to ``FILE.REVISION.backup``, where ``REVISION`` is the older revision.
         """
         return self._schema.upgrade(backup=backup)
 
@@ -116,7 +118,7 @@ class Store:
         self._checked = True
 
     def ensure_schema(self, *, create: bool) -> None:
-        """Check the revision of the schema. With ``create``, a missing schema is created first."""
+        """Call ``check_schema``. With ``create``, a missing schema is created first."""
         if create and self.current() is None:
             self.upgrade()
         self.check_schema()
@@ -134,27 +136,28 @@ class Store:
         """Add interactions, and their users and items. Events that are already stored are skipped.
 
         Each batch is one transaction. After an interruption, repeat the call. Events of one user with equal
-        timestamps, or without timestamps, keep the order of their rows. Implausible data are logged.
+        timestamps, or without timestamps, keep the order of their rows. Warnings about implausible data, such
+        as timestamps in the future, are logged.
 
         Parameters
         ----------
         source
             Name of the source. The same event from two sources is stored twice.
         repeats
-            Whether a row with the user, item, event and timestamp of an earlier row is stored as a further
+            Whether a row with the user, item, event name and timestamp of an earlier row is stored as another
             event (``"keep"``), or merged into the earlier row with the sum of the weights (``"merge"``). By
-            default, repeats are merged if there are timestamps, and kept otherwise or if ``keys`` is set.
+            default, repeats are merged if there are timestamps. With ``keys``, repeats are always kept.
         keys
-            One key per row, which identifies the event in place of user, item, event and timestamp.
+            One key per row, which identifies the event in place of user, item, event name and timestamp.
         batch_size
-            Number of events per transaction. Larger batches are faster, but other writers wait longer.
+            Maximum number of events per transaction. During larger batches, other writers wait longer.
         now
-            Time of ingestion, which is stored with each row. The default is the current time.
+            Time of ingestion, with a time zone, to store with each row. The default is the current time.
 
         Raises
         ------
         InputError
-            If a timestamp or key is invalid, or only one of interactions and store has timestamps.
+            If a timestamp, key or ``now`` is invalid, or only one of interactions and store has timestamps.
         """
         check_ids([source])
         if batch_size < 1:
@@ -172,12 +175,8 @@ class Store:
     def ingest_items(self, items: Items) -> Ingested:
         """Add new items, and replace the titles and attributes of existing items, in batches.
 
-        The active flags of existing items do not change. New items are active.
-
-        Raises
-        ------
-        InputError
-            If a title or an attribute is not a JSON value that both databases store unchanged.
+        The active flags of existing items do not change. New items are active. Raise ``InputError`` if a
+        title or an attribute is not a JSON value that both SQLite and PostgreSQL store unchanged.
         """
         rows = catalogue.check_items(items)
         n_new = 0
@@ -189,15 +188,12 @@ class Store:
     def deactivate_items(self, items: Iterable[str]) -> int:
         """Exclude items from all recommendations; return the number of items that were active.
 
-        Raises
-        ------
-        UnknownItemError
-            If an item is not in the store. No item is changed.
+        Raise ``UnknownItemError`` if an item is not in the store. No item is then changed.
         """
         return self._set_active(items, active=False)
 
     def activate_items(self, items: Iterable[str]) -> int:
-        """Include inactive items in recommendations again; return the number of items that were inactive."""
+        """Undo ``deactivate_items``, with the same errors; return the number of items that were inactive."""
         return self._set_active(items, active=True)
 
     def interactions(
@@ -207,12 +203,13 @@ class Store:
         end: datetime | None = None,
         events: Iterable[str] | None = None,
     ) -> Interactions:
-        """Return interactions with ``start <= timestamp < end`` and an event in ``events`` (default: all).
+        """Return interactions with ``start <= timestamp < end`` and an event name in ``events``.
 
-        Naive times are in UTC. Rows are ordered by user, time, row of the file, and event key. A column of
-        timestamps, events or sessions without values, or of weights that are all 1, is ``None``. In other
-        columns, a missing event or session is ``"none"``. If the store has no timestamps, ``start`` and
-        ``end`` raise ``InputError``. Memory use is 28 bytes per row, and 42 bytes at the end.
+        The default of each argument selects all interactions. If the store has no timestamps, ``start`` and
+        ``end`` raise ``InputError``. Rows are ordered by user, timestamp, row of the source, and event key.
+        The column of timestamps is ``None`` if the store has no timestamps, events and sessions if no row has
+        one, and weights if all weights are 1. Otherwise, a missing event name or session is ``"none"``. The
+        columns need 28 bytes of memory per row, and 42 bytes while the rows are sorted at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -221,10 +218,10 @@ class Store:
     def snapshot(
         self, *, days: float | None = None, events: Iterable[str] | None = None, end: datetime | None = None
     ) -> tuple[Interactions, Items]:
-        """Return interactions (see ``interactions``) and all items, read in one transaction.
+        """Return the interactions before ``end`` (see ``interactions``) and all items, in one transaction.
 
-        ``days`` selects the ``days`` days up to the newest interaction before ``end``. If the store has no
-        timestamps, ``end`` is ignored, and ``days`` raises ``InputError``.
+        ``days`` selects the last ``days`` days, counted back from the newest interaction before ``end``. If
+        the store has no timestamps, ``end`` is ignored, and ``days`` raises ``InputError``.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -236,17 +233,20 @@ class Store:
         return self._data("read", read)
 
     def ahead(self, start: datetime) -> Ahead | None:
-        """Return the number of interactions from ``start`` (naive: UTC) on, and the earliest; or ``None``."""
+        """Return the number of interactions at or after ``start``, and the earliest of these interactions.
+
+        Interactions without a timestamp are not counted. ``None`` if no interaction is counted.
+        """
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
-        """Return the newest ``limit`` interactions of a user, oldest first; ``None``: all interactions."""
+        """Return the newest ``limit`` interactions of a user, or all if it is ``None``, oldest first."""
         check_ids([user])
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
 
     def histories(self, users: Iterable[str], *, since: datetime | None = None) -> list[History]:
-        """Return each user's history from ``since`` (naive: UTC) on; without timestamps, all events."""
+        """Return each user's history from ``since`` on; whole histories if the store has no timestamps."""
         check_ids(names := as_history(users, "users"))
         return self._data("read", partial(queries.read_histories, users=names, since=since))
 
@@ -255,27 +255,31 @@ class Store:
         return self._data("read", catalogue.read_items)
 
     def items_where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of active items that meet all conditions (see ``Items.where``), ascending."""
+        """Return the ids of active items that meet all conditions (see ``Items.where``), sorted."""
         return self.catalogue().where(conditions)
 
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
         """Return all items with their attributes and active flags.
 
-        With ``known``, a catalogue of an earlier call, only later changes by ``ingest_items``,
-        ``activate_items`` and ``deactivate_items`` are read; if there are none, ``known`` is returned.
+        ``known`` is the catalogue that an earlier call returned. With ``known``, only later changes by
+        ``ingest_items``, ``activate_items`` and ``deactivate_items`` are read. Items that were added since
+        by other methods, such as ``ingest``, are then missing.
         """
         return self._data("read", partial(catalogue.read_catalogue, known=known))
 
     def inactive_items(self) -> list[str]:
-        """Return the ids of inactive items, ascending."""
+        """Return the ids of inactive items, in ascending order."""
         return self._data("read", catalogue.inactive_items)
 
     def summary(self) -> dict[str, Any]:
-        """Return the numbers of interactions, users and items, and the first and last ISO 8601 timestamp."""
+        """Return the numbers of interactions, users, items and inactive items, and the time range.
+
+        The first and last timestamp are ISO 8601 text, or ``None`` if the store has no timestamps.
+        """
         return self._data("read", queries.summary)
 
     def forget_user(self, user: str) -> int:
-        """Delete a user and all rows of the user in all tables; return the number of interactions.
+        """Delete a user and all rows of the user in all tables; return the number of deleted interactions.
 
         Models that were trained on these interactions are not changed.
         """
@@ -283,9 +287,10 @@ class Store:
         return self._data("write", partial(queries.forget_user, user=user))
 
     def begin_run(self, *, config: Mapping[str, Any], now: datetime) -> int:
-        """Record the start of a run of ``retrain``; return its id, for ``finish_run``.
+        """Record the start of a run of ``retrain``; return the id of the run, for ``finish_run``.
 
-        ``config`` holds the run's settings (JSON values), with ``models`` (the models folder) and ``host``.
+        ``config`` holds the run's settings (JSON values), and must contain ``models`` (the models folder) and
+        ``host``; otherwise, ``InputError`` is raised.
         """
         runs.check_config(config)
         return self._data("write", partial(runs.begin, config=config, now=utc(now)))
@@ -303,10 +308,8 @@ class Store:
     ) -> None:
         """Record the outcome of a run. A second call with the same status changes nothing.
 
-        Raises
-        ------
-        InputError
-            If the run does not exist or has ended with another status, or a value is not a JSON value.
+        Raise ``InputError`` if the run does not exist or has ended with another status, or if an argument is
+        invalid, such as a gate that is not a JSON value.
         """
         check_ids([version] if version is not None else [])
         runs.check_run(status, reason, {"gates": gates, "metrics": metrics})
@@ -315,7 +318,7 @@ class Store:
         self._data("write", partial(runs.finish, run_id=run_id, outcome=outcome))
 
     def close_interrupted_runs(self, models: str, host: str, now: datetime) -> int:
-        """Mark the unfinished runs of a models folder on a host as failed; return their number."""
+        """Mark the unfinished runs of a models folder on a host as failed; return the number of runs."""
         return self._data("write", partial(runs.close_interrupted, models=models, host=host, now=utc(now)))
 
     def record_promotion(
@@ -330,14 +333,14 @@ class Store:
         reason: str | None = None,
         now: datetime,
     ) -> None:
-        """Record the version of a generation of ``CURRENT``. An existing record is not changed."""
+        """Record a change of ``CURRENT``. An existing record of the generation and version is not changed."""
         row = {"generation": generation, "version": version, "previous": previous, "run_id": run_id}
         row |= {"manifest_sha256": manifest_sha256, "actor": actor, "reason": reason, "promoted_at": utc(now)}
         runs.check_promotion(row)
         self._data("write", partial(runs.record, row=row))
 
     def runs(self, limit: int = 20, *, id: int | None = None) -> list[Run]:  # noqa: A002 - as in Run
-        """Return the newest ``limit`` runs, newest first. With ``id``, return only the run of this id."""
+        """Return the newest ``limit`` runs, newest first. With ``id``, return only the run with this id."""
         return self._data("read", partial(runs.runs, limit=check_k(limit), number=id))
 
     def promotions(self, limit: int = 20) -> list[Promotion]:
@@ -347,13 +350,9 @@ class Store:
     def copy_to(self, target: Store) -> dict[str, int]:
         """Copy all tables into an empty store, SQLite or PostgreSQL; return row counts by table.
 
-        The source is read from one snapshot. The target is written in one transaction. Row counts and content
-        hashes of all tables are compared before the commit. A missing schema of the target is created.
-
-        Raises
-        ------
-        ConfigError
-            If a table of the target has rows.
+        A missing schema of the target is created. The source is read from one snapshot, and the target is
+        written in one transaction. Row counts and content hashes of all tables are compared before the
+        commit. Raise ``ConfigError`` if a table of the target has rows.
         """
         self.check_schema()
         target.ensure_schema(create=True)
@@ -381,14 +380,14 @@ class Store:
             self.last_change = object()
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
-        """Run a transaction. The first call checks the schema before the transaction."""
+        """Run a transaction, and return its result. The first call checks the schema before."""
         if not self._checked:
             self.check_schema()
         return self._run(mode, work)
 
     def _run(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
         if os.getpid() != self._process:
-            # After a fork, the child must not use or close the parent's connections, which hold locks.
+            # After a fork, the child must not use or close the parent's connections, because they hold locks.
             self._inherited.append(self._engine)
             self._engine, self._process = make_engine(self._url), os.getpid()
 

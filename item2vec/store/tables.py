@@ -1,4 +1,7 @@
-"""Table definitions for queries. Migrations create the tables; a test compares both definitions."""
+"""Table definitions for queries.
+
+The migrations create the tables. A test compares these definitions with the migrated schema.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ __all__ = [
 ]
 
 UNKNOWN_POSITION = 2**31 - 1
-"""Position of an event that was stored before revision 0004. Ingesting its file again lowers the position."""
+"""Position of an event that was stored before revision 0004. Ingesting the event again lowers it."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -71,7 +74,7 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
-    # Revision of the item's last change; 0 for an item that ingestion of interactions has inserted.
+    # Revision of the item's last change by ``ingest_items`` or of its active flag; 0 if there was none.
     sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),
@@ -95,10 +98,10 @@ interaction = sa.Table(
     # Histories and snapshots are read in the order of the primary key. On SQLite, the table is stored in this
     # order (WITHOUT ROWID), so that a history is one seek, and a full read needs no sort.
     sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, autoincrement=False),
-    # 1970-01-01 for an event without a timestamp. All events of a store have timestamps, or none has.
+    # 1970-01-01 for an event without a timestamp. Either all events of a store have timestamps, or none do.
     sa.Column("occurred_at", UTCDateTime, primary_key=True),
-    # Rank of the row among the rows of one ingestion with the same user and time. It is not part of the
-    # identity of the event: events of several ingestions may have equal positions.
+    # Rank of the row among the rows of one ingestion with the same user and timestamp. The position does not
+    # identify the event: events of several ingestions may have equal positions.
     sa.Column(
         "position",
         sa.Integer,
@@ -117,7 +120,7 @@ interaction = sa.Table(
     sa.Column("dated", Boolean, nullable=False, server_default=sa.true()),
     sa.UniqueConstraint("source", "event_key"),
     *_key_checks("event_key", "source", "event", "session"),
-    # Also rejects NaN on PostgreSQL, where NaN is greater than all numbers. SQLite stores NaN as NULL.
+    # This also rejects NaN: PostgreSQL orders NaN after all numbers, and SQLite stores NaN as NULL.
     sa.CheckConstraint("weight >= 0 AND weight < 1e39", name="weight"),
     sa.CheckConstraint("position >= 0", name="position"),
     sa.CheckConstraint("dated IN (0, 1)", name="dated").ddl_if(dialect="sqlite"),

@@ -1,4 +1,4 @@
-"""Column types with equal Python values on SQLite and PostgreSQL."""
+"""Column types that return the same Python values on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from item2vec.errors import InputError
 __all__ = ["Boolean", "Int64", "Json", "Key", "UTCDateTime", "utc"]
 
 Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Type of ids: text, compared byte by byte. ``tables.py`` adds a CHECK constraint for 1 to 512 bytes."""
+"""Type of ids: text that is compared byte by byte. ``tables.py`` adds a CHECK constraint on the length."""
 
 Boolean = sa.Boolean().with_variant(sa.Integer(), "sqlite")
 """Boolean type: an integer on SQLite, because STRICT tables have no boolean type."""
@@ -64,7 +64,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect | None) -> datetime | int | None:
-        """Convert a ``datetime`` to UTC, on SQLite to microseconds; raise ``InputError`` if it is naive."""
+        """Return a ``datetime`` in UTC, or microseconds on SQLite; raise ``InputError`` for a naive one."""
         time = None if value is None else utc(value)
         if time is None or dialect is None or dialect.name != "sqlite":
             return time
@@ -93,7 +93,7 @@ def _json_on_sqlite(*_: Any, **__: Any) -> str:
 
 
 def utc(time: datetime) -> datetime:
-    """Convert an aware ``datetime`` to UTC; raise ``InputError`` if it is naive."""
+    """Convert an aware ``datetime`` to UTC; raise ``InputError`` for a naive ``datetime``."""
     if time.utcoffset() is None:
         raise InputError(f"{time} has no time zone; expected a datetime with tzinfo=UTC")
     return time.astimezone(UTC)

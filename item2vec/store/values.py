@@ -1,4 +1,4 @@
-"""Check that each database stores text and JSON values unchanged."""
+"""Check that SQLite and PostgreSQL can store text and JSON values unchanged."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ MAX_DEPTH = 100
 def check_text(value: Any, what: str) -> None:
     r"""Raise ``InputError`` for text with NUL or lone surrogates, which a database cannot store.
 
+    A value that is not text raises ``InputTypeError``. ``what`` names the value in the message.
+
     >>> check_text("a\0b", "title")
     Traceback (most recent call last):
     item2vec.errors.InputError: title is 'a\x00b'; expected text without NUL or lone surrogates
     """
     if not isinstance(value, str):
-        raise InputTypeError(f"{what} is {short_repr(value)}; expected text")
+        raise InputTypeError(f"{what} is {short_repr(value)}, of type {type(value).__name__}; expected text")
     if not _is_storable(value):
         raise InputError(f"{what} is {short_repr(value)}; expected text without NUL or lone surrogates")
 
 
 def check_value(value: Any, what: str, depth: int = 0) -> None:
-    """Raise ``InputError`` for a value that is not JSON, or that a database would change.
+    """Raise ``InputError`` for a value that a database would change.
+
+    A value that is not a JSON value, or is nested too deeply, raises ``InputTypeError``. ``what`` names the
+    value in the message.
 
     >>> check_value({"recall": float("nan")}, "metrics")
     Traceback (most recent call last):
@@ -49,16 +54,15 @@ def check_value(value: Any, what: str, depth: int = 0) -> None:
             check_value(element, what, depth + 1)
     elif not isinstance(value, int | float | None):
         raise InputTypeError(
-            f"{what} is {short_repr(value)} of type {type(value).__name__}; expected "
-            f"text, a number, a boolean, "
-            "null, or lists or mappings of these"
+            f"{what} is {short_repr(value)} of type {type(value).__name__}; expected text, a number, a "
+            "boolean, None, or a list or dict of these"
         )
     elif value is not None and not _is_storable(value):
         raise InputError(f"{what} is {short_repr(value)}; expected a finite float or a signed 64-bit integer")
 
 
 def _is_storable(value: str | float) -> bool:
-    """Return whether both databases store the value unchanged."""
+    """Return whether SQLite and PostgreSQL store the value unchanged."""
     if isinstance(value, str):
         return "\0" not in value and value.encode("utf-8", "replace").decode() == value
     return math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63
