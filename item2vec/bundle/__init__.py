@@ -1,4 +1,4 @@
-"""Bundles. A bundle is a folder that contains a model; its files are written once, and checked on reading.
+"""Write and read bundles. A bundle is a folder that contains a model. Its files are never changed.
 
 ::
 
@@ -6,17 +6,19 @@
     ids.jsonl        item ids in row order, one JSON string per line
     input.npy        float32, items × dimensions: input vectors
     output.npy       float32, items × dimensions: output vectors; optional
-    positions.npy    float32, parts × positions: learned weights of history positions, newest first; optional
+    positions.npy    float32, parts × positions: learned weights of history positions, newest first, for each
+                     part of the vectors (one part per value of ``context_decay``); optional
     counts.npy       float64, one per item: frequencies in training
     items.parquet    titles and attributes of the items; optional
     popularity.npy   float32, one per item: the popularity prior; optional
     layout.npy       float32, items × 2: positions of the items on a plane, for maps; optional
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
                      int64, int32, float32: the table of neighbours; optional
-    index.faiss or index.ann, groups.npy    an approximate index; absent if the index is exact
+    index.faiss or index.ann, and groups.npy
+                     an approximate index; absent if the index is exact
 
-Reading a bundle unpickles no objects and opens no files outside its folder. Checksums detect damage, not
-tampering: load bundles only from trusted sources.
+Each file is checked when a bundle is read. Reading a bundle unpickles no objects and opens no files outside
+its folder. Checksums detect damage, not tampering: load bundles only from trusted sources.
 """
 
 from __future__ import annotations
@@ -99,8 +101,10 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     InputError
         If the norm of a vector or the weight of a position is not below 1e18, the note contains values other
         than JSON values, or ``now`` has no time zone.
+    CorruptBundleError
+        If the written files cannot be read back.
     WriteError
-        If the disk is full or fails, or a mode cannot be set; all files are removed.
+        If the disk is full or fails, or a mode cannot be set. After any error, no new file is left.
 
     Examples
     --------
@@ -140,7 +144,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
         raise
     except OSError as error:
         raise WriteError(
-            f"{path} could not be written: {error.strerror}; check that the folder exists and is writable"
+            f"{path} could not be written: {error.strerror}; check the disk and the permissions of the folder"
         ) from error
     return manifest
 
@@ -155,24 +159,24 @@ def read(path: Path, *, verify: bool = True, manifest_sha256: str | None = None)
     path
         Folder of the bundle.
     verify
-        Whether to compare the SHA-256 of each file with the manifest. If false, only sizes and structure are
-        checked, which is faster.
+        Whether to compare the SHA-256 of each file with the manifest. If false, only the sizes and the
+        structure of the files are checked, which is faster.
     manifest_sha256
-        Expected SHA-256 of the manifest; with ``None``, it is not compared.
+        Expected SHA-256 of the manifest; with ``None``, the SHA-256 of the manifest is not compared.
 
     Raises
     ------
     BundleNotFoundError
         If ``path`` contains no bundle.
     CorruptBundleError
-        If a file is missing, unexpected, damaged or inconsistent with other files, or requires a newer
-        version of item2vec.
+        If a file cannot be read, or is missing, unexpected, damaged or inconsistent with other files, or if
+        the bundle requires a newer version of item2vec.
     """
     return _read(path, verify, manifest_sha256)[1]
 
 
 def verify(path: Path, *, manifest_sha256: str | None = None) -> Manifest:
-    """Check a bundle with all checks of ``read``, and return its manifest."""
+    """Check a bundle with all checks of ``read``, and return its manifest. Errors are those of ``read``."""
     return _read(path, True, manifest_sha256)[0]
 
 
@@ -317,8 +321,8 @@ def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:
         return None
     if len(listed) < len(NEIGHBOURS) or manifest.neighbours_decay is None:
         raise CorruptBundleError(
-            f"{path} lists {sorted(listed)} and neighbours_decay={manifest.neighbours_decay}; expected three "
-            f"files and a decay, or neither: {OTHER_COPY}"
+            f"{path / MANIFEST} lists {sorted(listed)} and neighbours_decay={manifest.neighbours_decay}; "
+            f"expected the three files of a table of neighbours and a decay, or neither: {OTHER_COPY}"
         )
     offsets = open_array(path / "neighbours_offsets.npy", np.int64, (manifest.n_items + 1,))
     n = int(offsets[-1])

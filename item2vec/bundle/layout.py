@@ -1,4 +1,4 @@
-"""Compute the positions of the items of a model on a plane, before the model is published."""
+"""Compute the positions of a model's items on a plane (the layout), before the model is published."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ log = logging.getLogger(__name__)
 
 
 def with_layout(parts: Parts) -> Parts:
-    """Return a model with a layout of its items; a model that already has a layout is returned unchanged.
+    """Return the model with a layout of its items. A model that already has a layout is returned unchanged.
 
-    The layout is computed by t-SNE, or by principal components if openTSNE is not installed. If this fails,
-    or there are more than 1,000,000 items, a warning is logged, and the model is returned without a layout.
+    The layout is computed by t-SNE, or by principal components if openTSNE is not installed. If the
+    computation fails, or the model has more than 1,000,000 items, a warning is logged, and the model is
+    returned without a layout.
 
     Examples
     --------

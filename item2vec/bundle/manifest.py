@@ -1,4 +1,4 @@
-"""The manifest of a bundle: settings of the model, size and checksum of each file, and further fields."""
+"""Create, write and read the manifest of a bundle: the model's settings, and a checksum of each file."""
 
 from __future__ import annotations
 
@@ -77,11 +77,14 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """The content of ``manifest.json``.
 
-    ``features`` lists the optional features that a reader must support. ``tokens`` is the sum of the item
-    counts. ``adapter`` contains the settings for the conversion of events to histories, ``index`` the
-    settings of the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` if there
-    is no table. ``curve`` contains (epoch, hit rate, NDCG, loss) for each epoch, with null for an unknown
-    number; version 0.1.0 wrote no loss. ``note`` contains JSON values from the caller.
+    ``features`` lists the optional features that a reader must support. ``created_at`` is the creation time;
+    ``None`` if the writer stored no time. ``tokens`` is the sum of the item counts. ``train`` contains the
+    training settings; ``None`` if there are none, as for imported vectors. ``adapter`` contains the settings
+    for the conversion of events to histories, and ``index`` the settings of the index. ``neighbours_decay``
+    is the decay of the table of neighbours; ``None`` if there is no table. ``curve`` contains (epoch, hit
+    rate, NDCG, loss) for each epoch. In ``curve``, unknown values are null, and version 0.1.0 wrote no loss.
+    ``libraries`` contains the versions of Python and of libraries. ``note`` contains JSON values from the
+    caller.
 
     Examples
     --------
@@ -112,7 +115,7 @@ class Manifest(BaseModel):
 
     @property
     def epochs(self) -> tuple[Epoch, ...]:
-        """The training curve."""
+        """The training curve, ``curve``, as ``Epoch`` objects."""
         return tuple(Epoch(*point) for point in self.curve)
 
 
@@ -134,7 +137,8 @@ def describe(
     Raises
     ------
     InputError
-        If the note contains values other than JSON values, or ``now`` is not a ``datetime`` with a time zone.
+        If a value is invalid, for example if the note contains values other than JSON values, or ``now`` has
+        no time zone.
     """
     uses = {
         "bonuses": bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None,
@@ -167,12 +171,12 @@ def describe(
 
 
 def sealed_manifest(manifest: Manifest) -> bytes:
-    """Return a manifest as sealed JSON.
+    """Return the content of ``manifest.json``: the manifest as JSON, with its own SHA-256 checksum.
 
     Raises
     ------
     InputError
-        If the note is not valid JSON, or the manifest is too long.
+        If the note is not valid JSON, or the manifest is longer than 1 MiB.
     """
     try:
         content = manifest.model_dump(mode="json")
@@ -191,14 +195,15 @@ def sealed_manifest(manifest: Manifest) -> bytes:
 
 
 def read_manifest(path: Path) -> tuple[Manifest, str]:
-    """Read a manifest; return it and the SHA-256 of its file.
+    """Read a manifest; return the manifest and the SHA-256 of its file.
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, NotADirectoryError
         If the file does not exist.
     CorruptBundleError
-        If the file is damaged, lists an unknown file, or requires a feature of a newer version of item2vec.
+        If the file cannot be read or is damaged, lists an unknown file or lacks a required one, or requires a
+        feature of a newer version of item2vec.
     """
     content, digest = read_sealed(path)
     features = content.get("features")
@@ -208,7 +213,7 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
             f"{path} was written by a newer version of item2vec: it requires {unknown}; upgrade item2vec"
         )
     try:
-        # JSON text is validated, because strict validation of objects rejects lists as tuples, text as times.
+        # Strict validation accepts lists as tuples, and text as times, only in JSON text, not in objects.
         manifest = Manifest.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise CorruptBundleError(
@@ -226,7 +231,7 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
 def _libraries() -> dict[str, str]:
     versions = {"item2vec": __version__, "numpy": np.__version__, "python": platform.python_version()}
     for name in ("annoy", "faiss-cpu", "gensim"):
-        # If the metadata of a library cannot be read, its version is None, or a KeyError in later Pythons.
+        # For damaged metadata, ``version`` returns None or, in newer versions of Python, raises KeyError.
         with contextlib.suppress(PackageNotFoundError, KeyError):
             if found := version(name):
                 versions[name] = found
@@ -234,5 +239,6 @@ def _libraries() -> dict[str, str]:
 
 
 def _explain(error: ValidationError) -> str:
-    details = error.errors(include_url=False)[:3]
-    return "; ".join(f"{'.'.join(map(str, detail['loc'][:5]))}: {detail['msg']}" for detail in details)
+    details = error.errors(include_url=False)
+    texts = [f"{'.'.join(map(str, detail['loc'][:5]))}: {detail['msg']}" for detail in details[:3]]
+    return "; ".join(texts + ([f"and {len(details) - 3} more errors"] if len(details) > 3 else []))

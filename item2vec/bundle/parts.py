@@ -1,4 +1,4 @@
-"""The parts of a model, which a bundle contains."""
+"""``Parts``: everything that a bundle stores of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Parts"]
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """The parts of a model.
+    """The parts of a model: vectors, settings, index, and optional tables.
 
     Parameters
     ----------
@@ -32,21 +32,22 @@ class Parts:
     index
         Index over the rows of ``prior.searched_matrix``.
     items
-        Titles and attributes of the items, or ``None``.
+        Titles and attributes of the items; ``None`` if the model has none.
     adapter
         Settings for the conversion of a user's events to the history that the model reads.
     neighbours
-        Table of neighbours; required if ``taste.mixture`` is positive.
+        Table of neighbours; required if ``taste.mixture`` is positive, otherwise optional.
     prior
-        Popularity prior, float32, one value per item; required if ``taste.popularity`` is positive.
+        Popularity prior (float32, one value per item); required if ``taste.popularity`` is positive.
     layout
-        Positions of the items on a plane (float32, n items × 2), as returned by ``item2vec.mapping.layout``.
+        Positions of the items on a plane (float32, n items × 2), as returned by ``item2vec.mapping.layout``;
+        optional.
 
     Raises
     ------
     ConfigError
-        If a required part is missing, ``neighbours``, ``prior`` or ``layout`` does not have one row or value
-        per item, the prior is not finite, or ``adapter.days`` is set.
+        If a required part is missing; if ``neighbours``, ``prior`` or ``layout`` does not have one row or
+        value per item; if the prior is not finite; or if ``adapter.days`` is set.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bounds of the vectors in a bundle: undamaged numbers may still be too large for finite scores."""
+"""Check that the vectors of a model are small enough for finite scores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["check_norms"]
 
 
 def check_norms(vectors: ItemVectors) -> None:
-    """Raise ``InputError`` if a norm or the weight of a position is so large that scores may not be finite.
+    """Raise ``InputError`` if the norm of a vector, or the weight of a history position, is not below 1e18.
 
-    The message names the item and the norm, or the weight.
+    With larger norms or weights, scores may not be finite.
 
     >>> from item2vec.types import Vocabulary
     >>> check_norms(ItemVectors(Vocabulary(("a", "b")), np.diag([1, 3e38]), None, np.array([2, 1])))

@@ -1,4 +1,4 @@
-"""Sealed JSON: JSON files that contain the SHA-256 of their content, so that changes are detected."""
+"""Write and read JSON files that contain the SHA-256 of their own content, so that damage is detected."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ FORMAT = 1
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
-    """Return content as JSON text with its SHA-256. Equal content produces identical text.
+    """Return JSON text of the content and of the SHA-256 of the content. Equal content gives identical text.
 
     Raises
     ------
     ValueError, TypeError, RecursionError
-        If the content cannot be represented as JSON: NaN, a lone surrogate, bytes, or too deep nesting.
+        If the content cannot be represented as JSON, for example because it contains NaN, a lone surrogate or
+        bytes, or is nested too deeply.
 
     Examples
     --------
@@ -39,14 +40,15 @@ def sealed(content: Mapping[str, Any]) -> bytes:
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
-    """Read a sealed JSON file; return its content and the SHA-256 of the whole file.
+    """Read a file that was written by ``sealed``; return the content and the SHA-256 of the whole file.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
         If the file does not exist.
     CorruptBundleError
-        If the file is not a regular file, is larger than 1 MiB, was changed, or has a newer format.
+        If the file cannot be read, is not a regular file, is larger than 1 MiB, does not match its checksum,
+        or has a newer format.
     """
     text = _read_regular(path)
     try:
@@ -70,7 +72,7 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
         unchanged = False
     if not unchanged:
         raise CorruptBundleError(
-            f"{path} does not match the SHA-256 that it contains, or contains none: it was damaged or "
+            f"{path} does not match the SHA-256 that it contains, or contains none: the file was damaged or "
             "edited; use another copy"
         )
     return content, hashlib.sha256(text).hexdigest()
@@ -82,7 +84,7 @@ def _read_regular(path: Path) -> bytes:
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot open a descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise CorruptBundleError(
-                    f"{path} is not a regular file; expected a file of sealed JSON: use another copy"
+                    f"{path} is not a regular file; expected a regular file of JSON: use another copy"
                 )
             text = file.read(MAX_JSON_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
@@ -91,8 +93,8 @@ def _read_regular(path: Path) -> bytes:
         raise unreadable(path, error) from error
     if len(text) > MAX_JSON_BYTES:
         raise CorruptBundleError(
-            f"{path} has more than {MAX_JSON_BYTES:,} bytes; expected at most this size: it is damaged or "
-            "another file; use another copy"
+            f"{path} has more than {MAX_JSON_BYTES:,} bytes; expected at most this size: the file was "
+            "damaged or replaced; use another copy"
         )
     return text
 
