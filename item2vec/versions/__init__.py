@@ -4,14 +4,16 @@
 
     models/
       LOCK            lock file of the writing process; contains its pid and command
-      CURRENT         sealed JSON: format, version, generation, manifest_sha256, previous
-      HOLD            sealed JSON, from a rollback until its release: digests of the models on hold
+      CURRENT         JSON with its own SHA-256 checksum: format, version, generation, manifest_sha256,
+                      previous
+      HOLD            JSON with its own SHA-256 checksum: the last rollback, and digests of the models on
+                      hold; the file exists from a rollback until a call of ``release``
       pins/<id>       empty file that protects the version <id> from removal
-      staging/        temporary files of the version that is being written
+      staging/<id>/   temporary files of the version <id> while it is being written
       versions/<id>/  one bundle per version, immutable; id = g<generation>-<8 hex digits>
 
-A reader writes no file, so a serving process needs no write permission. It holds a shared lock on the
-manifest of its loaded version.
+A process that serves a version writes no file, and needs no write permission. The process holds a shared lock
+on the manifest of its loaded version, which prevents the removal of this version.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The canary: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256`` loads and queries a bundle.
+"""Check a bundle in a process of its own: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256``.
 
-If the bundle is rejected, the canary prints the reason and exits with code 1. No module imports this one,
-because ``python -m`` warns if its module has already been imported.
+The process loads the bundle and queries the model. If the bundle fails a check, the process prints the reason
+to stderr and exits with code 1. No other module imports this one, because ``python -m`` warns if the module
+has already been imported.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def manifest_of(folder: Path) -> tuple[Manifest, str]:
     Raises
     ------
     CorruptBundleError
-        If the manifest is damaged or missing, or ``folder`` is a symbolic link.
+        If the manifest is damaged, missing or unreadable, or ``folder`` is a symbolic link.
     """
     if folder.is_symlink():
         raise CorruptBundleError(
@@ -47,8 +47,8 @@ def run_canary(folder: Path, manifest_sha256: str) -> None:
     Raises
     ------
     CorruptBundleError
-        If the bundle is damaged, fails a query, or has a manifest with another SHA-256, or if the check takes
-        more than ``CANARY_SECONDS``.
+        If the bundle is damaged, fails a query, or has a manifest with another SHA-256; if the child process
+        crashes; or if the check takes more than ``CANARY_SECONDS``.
     """
     try:
         completed = subprocess.run(
@@ -75,16 +75,18 @@ def run_canary(folder: Path, manifest_sha256: str) -> None:
 def check_rankings(model: Recommender, *, brief: bool = False) -> None:
     """Check the rankings of a model for a sample of items, at equal intervals of frequency rank.
 
-    Items without a vector, which a model of imported vectors may have, are neither sampled nor expected. The
-    history of each query is one sampled item. Each history is passed to ``recommend``, and all histories
-    together to ``recommend_many``. ``similar_items`` is called for each item. With ``brief``, the sample is
-    smaller and ``similar_items`` is not called, which saves time in a serving process, and the memory of the
-    matrix of unit vectors.
+    The history of each query is one sampled item. Each history is passed to ``recommend``, and all histories
+    together to ``recommend_many``. ``similar_items`` is called for each sampled item. Items without a vector,
+    which a model of imported vectors may have, are not sampled, and are not counted in the expected lengths
+    of rankings.
+
+    With ``brief``, the sample is smaller, and ``similar_items`` is not called. In a serving process, this
+    saves time, and the memory of the matrix of unit vectors.
 
     Raises
     ------
     CorruptBundleError
-        If a ranking is too short, repeats an item, or has a score that is not finite.
+        If a ranking has too few or repeated items, or a score that is not finite.
     """
     with_vector = np.flatnonzero(model.vectors.has_vector)
     n_items = len(with_vector)

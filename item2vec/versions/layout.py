@@ -1,4 +1,4 @@
-"""Layout of a models folder: its files, the pointer ``CURRENT``, and the clean-up after interrupted runs."""
+"""Read and change a models folder: find versions, point ``CURRENT`` to a version, remove temporary files."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ CURRENT = "CURRENT"
 VERSIONS = "versions"
 STAGING = "staging"
 DOOMED = ".gc-"
+LONGEST_CONTENT = 400
 SHA256 = re.compile(r"[0-9a-f]{64}")
 VERSION_ID = re.compile(r"g([0-9]{10})-[0-9a-f]{8}")
 
@@ -58,8 +59,9 @@ VERSION_ID = re.compile(r"g([0-9]{10})-[0-9a-f]{8}")
 class Version:
     """One version of a model in a models folder.
 
-    ``generation`` is the number of the promotion, counted from 1. ``previous`` is the id of the version that
-    was served before; it is ``None`` for the first version, and for a version that is not served.
+    ``generation`` is the number of the promotion, counted from 1. ``manifest_sha256`` is the SHA-256 of the
+    manifest. ``previous`` is the id of the version that was served before; ``None`` if no version was served
+    before, and for a version that is not served.
 
     >>> Version("g0000000001-0a1b2c3d", 1, Path("models/versions/g0000000001-0a1b2c3d"), "0" * 64, None).id
     'g0000000001-0a1b2c3d'
@@ -74,14 +76,14 @@ class Version:
 
 @checked
 def served_version(models: str | os.PathLike[str]) -> Version:
-    """Return the served version.
+    """Return the served version of a models folder.
 
     Raises
     ------
     BundleNotFoundError
         If no version is published in this folder.
     CorruptBundleError
-        If ``CURRENT`` is damaged.
+        If ``CURRENT`` is damaged or cannot be read.
 
     Examples
     --------
@@ -99,7 +101,10 @@ def served_version(models: str | os.PathLike[str]) -> Version:
 
 
 def served_version_or_none(models: Path) -> Version | None:
-    """Return the version named by ``CURRENT``, or ``None`` if there is no ``CURRENT``."""
+    """Return the version named by ``CURRENT``; ``None`` if ``CURRENT`` does not exist.
+
+    Raise ``CorruptBundleError`` if ``CURRENT`` is damaged or cannot be read.
+    """
     path = models / CURRENT
     remedy = f"remove {path}, then run: item2vec models rollback --to ID --reason TEXT"
     content = read_state(path, remedy)
@@ -123,15 +128,16 @@ def served_version_or_none(models: Path) -> Version | None:
         ):
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
-        f"{path} contains {str(content)[:200]}; expected valid values of format, version, generation, "
-        f"manifest_sha256 and previous: {remedy}"
+        f"{path} contains {abbreviated(content)}; expected format 1, version and previous (or null) like "
+        f"g0000000001-0a1b2c3d, generation of at least 1, manifest_sha256, and nothing else: {remedy}"
     )
 
 
 def read_state(path: Path, remedy: str) -> dict[str, Any] | None:
     """Return the content of ``CURRENT`` or ``HOLD``; ``None`` if the file does not exist.
 
-    The error for a damaged file ends with ``remedy``.
+    Raise ``CorruptBundleError`` if the file is damaged or cannot be read. The message ends with ``remedy``,
+    unless this user lacks the permission to read the file.
     """
     try:
         return read_sealed(path)[0]
@@ -143,8 +149,14 @@ def read_state(path: Path, remedy: str) -> dict[str, Any] | None:
         raise CorruptBundleError(f"{error}. Alternatively, {remedy}") from error
 
 
+def abbreviated(content: dict[str, Any]) -> str:
+    """Return the content of ``CURRENT`` or ``HOLD`` for a message: at most 400 characters."""
+    text = str(content)
+    return text if len(text) <= LONGEST_CONTENT else f"{text[: LONGEST_CONTENT - 1]}…"
+
+
 def generation_of(version_id: str) -> int | None:
-    """Return the generation that a version id contains, or ``None`` if the text is not a version id.
+    """Return the generation that a version id contains; ``None`` if the text is not a version id.
 
     >>> generation_of("g0000000012-0a1b2c3d"), generation_of("../g0000000012-0a1b2c3d")
     (12, None)
@@ -158,11 +170,11 @@ def point_to(models: Path, version: Version) -> None:
 
     Raises
     ------
-    OSError
-        If the write fails; ``CURRENT`` is unchanged.
+    OSError, WriteError, CorruptBundleError
+        If the write fails, or the new content cannot be read back. ``CURRENT`` is unchanged.
     DurabilityError
-        If the flush fails after ``CURRENT`` was replaced, so that a power loss may undo the replacement; or
-        if ``CURRENT`` cannot be read back after a failed write.
+        If the flush fails after ``CURRENT`` was replaced, so that a power loss may undo the replacement. Also
+        if ``CURRENT`` cannot be read after an error, so that it is unknown whether it was replaced.
     """
     content = {
         "format": FORMAT,
@@ -197,16 +209,24 @@ def _may_name(models: Path, version: Version) -> bool:
 
 @contextlib.contextmanager
 def write_access(models: Path, command: str) -> Iterator[None]:
-    """Lock a models folder for writing, and remove the temporary files of interrupted processes.
+    """Hold the lock of a models folder during the block. First remove files of interrupted processes.
+
+    ``command`` names the caller in the lock file and in messages.
 
     Raises
     ------
     BundleNotFoundError
         If the folder ``versions`` does not exist.
+    CorruptBundleError
+        If ``CURRENT`` is damaged, or the folder or ``CURRENT`` cannot be read.
+    ConfigError
+        If ``staging`` or ``versions`` is not a folder.
+    PlatformError
+        If the system has no POSIX file locks.
     LockHeldError
         If another process holds the lock.
     WriteError
-        If a read or write fails, here or in the block.
+        If an ``OSError`` occurs, for example because the disk is full, before or in the block.
     """
     with refusing_unreadable():
         has_versions = (models / VERSIONS).is_dir()
@@ -232,10 +252,18 @@ def write_access(models: Path, command: str) -> Iterator[None]:
 def sweep(models: Path) -> None:
     """Remove the temporary files of interrupted processes. The caller must hold the lock.
 
-    A process removes the folder ``staging/<id>`` of a version only after the version is served. A version
-    that still has such a folder, and is not served, was therefore never served, and is removed. Call this
-    function before ``CURRENT`` is changed, because a version that was served earlier could otherwise be
-    removed. A version whose removal was interrupted is named ``versions/.gc-<id>``.
+    A process that publishes a version removes the folder ``staging/<id>`` only after the version is served. A
+    version that still has such a folder, and is not served, was therefore never served, and is removed.
+    Before ``CURRENT`` is changed, this function must be called: a version that was served, but whose folder
+    in ``staging`` remained after a crash, would otherwise be removed by a later call. A version whose removal
+    was interrupted is named ``versions/.gc-<id>``; its removal is completed.
+
+    Raises
+    ------
+    ConfigError
+        If ``staging`` or ``versions`` is not a folder.
+    CorruptBundleError
+        If ``CURRENT`` is damaged or cannot be read.
     """
     for name in (STAGING, VERSIONS):
         if not stat.S_ISDIR((models / name).lstat().st_mode):
@@ -259,7 +287,7 @@ def sweep(models: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a symbolic link, or a folder with its content; links are not followed."""
+    """Remove a file, a symbolic link, or a folder with its content. Symbolic links are not followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -273,6 +301,8 @@ def find(models: Path, version_id: str) -> Path:
     ------
     BundleNotFoundError
         If there is no version with this id.
+    CorruptBundleError
+        If this user may not enter the folder.
     """
     path = models / VERSIONS / version_id
     with refusing_unreadable(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -285,7 +315,7 @@ def find(models: Path, version_id: str) -> Path:
 
 
 def next_generation(models: Path) -> int:
-    """Return one more than the highest generation in ``CURRENT`` and in the version ids."""
+    """Return 1 plus the highest generation in ``CURRENT`` and in the version ids."""
     version = served_version_or_none(models)
     generations = [generation_of(path.name) or 0 for path in (models / VERSIONS).iterdir()]
     return 1 + max([version.generation if version else 0, *generations])

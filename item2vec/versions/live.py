@@ -1,4 +1,4 @@
-"""The served model of a models folder: a background thread loads each newly published version."""
+"""``Live``: the served model of a models folder, reloaded in the background when the version changes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A loaded model, its version (``None`` for a single bundle), and the times of loading and of creation.
+    """A loaded model, its version, and the times when the model was loaded and created.
 
-    ``created_at`` is ``None`` if the manifest holds no time.
+    ``version`` is ``None`` for a single bundle. ``created_at`` is ``None`` if the manifest contains no time.
 
     >>> Served(version=None, model=None, loaded_at=datetime(2024, 2, 29, tzinfo=UTC)).loaded_at.year
     2024
@@ -53,7 +53,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Failure:
-    """The error of the last failed load, and the time of its first occurrence.
+    """The error of the last load, and the time since when loading has failed with this error.
 
     >>> Failure("models/CURRENT is damaged", datetime(2024, 2, 29, tzinfo=UTC)).since.year
     2024
@@ -77,15 +77,16 @@ class _Backoff:
 
 
 class Live:
-    """The served model of a models folder, reloaded when another version is published.
+    """The served model of a models folder, reloaded when another version is served.
 
-    A background thread reads ``CURRENT`` every few seconds. When ``CURRENT`` names another version, the
-    thread loads this version, checks the rankings of a few queries, and replaces the reference to the model.
-    Requests do not wait meanwhile. The old model is freed when the last request that uses it ends.
+    A background thread reads ``CURRENT`` every few seconds. When ``CURRENT`` names another version, after a
+    publication or a rollback, the thread loads this version, checks the rankings of a few queries, and
+    replaces the reference to the model. Requests do not wait meanwhile. The old model is freed when the last
+    request that uses the old model ends.
 
-    If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged.
-    Loading is repeated after an interval that doubles up to one minute, and as soon as ``CURRENT`` names
-    another version.
+    If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged. The
+    thread tries again after an interval that doubles after each failure, up to one minute, or at once when
+    ``CURRENT`` names yet another version.
 
     Instances may be shared between threads. A forked process starts its own thread when it first accesses the
     model.
@@ -95,20 +96,20 @@ class Live:
     models
         A models folder, or a single bundle, which is loaded once.
     every
-        Seconds between two reads of ``CURRENT``. If ``None``, no thread is started, and ``CURRENT`` is read
-        only by ``check``.
+        Seconds between two reads of ``CURRENT``. If ``None``, no thread is started, and ``CURRENT`` is
+        afterwards read only by ``check``.
     prepare
         Function that is called with a newly loaded model before this model replaces the old model, for
-        example to fill caches.
+        example to fill caches. It is not called with the first model.
 
     Raises
     ------
     ConfigError
         If ``every`` is not a positive number.
     BundleNotFoundError
-        If no version is published in the folder.
+        If the folder is not a bundle, and no version is published in it.
     CorruptBundleError
-        If the served version is damaged.
+        If the served version or the bundle is damaged or cannot be read, or the version fails a query.
 
     Examples
     --------
@@ -167,13 +168,14 @@ class Live:
 
     @property
     def failure(self) -> Failure | None:
-        """The error of the last load; ``None`` if the served version is loaded."""
+        """The error of the last failed load; ``None`` if the served version is loaded."""
         return self._failure
 
     def check(self) -> bool:
         """Read ``CURRENT`` now, and return whether another version was loaded.
 
         If loading fails, no error is raised: the old model remains in use, and ``failure`` holds the error.
+        For a single bundle, nothing is read, and the result is ``False``.
         """
         return self._check(back_off=False)
 
@@ -195,7 +197,7 @@ class Live:
         if self._every is not None:
             self._follower = follower = _Follower(self, self._every)
             follower.start()
-            # The finalizer also runs at interpreter exit, so that no load is interrupted.
+            # The finalizer also runs at interpreter exit, and waits until a running load has ended.
             weakref.finalize(self, follower.end)
 
     def _check(self, *, back_off: bool) -> bool:
@@ -269,8 +271,8 @@ class _Follower:
     def _run(self) -> None:
         while not self._ended.wait(self._every):
             live = self._live()
-            # After a fork, two request threads may each start a follower. The one that is not referenced
-            # ends.
+            # After a fork, two request threads may each start a follower. The follower that the ``Live``
+            # does not refer to ends.
             if live is None or live._follower is not self:
                 return
             live._check(back_off=True)

@@ -38,8 +38,9 @@ def load(path: str | os.PathLike[str]) -> Recommender:
     BundleNotFoundError
         If the path holds neither a bundle nor a published version.
     CorruptBundleError
-        If the bundle or the served version is damaged; no other version is loaded in its place. Also if this
-        user may not read it; the message names the path and its mode.
+        If the bundle or the served version is damaged, or requires a newer version of item2vec. No other
+        version is loaded in its place. Also if this user may not read a file or folder; the message names the
+        path and the mode of this file or folder.
 
     Examples
     --------
@@ -62,7 +63,7 @@ def load(path: str | os.PathLike[str]) -> Recommender:
 def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     """Load the served version of a models folder; return the version and its model.
 
-    The version is leased until the model's vectors are garbage-collected; a leased version is not removed.
+    The version is leased until the model's vectors are garbage-collected. A leased version is not removed.
 
     Raises
     ------
@@ -92,7 +93,9 @@ def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
 def list_versions(models: str | os.PathLike[str]) -> list[Version]:
     """Return all versions in a models folder, oldest first, including damaged versions.
 
-    ``manifest_sha256`` is empty for a version whose manifest cannot be read; ``previous`` is always ``None``.
+    ``manifest_sha256`` is empty for a version whose manifest cannot be read. ``generation`` is the generation
+    in the version id, and ``previous`` is always ``None``. Raise ``CorruptBundleError`` if this user may not
+    read the folder.
     """
     folder = Path(models) / VERSIONS
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -113,7 +116,7 @@ def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  
     BundleNotFoundError
         If there is no version with this id, or ``id`` is ``None`` and no version is published.
     CorruptBundleError
-        If the version is damaged.
+        If the version is damaged or cannot be read, or requires a newer version of item2vec.
     """
     folder = Path(models)
     if id is None:

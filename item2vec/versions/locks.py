@@ -1,7 +1,8 @@
 """Locks of a models folder: the exclusive lock of the writer, and leases on loaded versions.
 
-Both are ``flock`` locks, which the kernel releases when their process ends, even if it is killed. A lease is
-a shared lock on ``manifest.json`` that prevents the removal of a version. It requires only read permission.
+Both are ``flock`` locks, which the kernel releases when the process that holds them ends, even if the process
+is killed. A lease is a shared lock on the ``manifest.json`` of a version. It prevents the removal of the
+version, and requires only read permission.
 """
 
 from __future__ import annotations
@@ -28,17 +29,21 @@ PAUSE = 0.01
 
 @contextlib.contextmanager
 def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Iterator[None]:
-    """Hold the exclusive lock of an existing folder, without waiting for it. Readers do not need it.
+    """Hold the exclusive lock of an existing folder during the block. Readers do not need the lock.
 
-    The file is never deleted: otherwise two processes could each lock a different file of that name. Its
-    content is a note that names the process holding the lock, used only in error messages.
+    The lock file is never deleted: otherwise, two processes could each lock a different file of that name.
+    The file contains a note that names the process holding the lock and its ``command``. The note is used
+    only in error messages.
 
     Raises
     ------
     PlatformError
         If the system has no POSIX file locks.
     LockHeldError
-        If another process holds the lock. The message names the process, and the command that ends it.
+        If another process holds the lock; this function does not wait. If the note can be read, the message
+        names the process, and the command that ends the process.
+    OSError
+        If the lock file cannot be opened.
 
     Examples
     --------
@@ -77,9 +82,12 @@ def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Ite
 def leased(path: Path) -> contextlib.ExitStack:
     """Lease the version in the folder ``path`` until the returned stack is closed.
 
-    If the manifest cannot be opened, or the version is being removed, no lease is taken and no error is
-    raised. Reading the version then fails: version ids are not reused, so its files cannot be replaced by
-    others. On a system without POSIX file locks, no lease is taken either: there, no version is removed.
+    In the following cases, no lease is taken, and no error is raised:
+
+    - The manifest cannot be opened, or the version is being removed. Reading the version then fails. The
+      caller cannot read another version by mistake, because version ids are not reused.
+    - The file system does not support locks. ``claimed`` then reports each version as leased.
+    - The system has no POSIX file locks. Versions are then never removed.
     """
     lease = contextlib.ExitStack()
     if not HAS_LOCKS:
@@ -93,12 +101,16 @@ def leased(path: Path) -> contextlib.ExitStack:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Yield whether a version has no lease. If so, no lease can be taken until the block ends."""
+    """Yield ``True`` if a version has no lease; no lease can then be taken until the block ends.
+
+    Yield ``False`` if the version has a lease, or if this cannot be determined. Raise ``PlatformError`` if
+    the system has no POSIX file locks.
+    """
     check_locks()
     try:
         descriptor = os.open(path / "manifest.json", READ_REGULAR)
     except OSError as error:
-        # A version without a manifest cannot be loaded. After any other error, assume that it is leased.
+        # A version without a manifest cannot be loaded. After any other error, the version may be leased.
         yield error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
         return
     try:
@@ -128,7 +140,7 @@ def _read_holder(descriptor: int) -> str:
     with contextlib.suppress(OSError):
         note = os.pread(descriptor, MAX_NOTE_BYTES, 0).decode(errors="replace").strip()
         if (match := re.match(r"process (\d+) on ", note)) is not None:
-            return f" ({note}); wait until it ends, or end it: kill {match[1]}"
+            return f" ({note}); wait until this process ends, or end it: kill {match[1]}"
     return "; run the command again after that run has ended"
 
 

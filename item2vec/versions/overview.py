@@ -1,4 +1,4 @@
-"""Summary of the versions in a models folder, with their states."""
+"""Summarise the versions in a models folder: states, sizes and scores."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ __all__ = ["NOTE", "Overview", "overview"]
 
 MANIFEST = "manifest.json"
 NOTE = "retrain"
-"""Key of a run's entry in the note of a manifest."""
+"""Key in the note of a manifest under which a run of ``retrain`` stores its record."""
 
 
 @dataclass(frozen=True)
 class Overview:
     """The summary of one version.
 
-    ``states`` is a subset of ``served previous pinned held leased damaged``. The state ``damaged`` is derived
-    from the manifest and the file sizes only; ``verify`` compares all checksums. ``manifest`` is ``None`` if
-    it cannot be read. ``size`` is in bytes.
+    ``states`` is a subset of ``served``, ``previous``, ``pinned``, ``held``, ``leased`` and ``damaged``. The
+    state ``damaged`` is derived from the manifest, its checksum in ``CURRENT``, and the sizes of the listed
+    files; only ``verify`` compares the checksums of all files. ``manifest`` is ``None`` if the manifest
+    cannot be read. ``size`` is the sum of the file sizes in bytes.
 
     >>> version = Version("g0000000001-0a1b2c3d", 1, Path("models/versions/g0000000001-0a1b2c3d"), "", None)
     >>> Overview(version, None, 0, ("damaged",)).states
@@ -42,7 +43,10 @@ class Overview:
 
     @property
     def score(self) -> tuple[str, float] | None:
-        """Metric and score of the version on held-out interactions, as recorded by its run of ``retrain``."""
+        """Metric and score of the version on held-out interactions, as recorded by its run of ``retrain``.
+
+        ``None`` if the manifest contains no score.
+        """
         match self.manifest.note.get(NOTE) if self.manifest else None:
             case {"evaluation": {"protocol": {"metric": str(metric)}, "metrics": dict(metrics)}}:
                 score = metrics.get(metric)
@@ -52,10 +56,18 @@ class Overview:
 
 @checked
 def overview(models: str | os.PathLike[str]) -> list[Overview]:
-    """Return a summary of each version in a models folder, oldest first. Damaged files raise no error.
+    """Return a summary of each version in a models folder, oldest first.
 
     The generation of the served version is the number of its latest promotion. After a rollback, this
-    generation is higher than the generation in the version id.
+    generation is higher than the generation in the version id. Damaged files raise no error. If ``CURRENT``
+    is damaged, no version is marked as served.
+
+    Raises
+    ------
+    CorruptBundleError
+        If this user may not read the folders ``versions`` or ``pins``.
+    PlatformError
+        If there is a version, and the system has no POSIX file locks.
 
     Examples
     --------

@@ -57,42 +57,48 @@ def publish(
     folder is not changed.
 
     The files are flushed to the disk, and a child process reads them back and queries the model. Then
-    ``CURRENT`` is replaced atomically, so readers load either the old or the new version, complete.
+    ``CURRENT`` is replaced atomically, so that readers load either the complete old version or the complete
+    new version. After any error except ``DurabilityError``, the served version is unchanged.
 
     Parameters
     ----------
     model
         The model to serve.
     models
-        The models folder; it is created if missing.
+        The models folder. A missing folder is created.
     note
         JSON values to store in the manifest.
     now
         The creation time to store in the manifest; by default the current time.
     during_hold
-        Whether to publish while a rollback holds promotions back. The models on hold, which rollbacks have
-        replaced, are refused in any case. The command line and nightly runs publish nothing during a hold.
+        Whether to publish during a hold, that is, between a rollback and the next ``release``. The models on
+        hold, which rollbacks have replaced, are refused in any case. The command line and nightly runs
+        publish nothing during a hold.
     layout
         Whether to compute the positions of the items on a plane, for maps, if the model has no positions. If
-        the computation fails, a warning is logged, and the model is published without positions.
+        the computation fails, or there are more than 1,000,000 items, a warning is logged, and the model is
+        published without positions.
 
     Raises
     ------
     ConfigError
-        If the folder is a bundle, or spans several file systems.
+        If the folder is a bundle or spans several file systems, or its ``staging`` or ``versions`` is not a
+        folder.
     InputError
-        If ``note`` contains values other than JSON values, or ``now`` has no time zone.
+        If ``note`` contains values other than JSON values, ``now`` has no time zone, or a vector is too large
+        for finite scores.
     PlatformError
         If the system has no POSIX file locks (Windows).
     LockHeldError
-        If another process holds the lock of the folder.
+        If another process holds the lock of the folder, or a process without the lock has changed
+        ``CURRENT``.
     GateRefusedError
         If the model is on hold after a rollback, or, without ``during_hold``, if there is a hold.
     CorruptBundleError
-        If ``CURRENT`` is damaged, or the written version cannot be read back or fails a query.
+        If ``CURRENT`` or ``HOLD`` is damaged, the folder cannot be read, or the written version cannot be
+        read back or fails a query.
     WriteError
-        If the disk is full or fails, or a mode cannot be set. After each of these errors, the served version
-        is unchanged.
+        If the disk fails or has too little space, or a mode cannot be set.
     DurabilityError
         If the model is served, but the disk did not confirm the flush of ``CURRENT``, so that a power loss
         may undo the publication.
@@ -118,9 +124,10 @@ def publish(
 class Attempt:
     """A version that is being written, yielded by ``attempt``.
 
-    ``id`` is the id of the new version. ``before`` is the served version, or ``None`` if none is published.
-    The caller writes the model as a new bundle at ``bundle_path``. ``folder`` holds temporary files, and is
-    removed at the end.
+    ``models`` is the models folder. ``id`` and ``generation`` are those of the new version. ``before`` is the
+    version that is served at the start; ``None`` if no version is published. The caller writes the model as a
+    new bundle at ``bundle_path``. ``folder`` contains temporary files, and is removed when the block of
+    ``attempt`` ends. ``committed`` is the new version once it is served, before that ``None``.
     """
 
     def __init__(self, models: Path) -> None:
@@ -137,7 +144,9 @@ class Attempt:
 
         Raises
         ------
-        GateRefusedError, CorruptBundleError, WriteError, DurabilityError, LockHeldError
+        GateRefusedError
+            If the model is on hold after a rollback.
+        CorruptBundleError, WriteError, DurabilityError, LockHeldError
             As for ``publish``.
         """
         try:
@@ -177,17 +186,17 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
     Parameters
     ----------
     models
-        The models folder; it is created if missing.
+        The models folder. A missing folder is created.
     command
-        The name of the command, stored in ``LOCK`` for the error message of other processes.
+        Name of the calling command, to store in ``LOCK`` for the error messages of other processes.
     room
         The required free space on the disk, in bytes.
 
     Raises
     ------
-    ConfigError, LockHeldError, CorruptBundleError, WriteError
-        As for ``publish``. An ``OSError`` in the block is raised as a ``WriteError``, except after
-        ``commit``.
+    ConfigError, PlatformError, LockHeldError, CorruptBundleError, WriteError
+        As for ``publish``. An ``OSError`` in the block is raised as a ``WriteError``, unless the new version
+        is already served.
 
     Examples
     --------
@@ -243,8 +252,8 @@ def _check_room(models: Path, room: int) -> None:
     devices = {(models / name).lstat().st_dev for name in ("", STAGING, VERSIONS)}
     if len(devices) > 1:
         raise ConfigError(
-            f"{models} spans several file systems; expected one, because versions are renamed: move "
-            "it to one file system"
+            f"{models} spans several file systems; expected one, because versions are renamed between its "
+            "folders: move all of it to one file system"
         )
     free = shutil.disk_usage(models).free
     if free < room:

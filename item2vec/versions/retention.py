@@ -37,15 +37,17 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
     Raises
     ------
     ConfigError
-        If ``keep`` is less than 1.
+        If ``keep`` is less than 1, or ``staging`` or ``versions`` is not a folder.
     BundleNotFoundError
         If no version is published.
     CorruptBundleError
-        If ``CURRENT`` is damaged, so that the served version is unknown.
+        If ``CURRENT`` is damaged, so that the served version is unknown, or if the folder cannot be read.
+    PlatformError
+        If the system has no POSIX file locks.
     LockHeldError
         If another process holds the lock of the folder.
     WriteError
-        If the disk fails; some versions may already be removed. A later call completes the removal.
+        If the disk fails. Some versions may already be removed; a later call completes the removal.
 
     Examples
     --------
@@ -75,8 +77,10 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
     ------
     BundleNotFoundError
         If there is no version with this id.
+    CorruptBundleError
+        If this user may not enter the folder.
     WriteError
-        If the disk is full or fails.
+        If the disk is full or fails, or this user may not write to the folder.
 
     Examples
     --------
@@ -111,8 +115,10 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
     ------
     BundleNotFoundError
         If there is neither a version nor a pin with this id.
+    CorruptBundleError
+        If this user may not read the folder.
     WriteError
-        If the disk fails.
+        If the disk fails, or this user may not write to the folder.
 
     Examples
     --------
@@ -142,7 +148,9 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
 @refusing_unreadable()
 @checked
 def pinned(models: str | os.PathLike[str]) -> set[str]:
-    """Return the ids of the pinned versions.
+    """Return the ids of the pinned versions. The set is empty if no version is pinned.
+
+    Raise ``CorruptBundleError`` if this user may not read the folder.
 
     >>> pinned("nowhere")
     set()

@@ -1,4 +1,8 @@
-"""Roll back to another version. The replaced model is put on hold: it is not published until ``release``."""
+"""Roll back to another version, and put the replaced model on hold.
+
+A model on hold cannot be published. Until the hold is ended by ``release``, the command line and nightly runs
+do not publish other models, either.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ from item2vec.versions.checking import manifest_of, run_canary
 from item2vec.versions.layout import (
     CURRENT,
     Version,
+    abbreviated,
     find,
     generation_of,
     next_generation,
@@ -53,11 +58,12 @@ MAX_REASON = 1000
 
 @dataclass(frozen=True)
 class Hold:
-    """The record of a rollback.
+    """The record of the last rollback, and of the models on hold.
 
-    ``version`` is the id of the replaced version, and ``to`` the id of its replacement. ``artefacts``
-    contains the digests of the models on hold: one for each version that was replaced by a rollback since the
-    last release, except versions with an unreadable manifest.
+    ``version`` is the id of the replaced version, ``to`` the id of its replacement, and ``at`` the time of
+    the rollback. ``artefacts`` contains the digests of the models on hold. These are the models of all
+    versions that a rollback has replaced since the last release, except the model of ``to``, and except
+    versions with an unreadable manifest.
 
     >>> from datetime import UTC
     >>> why, at = "low diversity", datetime(2024, 2, 29, tzinfo=UTC)
@@ -74,12 +80,12 @@ class Hold:
 
 @checked
 def held(models: str | os.PathLike[str]) -> Hold | None:
-    """Return the hold of a models folder, or ``None`` if there is no hold.
+    """Return the hold of a models folder; ``None`` if there is no hold.
 
     Raises
     ------
     CorruptBundleError
-        If ``HOLD`` is damaged. A damaged hold is not treated as a missing one.
+        If ``HOLD`` is damaged or cannot be read. A damaged hold is not treated as a missing one.
 
     Examples
     --------
@@ -111,8 +117,9 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
             except ValueError:
                 pass
     raise CorruptBundleError(
-        f"{path} contains {str(content)[:200]}; expected valid values of format, version, to, reason, at and "
-        f"artefacts: {remedy}"
+        f"{path} contains {abbreviated(content)}; expected format 1, version and to like "
+        "g0000000001-0a1b2c3d, reason as text, at as an ISO 8601 time, artefacts as a list of text, and "
+        f"nothing else: {remedy}"
     )
 
 
@@ -123,9 +130,11 @@ def release(models: str | os.PathLike[str]) -> Hold | None:
     Raises
     ------
     CorruptBundleError
-        If ``HOLD`` is damaged.
-    BundleNotFoundError, LockHeldError, WriteError
-        As for ``rollback``.
+        If ``HOLD`` or ``CURRENT`` is damaged or cannot be read.
+    BundleNotFoundError
+        If the folder contains no versions.
+    ConfigError, PlatformError, LockHeldError, WriteError
+        As for ``publish``.
 
     Examples
     --------
@@ -147,13 +156,13 @@ def release(models: str | os.PathLike[str]) -> Hold | None:
 
 
 def write_hold(models: Path, hold: Hold) -> None:
-    """Write ``HOLD``, and replace an existing one. The caller must hold the lock."""
+    """Write ``HOLD``, and replace an existing ``HOLD``. The caller must hold the lock of the folder."""
     content = asdict(hold) | {"at": hold.at.isoformat(), "artefacts": list(hold.artefacts), "format": FORMAT}
     replace_bytes(models / HOLD, sealed(content), FILE_MODE)
 
 
 def check_no_hold(models: str | os.PathLike[str]) -> None:
-    """Raise ``GateRefusedError`` if a rollback holds promotions back."""
+    """Raise ``GateRefusedError`` if there is a hold, and ``CorruptBundleError`` if ``HOLD`` is damaged."""
     hold = held(models)
     if hold is not None:
         raise GateRefusedError(
@@ -174,7 +183,10 @@ def check_not_held(models: Path, manifest: Manifest) -> None:
 
 
 def artefact_digest(manifest: Manifest) -> str:
-    """Return a digest of a model's files, without its layout. Note and creation time are not part of it."""
+    """Return a digest of the checksums of a model's files, except the layout.
+
+    Other fields of the manifest, such as settings, note and creation time, do not affect the digest.
+    """
     files = {name: entry.sha256 for name, entry in manifest.files.items() if name != LAYOUT}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
@@ -185,20 +197,22 @@ def rollback(
 ) -> Version:
     """Serve another version, and put the replaced model on hold until ``release``.
 
-    A child process first reads and queries the version, as for ``publish``. ``CURRENT`` is then replaced
-    atomically.
+    A child process first reads and queries the version, as for ``publish``. Then ``HOLD`` is written, and
+    ``CURRENT`` is replaced atomically. If no version is served, because ``CURRENT`` is missing, no model is
+    put on hold. After any error except ``DurabilityError``, the served version is unchanged.
 
     Parameters
     ----------
     models
         A models folder.
     to
-        The id of the version to serve, other than the served version. By default the previous version; if
-        the previous version is newer or missing, the newest version older than the served version.
+        The id of the version to serve, other than the served version. The default is the previous version. If
+        the previous version is missing, or newer than the served version, the default is the newest version
+        that is older than the served version.
     reason
-        The reason to store in the hold: text of 1 to 1,000 bytes.
+        The reason to store in the hold: text of 1 to 1,000 UTF-8 bytes.
     now
-        The time to store in the hold; by default the current time.
+        The time to store in the hold, with a time zone; by default the current time.
 
     Returns
     -------
@@ -209,16 +223,22 @@ def rollback(
     Raises
     ------
     ConfigError
-        If the version is already served, or the reason is empty or too long.
+        If the version is already served, the reason is invalid (see ``check_reason``), or ``staging`` or
+        ``versions`` is not a folder.
+    InputError
+        If ``now`` has no time zone.
     BundleNotFoundError
-        If there is no version with this id, or no older version.
+        If there is no version with this id, or, without ``to``, no older version or no served version.
     CorruptBundleError
         If the version is damaged or fails a query; the message lists the versions that can be served. Also
-        if ``CURRENT`` is damaged.
+        if ``CURRENT`` is damaged, or the folder cannot be read.
+    PlatformError
+        If the system has no POSIX file locks.
     LockHeldError
-        If another process holds the lock of the folder.
+        If another process holds the lock of the folder, or a process without the lock has changed
+        ``CURRENT``.
     WriteError
-        If the disk is full or fails. After each of these errors, the served version is unchanged.
+        If the disk is full or fails.
     DurabilityError
         If the version is served, but the disk did not confirm the flush of ``CURRENT``, so that a power loss
         may undo the rollback.
@@ -259,7 +279,10 @@ def rollback(
 
 @checked
 def check_reason(reason: str) -> None:
-    """Raise ``ConfigError`` if the reason is empty, over 1,000 bytes, not UTF-8, or contains a NUL."""
+    """Raise ``ConfigError`` if the reason is not text of 1 to 1,000 UTF-8 bytes without NUL characters.
+
+    White space at the start and the end of the reason is not counted.
+    """
     try:
         length = len(reason.strip().encode())
     except UnicodeEncodeError as error:
@@ -282,7 +305,7 @@ def _default_target(models: Path, before: Version | None) -> str:
         raise BundleNotFoundError(
             f"{models} has no version older than {before.id}, the served one; specify a version with --to ID"
         )
-    # After a rollback, the previous version is the replaced one, which is newer than the served version.
+    # After a rollback, the previous version is the replaced one, and usually newer than the served version.
     return before.previous if before.previous in older else older[-1]
 
 
@@ -314,7 +337,10 @@ def _is_sound(path: Path) -> bool:
 def _hold(
     models: Path, before: Version, version: Version, manifest: Manifest, reason: str, at: datetime
 ) -> Hold:
-    """Return a hold on the served model and on the models already on hold, except the model to be served."""
+    """Return a hold on the model of ``before`` and on the models already on hold.
+
+    The model of ``version``, whose manifest is ``manifest``, is not put on hold.
+    """
     artefacts: set[str] = set()
     # A rollback must remain possible if the served version or the hold is damaged.
     with contextlib.suppress(OSError, CorruptBundleError):
@@ -326,7 +352,11 @@ def _hold(
 
 
 def _switch(models: Path, before: Version, version: Version, hold: Hold) -> None:
-    """Write the hold, then replace ``CURRENT``, so that a crash cannot leave a rollback without its hold."""
+    """Write the hold, then replace ``CURRENT``, so that a crash cannot leave a rollback without its hold.
+
+    If ``CURRENT`` cannot be replaced, a new ``HOLD`` is removed. A ``HOLD`` that has replaced an older one
+    remains.
+    """
     was_held = os.path.lexists(models / HOLD)
     try:
         write_hold(models, hold)
