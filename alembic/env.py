@@ -1,6 +1,7 @@
-"""Run migrations on a connection of ``item2vec.store``.
+"""Run migrations on a connection that ``item2vec.store`` has opened.
 
-``item2vec.store`` locks the database before the migrations, and commits or rolls back after them.
+``item2vec.store`` locks the database before the migrations, and commits or rolls back the transaction after
+the migrations.
 """
 
 from alembic import context

@@ -1,6 +1,6 @@
 """Add the version to the primary key of promotions, because each models folder numbers its own generations.
 
-If two promotions have the same generation, the downgrade fails and is rolled back.
+If two promotions have the same generation, the downgrade fails, and the database is not changed.
 """
 
 from alembic import op

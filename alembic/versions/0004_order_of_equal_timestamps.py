@@ -1,8 +1,8 @@
 """Add positions, which order events with equal timestamps, and a flag for events without a timestamp.
 
-Existing events get the unknown position, which follows all known positions. Existing events with equal
-timestamps stay in the order of their keys until their file is ingested again. If the store has events
-without timestamps, the downgrade fails, because revision 0003 would date these events to 1970.
+Existing events get the position ``UNKNOWN_POSITION``, which is higher than all other positions. Existing
+events with equal timestamps stay in the order of their keys until the events are ingested again. If the store
+has events without timestamps, the downgrade fails, because revision 0003 would date these events to 1970.
 """
 
 import sqlalchemy as sa
@@ -34,7 +34,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     undated = sa.text("SELECT 1 FROM interaction WHERE NOT dated LIMIT 1")
     if op.get_bind().scalar(undated) is not None:
-        raise RuntimeError("interaction has rows without timestamps, which revision 0003 does not support")
+        raise RuntimeError(
+            "the table interaction has rows without timestamps, which revision 0003 does not support: keep "
+            "revision 0004"
+        )
     with op.batch_alter_table("interaction") as batch:
         batch.drop_constraint(op.f("pk_interaction"), type_="primary")
         batch.create_primary_key(op.f("pk_interaction"), list(KEY))

@@ -1,6 +1,6 @@
 """Add the table of impressions: the items that a recommender showed to a user.
 
-The downgrade drops the table with its rows.
+The downgrade drops the table, and loses all impressions.
 """
 
 import sqlalchemy as sa
