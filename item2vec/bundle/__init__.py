@@ -1,4 +1,4 @@
-"""Write and read bundles. A bundle is a folder that contains a model. Its files are never changed.
+"""Write and read bundles. A bundle is a folder that contains a model. Its files are written once.
 
 ::
 

@@ -84,7 +84,7 @@ def _read_regular(path: Path) -> bytes:
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot open a descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise CorruptBundleError(
-                    f"{path} is not a regular file; expected a regular file of JSON: use another copy"
+                    f"{path} is not a regular file; expected a JSON file: use another copy"
                 )
             text = file.read(MAX_JSON_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):

@@ -44,7 +44,7 @@ T = TypeVar("T")
 Mode = Literal["read", "write", "migrate"]
 
 SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-FILE_PATH = re.compile(r"([A-Za-z]:)?[^@=:?;&#]*")  # without the separators that a password follows
+FILE_PATH = re.compile(r"([A-Za-z]:)?[^@=:?;&#]*")  # a text without these characters has no password
 CONNECTION_STRING = re.compile(r"\s*\w+\s*=")  # in the syntax of libpq: host=db password=secret
 # URL parameters that contain no secret. Messages omit the values of all other parameters.
 SHOWN_OF_SQLITE = {"cache", "check_same_thread", "immutable", "mode", "timeout", "uri", "vfs"}

@@ -42,9 +42,9 @@ FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
 class Ingested:
     """Row counts of one call of ``Store.ingest`` or ``Store.ingest_items``.
 
-    A repeat has the user, item, event name and timestamp of an earlier row of the call. Repeats that are
-    kept as events are also counted in ``n_new`` or ``n_duplicate``. Repeats that are merged are counted in
-    ``n_repeats`` only, so that ``n_rows = n_new + n_duplicate + n_repeats``.
+    A repeat has the user, item, event name and timestamp of an earlier row of the call. If repeats are kept,
+    they are also counted in ``n_new`` or ``n_duplicate``, and ``n_rows = n_new + n_duplicate``. If repeats
+    are merged, ``n_rows = n_new + n_duplicate + n_repeats``.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Ingested:
 
 @checked
 def event_key(user: str, item: str, event: str, timestamp: int, occurrence: int = 0) -> str:
-    """Return the key that identifies an event: 32 hexadecimal digits.
+    """Return the key that identifies an event without a key of the caller: 32 hexadecimal digits.
 
     The first 16 digits are ``timestamp`` plus 2^63, so that events with similar timestamps are adjacent in
     the index. The last 16 digits are the BLAKE2b-64 hash of user, item and event name, joined by NUL. If

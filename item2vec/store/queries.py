@@ -204,7 +204,7 @@ def read_snapshot(
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
     """Return the number of interactions at or after ``start``, and the earliest of these interactions.
 
-    Interactions without a timestamp are not counted. ``None`` if no interaction is counted.
+    Interactions without a timestamp are not counted. Return ``None`` if no interaction is counted.
     """
     _disable_timeout(connection)
     c = interaction.c
@@ -226,7 +226,7 @@ def days_before_the_last(
 ) -> datetime | None:
     """Return the time of the newest interaction before ``end``, minus ``days`` days.
 
-    ``None`` if there is no such interaction. A time before year 1 is replaced by the start of year 1.
+    Return ``None`` if there is no such interaction. A time before year 1 is replaced by the start of year 1.
     """
     _disable_timeout(connection)
     statement = sa.select(sa.func.max(interaction.c.occurred_at))

@@ -84,8 +84,8 @@ class Schema:
             advice = statements.format(self.head)
             remedy += f"; or, as its tables have the columns of revision {self.head}, run the SQL: {advice}"
         raise SchemaError(
-            f"{shown(self.url)} has the tables {', '.join(found)}, and {state} in the table alembic_version; "
-            f"expected one revision: {remedy}"
+            f"{shown(self.url)} has the tables {', '.join(found) or '(none)'}, and {state} in the table "
+            f"alembic_version; expected one revision: {remedy}"
         )
 
     def check(self, current: str | None) -> None:

@@ -45,7 +45,8 @@ class Store:
 
     A store connects on the first call, and may be shared between threads and used after a fork. A call is one
     transaction, except that ``ingest`` and ``ingest_items`` use one transaction per batch. After a transient
-    error, such as a held lock, a transaction is repeated a few times. Naive times in queries are in UTC.
+    error, such as a held lock, a transaction is repeated a few times. Times that select interactions are in
+    UTC if they are naive; all other times require a time zone.
 
     Parameters
     ----------
@@ -205,11 +206,11 @@ class Store:
     ) -> Interactions:
         """Return interactions with ``start <= timestamp < end`` and an event name in ``events``.
 
-        The default of each argument selects all interactions. If the store has no timestamps, ``start`` and
-        ``end`` raise ``InputError``. Rows are ordered by user, timestamp, row of the source, and event key.
-        The column of timestamps is ``None`` if the store has no timestamps, events and sessions if no row has
-        one, and weights if all weights are 1. Otherwise, a missing event name or session is ``"none"``. The
-        columns need 28 bytes of memory per row, and 42 bytes while the rows are sorted at the end.
+        By default, all interactions are returned. If the store has no timestamps, ``start`` and ``end`` raise
+        ``InputError``, and the column of timestamps is ``None``. The column of events or sessions is ``None``
+        if no row has a value; otherwise, a missing value is ``"none"``. The column of weights is ``None`` if
+        all weights are 1. Rows are ordered by user, timestamp, row of the source, and event key. They need 28
+        bytes of memory each, and 42 bytes while they are sorted at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -235,12 +236,12 @@ class Store:
     def ahead(self, start: datetime) -> Ahead | None:
         """Return the number of interactions at or after ``start``, and the earliest of these interactions.
 
-        Interactions without a timestamp are not counted. ``None`` if no interaction is counted.
+        Interactions without a timestamp are not counted. Return ``None`` if no interaction is counted.
         """
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
-        """Return the newest ``limit`` interactions of a user, or all if it is ``None``, oldest first."""
+        """Return the newest ``limit`` interactions of a user (``None``: all interactions), oldest first."""
         check_ids([user])
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
@@ -261,9 +262,9 @@ class Store:
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
         """Return all items with their attributes and active flags.
 
-        ``known`` is the catalogue that an earlier call returned. With ``known``, only later changes by
-        ``ingest_items``, ``activate_items`` and ``deactivate_items`` are read. Items that were added since
-        by other methods, such as ``ingest``, are then missing.
+        With ``known``, a catalogue that an earlier call returned, only later changes by ``ingest_items``,
+        ``activate_items`` and ``deactivate_items`` are read; without such changes, ``known`` is returned.
+        Items that other methods, such as ``ingest``, have added since are then missing.
         """
         return self._data("read", partial(catalogue.read_catalogue, known=known))
 
@@ -272,9 +273,9 @@ class Store:
         return self._data("read", catalogue.inactive_items)
 
     def summary(self) -> dict[str, Any]:
-        """Return the numbers of interactions, users, items and inactive items, and the time range.
+        """Return the numbers of interactions, users, items and inactive items, and first and last timestamp.
 
-        The first and last timestamp are ISO 8601 text, or ``None`` if the store has no timestamps.
+        The timestamps are ISO 8601 text; they are ``None`` if the store has no timestamps.
         """
         return self._data("read", queries.summary)
 
@@ -380,7 +381,7 @@ class Store:
             self.last_change = object()
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
-        """Run a transaction, and return its result. The first call checks the schema before."""
+        """Run ``work`` in a transaction, and return the result. The first call first checks the schema."""
         if not self._checked:
             self.check_schema()
         return self._run(mode, work)

@@ -74,7 +74,8 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
-    # Revision of the item's last change by ``ingest_items`` or of its active flag; 0 if there was none.
+    # Revision of the last call that ingested the item or changed its active flag. The revision is 0 for an
+    # item that only other calls have inserted, such as the ingestion of interactions.
     sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),

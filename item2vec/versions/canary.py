@@ -1,4 +1,4 @@
-"""Check a bundle in a process of its own: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256``.
+"""Check a bundle in a separate process: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256``.
 
 The process loads the bundle and queries the model. If the bundle fails a check, the process prints the reason
 to stderr and exits with code 1. No other module imports this one, because ``python -m`` warns if the module

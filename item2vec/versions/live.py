@@ -53,7 +53,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Failure:
-    """The error of the last load, and the time since when loading has failed with this error.
+    """The error of the last failed load, and the time when this error first occurred.
 
     >>> Failure("models/CURRENT is damaged", datetime(2024, 2, 29, tzinfo=UTC)).since.year
     2024

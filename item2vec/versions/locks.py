@@ -84,8 +84,9 @@ def leased(path: Path) -> contextlib.ExitStack:
 
     In the following cases, no lease is taken, and no error is raised:
 
-    - The manifest cannot be opened, or the version is being removed. Reading the version then fails. The
-      caller cannot read another version by mistake, because version ids are not reused.
+    - The manifest cannot be opened. Reading the version then fails.
+    - Another process holds the exclusive lock of the manifest, usually in order to remove the version.
+      Reading a removed version fails. Version ids are not reused, so that no other version can be read.
     - The file system does not support locks. ``claimed`` then reports each version as leased.
     - The system has no POSIX file locks. Versions are then never removed.
     """

@@ -117,9 +117,9 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
             except ValueError:
                 pass
     raise CorruptBundleError(
-        f"{path} contains {abbreviated(content)}; expected format 1, version and to like "
-        "g0000000001-0a1b2c3d, reason as text, at as an ISO 8601 time, artefacts as a list of text, and "
-        f"nothing else: {remedy}"
+        f"{path} contains {abbreviated(content)}; expected format 1, version and to such as "
+        "g0000000001-0a1b2c3d, reason as text, at as an ISO 8601 time, artefacts as a list of text, and no "
+        f"other key: {remedy}"
     )
 
 
@@ -133,8 +133,10 @@ def release(models: str | os.PathLike[str]) -> Hold | None:
         If ``HOLD`` or ``CURRENT`` is damaged or cannot be read.
     BundleNotFoundError
         If the folder contains no versions.
-    ConfigError, PlatformError, LockHeldError, WriteError
-        As for ``publish``.
+    ConfigError
+        If ``staging`` or ``versions`` is not a folder.
+    PlatformError, LockHeldError, WriteError
+        As for ``rollback``.
 
     Examples
     --------
