@@ -99,7 +99,7 @@ def test_an_event_of_2099_is_named_and_does_not_end_the_days(item2vec, ingest, t
     (tmp_path / "item2vec.toml").write_text("[adapter]\ndays = 30\n")
     _, warned = ingest("future.csv")
     assert "1 of 101 events are dated in the future" in warned
-    assert "the first: user 'u1', item 'i1', 2099-01-01T00:00:00" in warned
+    assert "the first of these events: user 'u1', item 'i1', 2099-01-01T00:00:00" in warned
     words = (*QUICK, "--protocol", "leave-last-out", "--repeats") if command == "evaluate" else QUICK
     code, out, _ = item2vec(command, *words, "--json")
     assert code == 0
