@@ -69,7 +69,7 @@ def test_two_stray_quotes_do_not_merge_the_rows_between_them(write, caplog, end,
     path = write(text.replace(",", "\t"))
     with caplog.at_level(logging.WARNING):
         assert len(readers.read_interactions(path)) == len(rows)
-    assert caplog.messages == [f"{path} line 3: a stray quote was read as text (such lines: 1)"]
+    assert caplog.messages == [f"{path} line 3: a stray quote was read as text (number of such lines: 1)"]
     assert readers.read_items(write(text), quotes=False).title("i1") == opening
     items = readers.read_items(write(text.replace(",", "\t")))
     assert items.title("i1") == opening
@@ -254,7 +254,7 @@ def test_more_bad_rows_than_allowed_are_an_error(write, kind):
     with pytest.raises(InputError, match=r"4 of 23 rows are bad \(17.4 %\); .* · .* · .* · ….*max_bad=0.18"):
         read(rows + rows[-1:] * 3)
     assert len(read(rows + rows[-1:] * 3, max_bad=0.18)) == 19
-    with pytest.raises(InputError, match=r"2 of 2 rows are bad; expected a valid row: .*user_id"):
+    with pytest.raises(InputError, match=r"2 of 2 rows are bad; expected at least one valid row: .*user_id"):
         read(rows[-1:] * 2, max_bad=1)
 
 

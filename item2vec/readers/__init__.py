@@ -1,17 +1,18 @@
-"""Read interactions, items and graphs from files, DataFrames and SQL selects.
+"""Read interactions, items and graphs from files, DataFrames and the results of SQL queries.
 
-Outside this package, only ``shards`` and ``spark`` need pyarrow, and no package needs pandas. Data passes
-through the modules in this order::
+At run time, only this package imports pandas, and only this package, ``shards`` and ``spark`` import pyarrow.
+Data passes through the modules in this order::
 
-    path, DataFrame, select
-      │  tables.open_table       chooses a Table by the type of the source, or by the content of the file;
+    path, DataFrame, query
+      │  tables.open_table       chooses a Table class by the type of the source, or by the content of a file;
       │                          folders.py lists the files of a folder, parts.py joins several tables
       ▼
-    Table                        table.py: the interface, positions of columns by name
+    Table                        table.py: the interface, and the positions of columns by name
       │  .batches()              text.py: delimited text, with the rules of quoting.py; json_lines.py;
       │                          columnar.py: Parquet, Arrow, …
       ▼
-    Batch                        columns.py: ids → codes, weights; times.py: microseconds; masks of bad rows
+    Batch                        columns.py parses ids to codes, and weights; times.py parses timestamps to
+      │                          microseconds; both return masks of bad rows
       │  collecting.read_columns drops bad rows; faults.FaultReport raises faults as errors, or logs them
       ▼
     one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph

@@ -19,7 +19,7 @@ _BOOLEANS = {"true", "false"}
 
 
 def declared_types(header: Iterable[str]) -> dict[str, str]:
-    """Return the type suffix of each attribute in a RecBole header that has one, by attribute name.
+    """Map attribute names to the type suffixes of a RecBole header. Names without a suffix are omitted.
 
     >>> declared_types(["item_id:token", "class:token_seq", "year"])
     {'item_id': 'token', 'class': 'token_seq'}
@@ -35,10 +35,12 @@ def typed(
     list_sep: str | None = None,
     infer_types: bool = True,
 ) -> list[dict[str, Any]]:
-    """Return the attributes of each item with text converted to the type of its attribute.
+    """Return the attributes of each item, in which text is converted to numbers, booleans and lists.
 
-    ``declared`` holds type suffixes of RecBole by attribute name. Without ``infer_types``, text is only split
-    into lists.
+    The type of an attribute is inferred from all values that are text, by the rules of ``read_items``.
+    ``declared`` maps attribute names to type suffixes of RecBole, which take precedence: the values, or the
+    list elements, of an attribute with the suffix ``token`` or ``token_seq`` stay text. If ``infer_types`` is
+    false, text is only split into lists. A list that has no elements after splitting is omitted.
 
     >>> typed([{"year": "1983", "code": "007", "on": "True"}, {"year": "2.5", "code": "8"}], {})
     [{'year': 1983, 'code': '007', 'on': True}, {'year': 2.5, 'code': '8'}]
@@ -46,7 +48,7 @@ def typed(
     [{'genres': ['jazz', 'soul']}, {'genres': ['pop']}, {}]
     """
     if list_sep == "":
-        raise InputError("list_sep is ''; expected the separator of lists, such as '|'")
+        raise InputError("list_sep is ''; expected the separator of list elements, such as '|'")
     values: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         for name, value in row.items():
@@ -64,7 +66,7 @@ def typed(
 
 
 def _converter(texts: Iterable[str]) -> Callable[[str], Any]:
-    """Return a function that converts all texts to numbers or all to booleans, or else returns the text."""
+    """Return ``_number`` if all texts are numbers, ``_boolean`` if all are booleans, otherwise ``str``."""
     if all(map(_NUMBER.fullmatch, texts)):
         return _number
     return _boolean if all(text.lower() in _BOOLEANS for text in texts) else str

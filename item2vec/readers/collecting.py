@@ -19,13 +19,16 @@ __all__ = ["faults_of", "read_columns", "valid_rows"]
 
 
 def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultReport) -> dict[str, Any]:
-    """Read columns of a table with one parser per parameter. Return the parsed columns without bad rows.
+    """Read the columns of a table for which there is a parser. Return the parsed columns without bad rows.
+
+    The keys of ``parsers`` and of the result are parameters of the reader, such as ``"user"``.
 
     Raises
     ------
     InputError
-        If a column does not exist; if a row is bad and ``report`` raises the first fault; or if all rows are
-        bad, or a larger share of the rows than ``report`` allows.
+        If the table cannot be read; if a column does not exist, or has a type that its parser does not
+        support; if a row is bad and ``report`` raises the first fault; or if ``report`` skips bad rows, and
+        all rows are bad, or a larger share of the rows than ``report`` allows.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     columns = list(parsers.values())
@@ -38,7 +41,7 @@ def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultRepor
 def _append(
     batch: Batch, row_kind: str, columns: Sequence[Column], report: FaultReport, threads: ThreadPoolExecutor
 ) -> int:
-    """Append the valid rows of a batch to the columns, and return their number. Report the bad rows."""
+    """Append the valid rows of a batch to the columns, report the bad rows, and count the valid rows."""
     parsed, n_rows = valid_rows(batch, row_kind, columns, report, threads)
     for column, values in zip(columns, parsed, strict=True):
         column.append(values)
@@ -48,9 +51,9 @@ def _append(
 def valid_rows(
     batch: Batch, row_kind: str, columns: Sequence[Column], report: FaultReport, threads: ThreadPoolExecutor
 ) -> tuple[list[Any], int]:
-    """Return the parsed columns of the valid rows of a batch, and the number of these rows.
+    """Return the parsed columns of the valid rows of a batch, and the number of valid rows.
 
-    The bad rows are reported.
+    The faults of the bad rows are added to ``report``, which may raise the first fault.
     """
     parsed = list(threads.map(lambda column, values: column.parse(values), columns, batch.columns))
     masks = [is_bad for _, is_bad in parsed]
@@ -63,7 +66,10 @@ def valid_rows(
 
 
 def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:
-    """Yield one fault per bad row, which describes the first bad value of the row."""
+    """Yield one fault per bad row: the description of the first bad value of the row.
+
+    ``bad`` holds the mask of the bad rows of each column.
+    """
     for row in np.flatnonzero(np.logical_or.reduce(bad)).tolist():
         first = next(i for i, is_bad in enumerate(bad) if is_bad[row])
         column, value = columns[first], batch.columns[first][row]

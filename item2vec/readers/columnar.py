@@ -1,4 +1,4 @@
-"""Table classes for Parquet and Arrow IPC files, for DataFrames and for SQL."""
+"""Table classes for Parquet and Arrow IPC files, for DataFrames, and for the results of SQL queries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class ParquetFile:
             self.n_rows: int = file.metadata.num_rows
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches."""
+        """Yield all rows in batches.
+
+        Raise ``InputError`` if the number of rows differs from the number in the metadata of the file.
+        """
         names = [self.names[position] for position in positions]
         with (
             _reading_arrow(self._path, PARQUET),
@@ -57,7 +60,7 @@ class ParquetFile:
 
 
 class ArrowFile:
-    """Table of an Arrow IPC file (Feather version 2), or of an Arrow IPC stream."""
+    """Table of a file in the Arrow IPC file format (Feather version 2) or stream format."""
 
     row_kind = "row"
 
@@ -68,7 +71,7 @@ class ArrowFile:
             self.names: list[str] = self._open(file).schema.names
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. All values are validated."""
+        """Yield all rows in batches. Arrow validates each batch, so that a damaged file is an error."""
         with _reading_arrow(self._path, self._kind), pa.OSFile(str(self._path)) as file:
             yield from _numbered(self.name, _sliced(self._valid_batches(file)), positions)
 
@@ -116,7 +119,7 @@ class PandasTable:
         self.names = [str(name) for name in frame.columns]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. Columns of dtype object, or that Arrow cannot convert, are lists."""
+        """Yield all rows in batches. Columns of dtype object, or that Arrow cannot convert, become lists."""
         for start in range(0, len(self._frame), _ARROW_ROWS):
             rows = self._frame.iloc[start : start + _ARROW_ROWS]
             columns = [_of_series(rows.iloc[:, position]) for position in positions]
@@ -132,7 +135,7 @@ class SelectTable:
     def __init__(self, select: Any, connection: Any) -> None:
         if not (hasattr(connection, "execute") or hasattr(connection, "connect")):
             raise InputTypeError(
-                f"connection is {short_repr(connection)}; expected a SQLAlchemy engine or connection, which "
+                f"connection is {short_repr(connection)}; expected a SQLAlchemy engine or connection that "
                 "executes the select",
                 remedies=[Remedy("connection")],
             )
@@ -163,7 +166,7 @@ class QueryTable:
     def __init__(self, query: str, connection: Any) -> None:
         if not hasattr(connection, "exec_driver_sql"):
             raise InputTypeError(
-                f"connection is {short_repr(connection)}; expected a SQLAlchemy connection, which executes "
+                f"connection is {short_repr(connection)}; expected a SQLAlchemy connection that executes "
                 "the query",
                 remedies=[Remedy("connection")],
             )
@@ -171,7 +174,7 @@ class QueryTable:
         options = {"yield_per": BATCH_ROWS, "no_parameters": True}
         self._result = connection.exec_driver_sql(query, execution_options=options)
         if not self._result.returns_rows:
-            raise InputError("the query has no result set; expected a SELECT")
+            raise InputError("the query has no result set; expected a query that returns rows: pass a SELECT")
         self.names = [str(name) for name in self._result.keys()]  # noqa: SIM118 (not a mapping)
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
@@ -179,7 +182,7 @@ class QueryTable:
         yield from _batches_of(self.name, self._result, positions)
 
     def close(self) -> None:
-        """Close the cursor."""
+        """Close the result and the database cursor."""
         self._result.close()
 
 
@@ -216,9 +219,9 @@ def _of_series(series: pd.Series[Any]) -> Values:
 
 
 def _without_views(array: pa.Array) -> pa.Array:
-    """Cast string and binary views, which polars exports, to large strings and binaries.
+    """Cast an array of string or binary views to large strings or large binaries; return others unchanged.
 
-    Arrow cannot filter views.
+    polars exports text as string views, and Arrow cannot filter views.
     """
     if pa.types.is_dictionary(array.type):
         return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))
@@ -234,5 +237,5 @@ def _reading_arrow(path: Path, kind: Kind) -> Iterator[None]:
             yield
     except pa.ArrowException as error:
         raise InputError(
-            f"{path} is not {kind.name.replace(' ', ' complete ', 1)}: {error}; use another copy of the file"
+            f"{path} is damaged or incomplete; expected {kind.name}: {error}; use another copy of the file"
         ) from error

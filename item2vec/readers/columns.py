@@ -1,7 +1,7 @@
-"""Column parsers.
+"""Parsers that convert the values of a column to codes of ids, microseconds or weights.
 
-A parser converts each batch of source values to codes, microseconds or weights, and returns a mask of the bad
-rows, which ``collecting.py`` drops. The parser of timestamps is in ``times.py``.
+A parser converts one batch at a time, and returns a mask of the bad rows. ``collecting.py`` drops the bad
+rows. The parser of timestamps is in ``times.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Values: TypeAlias = "pa.Array | Sequence[Any]"
 """One column of a batch: an Arrow array, or a sequence of Python objects."""
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-"""Pattern of numbers in text."""
+"""Pattern of decimal numbers in text, such as ``-1.5`` or ``1e5``, but not ``nan`` or ``inf``."""
 _TEXT_KINDS = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -51,9 +51,9 @@ _NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 
 class Column(Protocol):
-    """Parser of one column, which parses batches and concatenates the parsed batches.
+    """Parser of one column. It parses the column batch by batch, and concatenates the parsed batches.
 
-    ``error`` is the type of the exception for an invalid value.
+    ``name`` is the name of the column. ``error`` is the class of the exception for an invalid value.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Column(Protocol):
         ...
 
     def parse(self, values: Values) -> tuple[Any, Mask]:
-        """Return the parsed batch, and a mask of its bad rows."""
+        """Return the parsed batch, and a mask of the bad rows of the batch."""
         ...
 
     def append(self, parsed: Any) -> None:
@@ -77,10 +77,10 @@ class Column(Protocol):
 
 
 class IdColumn:
-    """Parser of ids. Codes are assigned in order of first appearance."""
+    """Parser of ids. Codes are assigned in the order in which the ids first appear in valid rows."""
 
     error: type[InputError] = InvalidIdError
-    expected = f"an id: text of 1 to {MAX_ID_BYTES} UTF-8 bytes, or a whole number"
+    expected = f"an id: text of 1 to {MAX_ID_BYTES} UTF-8 bytes without NUL, or a whole number"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -92,10 +92,16 @@ class IdColumn:
         return self.expected, ()
 
     def parse(self, values: Values) -> tuple[tuple[Codes, pa.Array], Mask]:
-        """Return the codes and the dictionary of a batch, and a mask of its bad rows."""
+        """Return the codes and the ids (dictionary) of a batch, and a mask of the bad rows.
+
+        The codes are positions in the ids of this batch.
+        """
         array = array_of(values, id_text)
         if not any(is_kind(array.type) for is_kind in _ID_KINDS):
-            raise InputError(f"column {self.name!r} is of type {array.type}; expected text or whole numbers")
+            raise InputError(
+                f"column {self.name!r} is of type {array.type}; expected ids as text or whole numbers: "
+                "convert the column"
+            )
         encoded = array.dictionary_encode()
         ids = _ids_as_text(encoded.dictionary, self.name)
         size = pc.binary_length(ids).fill_null(0).to_numpy(zero_copy_only=False)
@@ -111,7 +117,7 @@ class IdColumn:
         self._dictionaries.append(ids)
 
     def finish(self) -> tuple[Codes, Vocabulary]:
-        """Return the codes of all appended batches, and the common vocabulary."""
+        """Return the codes of the rows of all appended batches, and the vocabulary of the codes."""
         if not self._indices:
             return np.empty(0, dtype=np.int32), Vocabulary(())
         sizes = [len(ids) for ids in self._dictionaries]
@@ -129,7 +135,7 @@ class IdColumn:
 
 
 def are_ids(array: pa.Array) -> bool:
-    """Return whether an Arrow array is an array of text in which each value is a valid id.
+    """Return whether an Arrow array has the type string or large string, and each value is a valid id.
 
     >>> are_ids(pa.array(["a", "é"])), are_ids(pa.array(["a", ""])), are_ids(pa.array([1]))
     (True, False, False)
@@ -148,10 +154,10 @@ def are_ids(array: pa.Array) -> bool:
 
 
 class WeightColumn:
-    """Parser of weights, which are finite, non-negative numbers."""
+    """Parser of weights: non-negative numbers that are finite as float32."""
 
     error: type[InputError] = InputError
-    expected = "a finite number >= 0"
+    expected = "a finite number >= 0 (float32)"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -162,7 +168,7 @@ class WeightColumn:
         return self.expected, ()
 
     def parse(self, values: Values) -> tuple[Floats, Mask]:
-        """Return a batch as float32, and a mask of its bad rows."""
+        """Return the weights of a batch as float32, and a mask of the bad rows."""
         numbers, bad = _numbers(as_text(array_of(values, value_text), self.name), self.name)
         with np.errstate(over="ignore"):
             weights = numbers.astype(np.float32)
@@ -178,7 +184,7 @@ class WeightColumn:
 
 
 def id_text(value: Any) -> str | None:
-    """Convert an integer or a UUID to text. Text is returned unchanged; other values become ``None``."""
+    """Convert an integer or a UUID to text, and return text unchanged. Otherwise return ``None``."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
@@ -187,7 +193,7 @@ def id_text(value: Any) -> str | None:
 
 
 def value_text(value: Any) -> str | None:
-    """Convert a number or a date to text. Text is returned unchanged; other values become ``None``."""
+    """Convert a number, date or datetime to text, and return text unchanged. Otherwise return ``None``."""
     if isinstance(value, str):
         return value
     if isinstance(value, date):
@@ -198,7 +204,10 @@ def value_text(value: Any) -> str | None:
 
 
 def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
-    """Return a column as an Arrow array. ``text_of`` converts Python objects to text."""
+    """Return a column as an Arrow array: not dictionary-encoded, and large strings if all values are null.
+
+    ``text_of`` converts Python objects to text, or to ``None`` (null) if they are invalid.
+    """
     if not isinstance(values, pa.Array):
         return _text_array(values, text_of)
     if pa.types.is_dictionary(values.type):
@@ -207,7 +216,10 @@ def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
 
 
 def as_text(array: pa.Array, name: str) -> pa.Array:
-    """Cast text and bytes of any Arrow type to large strings; return other types unchanged."""
+    """Cast an array of strings or of bytes to large strings; return an array of another type unchanged.
+
+    Raise ``InputError`` if a value is not valid UTF-8.
+    """
     if not any(is_kind(array.type) for is_kind in _TEXT_KINDS):
         return array
     try:
@@ -248,7 +260,11 @@ def _is_unicode(text: str) -> bool:
 
 
 def numeric(array: pa.Array, name: str, expected: str) -> pa.Array:
-    """Return a column of numbers unchanged, and a column of text with null where the text is not a number."""
+    """Return an array of numbers unchanged. In an array of text, replace values that are no numbers by null.
+
+    Blanks and tabs around text are removed. For an array of another type, raise ``InputError``: ``expected``
+    describes the types that the caller accepts.
+    """
     if pa.types.is_large_string(array.type):
         text = pc.utf8_trim(array, " \t")
         return pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
@@ -258,9 +274,10 @@ def numeric(array: pa.Array, name: str, expected: str) -> pa.Array:
 
 
 def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
-    """Return the numbers, and a mask of the missing and non-finite numbers.
+    """Return the numbers of a column, and a mask of the rows without a finite number.
 
-    The dtype is int64 for integers, and for text or decimals that are all integers; otherwise float64.
+    The dtype is int64 if the type of the column is not float, and all values are integers in the range of
+    int64. Otherwise it is float64.
     """
     kind = array.type
     array = numeric(array, name, "numbers or text")

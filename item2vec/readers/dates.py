@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 VALID = (-62_135_596_800, 253_402_300_800)
-"""Start of year 1 and of year 10000, in seconds."""
+"""Start of year 1 and of year 10000, in seconds since 1970-01-01 UTC."""
 
 _PLACEHOLDERS = [
     microseconds_of(datetime(*day)) // DAY
@@ -45,7 +45,7 @@ _PLACEHOLDERS = [
     )
 ]
 _ISO_TYPES = [pa.timestamp(unit, zone) for unit in ("us", "ns") for zone in (None, "UTC")]
-# fromisoformat accepts any character before the time, and reads the zone in 2024-01-01+02:00 as a time
+# fromisoformat accepts any separator between date and time, and reads the zone of 2024-01-01+02:00 as a time
 _ISO_DATE = re.compile(r"[0-9W-]{7,10}(?:[Tt ]|$)")
 _FIELDS = {"Y": r"(\d{4})", "f": r"(\d{1,6})"} | dict.fromkeys("mdHMS", r"(\d\d)")
 _DAYS = ["d.m.Y", "m/d/Y", "d/m/Y", "Y/m/d", "d-m-Y", "m-d-Y", "d.m.y", "m/d/y", "d/m/y", "d b Y", "d-b-Y"]
@@ -72,7 +72,7 @@ def dates_of_typed(array: pa.Array) -> tuple[Offsets, Mask]:
 
 
 def dates_of_iso(array: pa.Array) -> tuple[Offsets, Mask]:
-    """Convert ISO 8601 text. Digits after the microseconds are ignored. Text without a zone is in UTC."""
+    """Convert ISO 8601 text. Digits after the microseconds are ignored. Text without a time zone is UTC."""
     text = pc.utf8_trim(array, " \t")
     for kind in _ISO_TYPES:
         try:
@@ -83,7 +83,7 @@ def dates_of_iso(array: pa.Array) -> tuple[Offsets, Mask]:
 
 
 def dates_of_format(array: pa.Array, form: str) -> tuple[Offsets, Mask]:
-    """Convert text in the format ``form``, as in ``datetime.strptime``. Text without a zone is in UTC."""
+    """Convert text in the format ``form`` of ``datetime.strptime``. Text without a time zone is UTC."""
     text = pc.utf8_trim(array, " \t")
     numeric = _as_iso(form)
     if numeric is None:
@@ -91,7 +91,7 @@ def dates_of_format(array: pa.Array, form: str) -> tuple[Offsets, Mask]:
     pattern, iso = numeric
     matches = pc.fill_null(pc.match_substring_regex(text, pattern), False)
     micros, bad = dates_of_iso(pc.if_else(matches, pc.replace_substring_regex(text, pattern, iso), None))
-    if bad.any():  # strptime also accepts fields without leading zeros
+    if bad.any():  # the pattern requires leading zeros, which strptime does not
         rows = np.flatnonzero(bad)
         others = text.take(pa.array(rows))
         micros[rows], bad[rows] = _one_by_one(others, lambda value: _microseconds_of_format(value, form))
@@ -99,7 +99,7 @@ def dates_of_format(array: pa.Array, form: str) -> tuple[Offsets, Mask]:
 
 
 def _one_by_one(text: pa.Array, convert: Callable[[str], int | None]) -> tuple[Offsets, Mask]:
-    """Convert each distinct text once."""
+    """Convert each distinct text once. ``convert`` returns ``None`` for text that is not a date."""
     encoded = text.dictionary_encode()
     values = [convert(value) for value in encoded.dictionary.to_pylist()]
     bad = np.array([value is None for value in values] + [True])
@@ -112,7 +112,7 @@ def _one_by_one(text: pa.Array, convert: Callable[[str], int | None]) -> tuple[O
 def _microseconds_of_iso(text: str) -> int | None:
     """Convert ISO text, or BigQuery's variant (``2024-01-01 12:00:00 UTC``), to microseconds.
 
-    Other text becomes ``None``.
+    Return ``None`` for other text.
     """
     if text.isdecimal() or not _ISO_DATE.match(text):
         return None
@@ -130,9 +130,10 @@ def _microseconds_of_format(text: str, form: str) -> int | None:
 
 
 def _as_iso(form: str) -> tuple[str, str] | None:
-    """Return a regular expression for text of a format, and a replacement that yields ISO text.
+    """Return a regular expression that matches text in a format, and the replacement that makes it ISO text.
 
-    Return ``None`` unless the fields are a numeric date and, optionally, the numeric parts of a time.
+    Return ``None`` unless the format has the fields ``%Y``, ``%m`` and ``%d`` and, optionally, those of a
+    time (``%H``, ``%H %M``, ``%H %M %S`` or ``%H %M %S %f``). The order of the fields does not matter.
     """
     parts = re.split("%(.)", form)
     literals, fields = parts[::2], parts[1::2]
@@ -152,7 +153,10 @@ def check_format(form: str) -> None:
     if not isinstance(form, str):
         raise InputError(f"time_format is {form!r}; {expected}")
     if "%Z" in form.replace("%%", ""):
-        raise InputError(f"time_format is {form!r}, but names of time zones are ambiguous; use %z (+0100)")
+        raise InputError(
+            f"time_format is {form!r}, but names of time zones (%Z) are ambiguous; expected UTC offsets such "
+            "as +0100: use %z"
+        )
     day = EPOCH.replace(year=2017, month=8, day=23)
     try:
         year = datetime.strptime(day.strftime(form), form).year
@@ -163,7 +167,7 @@ def check_format(form: str) -> None:
 
 
 def format_of(texts: Sequence[str]) -> str | None:
-    """Return the first common format that fits all texts, or ``None``.
+    """Return the first of the common formats that fits all texts, or ``None`` if none of them does.
 
     >>> format_of(["01.08.2017 14:17"]), format_of(["01/02/2017"]), format_of(["01/02/2017", "13/02/2017"])
     ('%d.%m.%Y %H:%M', '%m/%d/%Y', '%d/%m/%Y')
@@ -176,7 +180,7 @@ def _fits(text: str, form: str) -> bool:
 
 
 def is_plausible(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1990 to 2100."""
+    """Return a mask of the dates from 1990 to 2099."""
     return (micros >= PLAUSIBLE[0] * SECOND) & (micros < PLAUSIBLE[1] * SECOND)
 
 

@@ -19,7 +19,10 @@ from item2vec.readers.faults import Fault, short_repr
 __all__ = ["EdgeLines", "Row", "text_ids", "tuple_rows", "weight_of"]
 
 Row = tuple[int, list[str], float | None]
-"""The line or row number, a node followed by its neighbours, and the weight of the edges."""
+"""The line or row number, a node followed by its neighbours, and the weight of the edges (``None``: without).
+
+A row without neighbours is a node.
+"""
 
 _AS_ADJACENCY = Remedy(
     "format",
@@ -32,9 +35,10 @@ _SEPARATORS = " \t,;|"
 
 @dataclass(frozen=True)
 class EdgeLines:
-    """An edge list or adjacency list without a header, and the options for reading it.
+    """An edge list or adjacency list without a header, and the options for reading the file.
 
-    Blanks and tabs around fields are removed. Blank lines and lines that start with ``#`` are skipped.
+    Blanks and tabs around fields are removed. Blank lines and lines that start with ``#`` are skipped. If
+    ``sep`` is ``None``, the separator is detected from the first 1,000 lines.
     """
 
     path: Path
@@ -44,11 +48,15 @@ class EdgeLines:
     max_line: int
 
     def pairs(self, *, with_weights: bool) -> Iterator[Row]:
-        """Yield the edge of each line ``a b`` or ``a b weight``, and the node of each line ``a``."""
+        """Yield the edge of each line ``a b`` or ``a b weight``, and the node of each line ``a``.
+
+        If ``with_weights`` is false, the third field is ignored.
+        """
         name = str(self.path)
         for number, fields in self._rows(_is_pair):
             if len(fields) > 3:
-                found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}, …)"
+                cut = ", …" if len(fields) > 5 else ""
+                found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}{cut})"
                 expected = "an edge 'a b' or 'a b weight'"
                 raise Fault(name, "line", number, found, expected, remedies=(_AS_ADJACENCY,)).exception()
             weighted = len(fields) == 3 and with_weights
@@ -62,28 +70,32 @@ class EdgeLines:
     def _rows(self, is_row: Callable[[list[str]], bool]) -> Iterator[tuple[int, list[str]]]:
         """Yield the number and the fields of each line.
 
-        ``is_row`` returns whether the fields of a line are valid. The separator is detected with it.
+        ``is_row`` returns whether the fields of a line are valid. It is used to detect the separator.
         """
         lines = self._lines()
         head = list(islice(lines, HEAD_LINES))
         if not head:
-            raise InputError(f"{self.path} contains no edges; expected lines 'a b' or 'a b weight'")
+            raise InputError(f"{self.path} contains no edges; expected lines of node ids, such as 'a b'")
         sep = self.sep or _separator([line for _, line in head], is_row, quotes=self.quotes)
         for number, line in chain(head, lines):
             if self.sep is None and sep == " " and (", " in line or "; " in line):
+                mark = "," if ", " in line else ";"
                 raise InputError(
-                    f"{self.path} line {number}: found a comma or semicolon before a blank; expected one "
-                    "separator",
-                    remedies=[Remedy("sep", ","), Remedy("sep", " ", "pass {} for blanks and tabs")],
+                    f"{self.path} line {number}: found {mark!r} before a blank, but the separator detected "
+                    "from the first lines is a blank; expected one separator between ids",
+                    remedies=[Remedy("sep", mark), Remedy("sep", " ", "pass {} for blanks and tabs")],
                 )
             yield number, _fields(line, sep, quotes=self.quotes)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
-        """Yield the number and the text of each line that is not blank and not a comment."""
+        """Yield the number and the text of each line that is neither blank nor a comment.
+
+        Raise ``InputError`` for a line that starts like a file in another layout, such as JSON or Pajek.
+        """
         for number, line in lines_of(self.path, self.encoding, self.max_line):
             text = line.strip(" \t\r\n")
             if layout := layout_of(text):
-                found = f"{short_repr(text[:20])}, as in {layout}"
+                found = f"a line that starts with {short_repr(text[:20])}, as in {layout}"
                 raise Fault(str(self.path), "line", number, found, "an edge 'a b'").exception()
             if text and not text.startswith("#"):
                 yield number, text
@@ -92,7 +104,7 @@ class EdgeLines:
 def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """Yield the edge of each tuple ``(source, target)`` or ``(source, target, weight)``.
 
-    For a tuple ``(node,)``, yield the node.
+    For a tuple ``(node,)``, yield the node. If ``with_weights`` is false, weights are ignored.
     """
     name = type(source).__name__
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
@@ -107,7 +119,10 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
 
 
 def text_ids(source: str, row_kind: str, number: int, nodes: Iterable[Any]) -> list[str]:
-    """Convert nodes to ids. Integers and UUIDs become text; any other value must be text."""
+    """Convert nodes to ids: integers and UUIDs become text.
+
+    Raise ``InvalidIdError`` for a node that is neither an integer, nor a UUID, nor text.
+    """
     ids = []
     for node in nodes:
         id_ = id_text(node)
@@ -119,7 +134,7 @@ def text_ids(source: str, row_kind: str, number: int, nodes: Iterable[Any]) -> l
 
 
 def weight_of(source: str, row_kind: str, number: int, value: Any) -> float:
-    """Return a weight as a number; raise ``InputError`` unless it is finite and positive."""
+    """Convert a weight to a float; raise ``InputError`` unless it is a finite number above 0."""
     weight = _number(value)
     if not (math.isfinite(weight) and weight > 0):
         raise InputError(
@@ -140,10 +155,10 @@ def _is_pair(fields: list[str]) -> bool:
 
 
 def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool], *, quotes: bool) -> str:
-    """Return the first separator that splits a line and makes a valid row of each line.
+    """Return the first separator that splits at least one line, and divides each line into a valid row.
 
-    Blanks do not qualify if a field before the last one would end with a comma, semicolon or pipe. If no
-    separator qualifies, return the first that splits any line, or else a blank.
+    A blank does not qualify if, in any line, a field other than the last would end with a comma, semicolon or
+    pipe. If no separator qualifies, return the first one that splits any line, or a blank if none does.
     """
     splitting = []
     for sep in _SEPARATORS:

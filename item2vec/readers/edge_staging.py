@@ -1,7 +1,7 @@
-"""Edges as Parquet files, for programs that read more rows than fit into memory.
+"""Convert edges to Parquet files, for programs that read more rows than fit into memory.
 
-Parquet files that need no conversion are used as they are. The rows of any other source are read by the rules
-of ``read_edges`` and written to a new Parquet file, one batch in memory at a time.
+Parquet files whose column types are suitable are not converted. The rows of any other source are read by the
+rules of ``read_edges`` and written to a new Parquet file, with one batch in memory at a time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _BATCH_ROWS = 1 << 16
 class StagedEdges:
     """Edges in Parquet files.
 
-    ``columns`` maps ``"source"``, ``"target"`` and, if the edges have weights, ``"weight"`` to columns of the
-    files. A row with a null target is a node, which need not have edges.
+    ``columns`` maps ``"source"``, ``"target"`` and, if the edges have weights, ``"weight"`` to names of
+    columns of the files. A row with a null target is a node, possibly without edges.
     """
 
     files: tuple[Path, ...]
@@ -39,9 +39,9 @@ class StagedEdges:
 
 
 def edges_as_found(source: Any, edges: EdgeRows | EdgeTable, encoding: str) -> StagedEdges | None:
-    """Return edges in Parquet files whose types need no conversion; ``None`` for other sources.
+    """Return the edges of Parquet files whose columns need no conversion, or ``None`` for any other source.
 
-    The values of the rows are not checked.
+    The values in the rows are not checked.
     """
     files = parquet_files([source], encoding) if isinstance(edges, EdgeTable) else []
     found = plain_columns(files, edges.parsers) if isinstance(edges, EdgeTable) and files else None
@@ -95,5 +95,5 @@ def _batch(columns: tuple[list[Any], ...], schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _short(columns: Mapping[str, str]) -> dict[str, str]:
-    """Return columns by the parameters of ``read_edges``, without the suffix ``_column``."""
+    """Remove the suffix ``_column`` of the parameters of ``read_edges`` from the keys of ``columns``."""
     return {parameter.removesuffix("_column"): column for parameter, column in columns.items()}

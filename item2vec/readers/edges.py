@@ -50,33 +50,35 @@ def read_edges(
     max_line: int = MAX_LINE,
     connection: Any = None,
 ) -> Graph:
-    r"""Read a graph. Nodes are in order of first appearance.
+    r"""Read a graph. Nodes are in the order in which they first appear in the source.
 
     Parameters
     ----------
     source
         One of: a graph of networkx or igraph; tuples ``(source, target)``, ``(source, target, weight)``, or
-        ``(node,)`` for a node without edges; the path of a text file, a GraphML or a Pajek file; a table that
-        ``read_interactions`` supports.
+        ``(node,)`` for a node without edges; the path of an edge list, an adjacency list, a GraphML file or a
+        Pajek file; a table in any source that ``read_interactions`` supports.
     source_column, target_column
         Names of the columns of source nodes and of target nodes in a table.
     weight
         Name of the column or edge attribute of weights. ``None``: the third field of lines and tuples, and
         the column or attribute ``weight``, if there is one. ``False``: the edges have no weights.
     directed
-        Whether the edges are directed. ``None``: a graph, a GraphML file or a Pajek file states the
-        direction; other edges are undirected.
+        Whether the edges are directed. ``None``: a graph of networkx or igraph, a GraphML file and a Pajek
+        file state whether they are directed; edges from any other source are undirected.
     format
-        Format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, if ``columns`` or
-        the name of a weight column is given, if the name of a node column is not the default, or if the first
-        line contains both node columns; otherwise lines. ``"lines"``: one edge per line, ``a b`` or
-        ``a b weight``, without a header. ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``:
-        adjacency list for the suffix ``.adjlist``, otherwise edges. A line of an edge list or adjacency list
-        may be a single node. Blank lines and lines that start with ``#`` are skipped.
+        Format of a text file that is neither GraphML nor Pajek. ``"edges"``: a table, or an edge list without
+        a header. The file is a table if its suffix is ``.csv`` or ``.tsv``, if ``columns`` or the name of a
+        weight column is given, if the name of a node column is not the default, or if the first line contains
+        the names of both node columns. ``"lines"``: an edge list, with lines ``a b`` or ``a b weight``.
+        ``"adjacency"``: an adjacency list, with lines ``node neighbour neighbour …``. ``"auto"``:
+        ``"adjacency"`` for the suffix ``.adjlist``, otherwise ``"edges"``. A line of an edge list or
+        adjacency list may be a single node. Blank lines and lines that start with ``#`` are skipped.
     sep
-        Separator between ids; ``" "`` means blanks and tabs. ``None``: for an edge list, the first of blanks
-        and tabs, tab, comma, semicolon and pipe that splits each of the first 1,000 lines into an edge; for a
-        table, see ``read_interactions``. Only ``\n`` ends a line of an edge list or adjacency list.
+        Separator between ids; ``" "`` means blanks and tabs. ``None``: detected from the first 1,000 lines of
+        an edge list, as the first of blanks and tabs, tab, comma, semicolon and pipe that divides each line
+        into an edge or a single node; for an adjacency list, the first of these that occurs; for a table, see
+        ``read_interactions``. Only ``\n`` ends a line of an edge list or adjacency list.
     columns, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
@@ -84,9 +86,10 @@ def read_edges(
     ------
     InputError
         For the same reasons as in ``read_interactions``; if a weight is not a finite number > 0, or only
-        some edges have a weight; or if the file is in a graph format that ``read_edges`` does not support.
+        some edges have a weight (except in Pajek files, where a missing weight is 1); or if the file is in a
+        graph format that ``read_edges`` does not support.
     ConfigError
-        If ``directed=True`` is given for a graph that states that it is undirected.
+        If ``directed=True`` is given for a graph or file that states that it is undirected.
 
     Examples
     --------
@@ -125,7 +128,10 @@ def find_edges(
     max_line: int = MAX_LINE,
     connection: Any = None,
 ) -> EdgeRows | EdgeTable:
-    """Return the edges of a source, which are not read yet. For the arguments, see ``read_edges``."""
+    """Open a source of edges. The method ``graph`` of the result reads the edges.
+
+    For the arguments and errors, see ``read_edges``.
+    """
     if format not in ("auto", "edges", "lines", "adjacency"):
         raise InputError(f"format is {format!r}; expected 'auto', 'edges', 'lines' or 'adjacency'")
     check_max_line(max_line)
@@ -168,18 +174,21 @@ def find_edges(
 
 
 class _EdgeWeights(WeightColumn):
-    """Parser of edge weights, which are finite, positive numbers."""
+    """Parser of edge weights: positive numbers that are finite as float32."""
 
-    expected = "a finite number > 0"
+    expected = "a finite number > 0 (float32)"
 
     def parse(self, values: Values) -> tuple[Floats, Mask]:
-        """Return a batch as float32, and a mask of its bad rows."""
+        """Return the weights of a batch as float32, and a mask of the bad rows."""
         weights, bad = super().parse(values)
         return weights, bad | (weights == 0)
 
 
 class EdgeRows(NamedTuple):
-    """Edges as rows of a node and its neighbours, from lines, tuples or a graph."""
+    """Edges from lines, tuples or a graph. Each row is a node and the neighbours of the node.
+
+    ``name`` and ``row_kind`` locate a row in messages, as in ``Fault``.
+    """
 
     name: str
     row_kind: str
@@ -187,7 +196,7 @@ class EdgeRows(NamedTuple):
     directed: bool
 
     def checked(self) -> Iterator[Row]:
-        """Yield the rows. An invalid node, or weights on some edges only, raise an error."""
+        """Yield the rows. Raise ``InputError`` for an invalid id, or if only some edges have a weight."""
         weighted: bool | None = None
         for number, ids, weight in self.rows:
             _check_ids(self.name, self.row_kind, number, ids)
@@ -229,7 +238,7 @@ class EdgeRows(NamedTuple):
 
 
 class EdgeTable(NamedTuple):
-    """Edges as rows of a table, and the parsers of its columns."""
+    """Edges as rows of a table, and the parsers of the columns of nodes and weights."""
 
     table: Table
     parsers: Mapping[str, Column]
@@ -256,18 +265,19 @@ def _is_table(source: object) -> bool:
 
 
 def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
-    """Return whether a text file is an edge list: its first line does not contain all wanted columns.
+    """Return whether a text file is an edge list: the first line does not contain the names in ``wanted``.
 
-    Raise ``InputError`` for such a file if its suffix is ``.csv`` or ``.tsv``, or if the caller named a
-    column other than the defaults.
+    Raise ``InputError`` if a name is missing in a file that must be a table: its suffix is ``.csv`` or
+    ``.tsv``, or the caller gave the name of a weight column or other names of the node columns.
     """
     if not isinstance(table, DelimitedFile) or {*wanted} <= {*table.names, *map(bare, table.names)}:
         return False
     if suffix_of(path) not in {".csv", ".tsv"} and wanted == ["source", "target"]:
         return True
     missing = next(column for column in wanted if column not in {*table.names, *map(bare, table.names)})
+    cut = ", …" if len(table.names) > 20 else ""
     raise InputError(
-        f"{path} has no column {missing!r}; found {', '.join(map(short_repr, table.names[:20]))}",
+        f"{path} has no column {missing!r}; found {', '.join(map(short_repr, table.names[:20]))}{cut}",
         remedies=[
             Remedy(_PARAMETERS[wanted.index(missing)], text="name the column with {}"),
             Remedy("format", "lines", "pass {} if there is no header"),
@@ -282,7 +292,10 @@ def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
 
 
 def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
-    """Return the name of the column ``weight``, in upper or lower case, or ``None``. Log the result."""
+    """Return the name of the column ``weight`` (in any case), or ``None`` if there is none. Log the choice.
+
+    ``ends`` holds the names of the columns of source and target nodes.
+    """
     others = [column for column in map(bare, table.names) if column not in ends]
     if len(others) + len(ends) > len(table.names):
         return None  # a column of nodes is missing
@@ -290,7 +303,7 @@ def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
     if found:
         _LOG.info("%s: column %r holds the weights of edges", table.name, found)
     elif others:
-        names = ", ".join(map(short_repr, others[:10]))
+        names = ", ".join(map(short_repr, others[:10])) + (", …" if len(others) > 10 else "")
         _LOG.warning(
             "%s: no column 'weight'; the edges have no weights, and the columns %s are not used",
             table.name,

@@ -1,4 +1,4 @@
-"""Parse epoch numbers; determine the common unit or layout of the numbers of a column, and their rounding."""
+"""Epoch numbers of a timestamp column: parsing, the common unit or layout of a batch, and rounded numbers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ __all__ = [
 ]
 
 AGREEMENT = 0.9
-"""Minimum share of the values of a batch that must be plausible dates in one unit or layout."""
+"""Minimum share of the numbers of a batch that must be dates in one unit or layout.
+
+It is also the minimum share of plausible dates from which on placeholders count as missing dates (times.py).
+"""
 
 _WHOLE = r"^[+-]?\d{1,18}$"
 _YEARS_1900_TO_2200 = (-2_208_988_800 * SECOND, 7_258_118_400 * SECOND)
 _AROUND_1970 = 48 * DAY
-"""A number that is plausible in a unit is a date of the first 48 days of 1970 in the next smaller unit."""
+"""A number that is plausible in one unit is a date in the first 48 days of 1970 in the next smaller unit."""
 _LAYOUTS = {
     f"%Y%m%d{time}": (19_000_101 * scale, 21_010_101 * scale)
     for time, scale in (("", 1), ("%H", 10**2), ("%H%M", 10**4), ("%H%M%S", 10**6))
@@ -45,9 +48,11 @@ _FEW_EXPONENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers of a batch: exact integers in ``whole``, all others in ``real``, which is NaN for integers.
+    """Numbers of a batch, of which exact integers are stored separately from floats.
 
-    ``bad`` is a mask of the values that are not finite numbers.
+    ``whole`` holds the integers of integer columns and of text. ``real`` holds all other numbers (the values
+    of float columns, and text with a decimal point or an exponent), and is NaN in all other rows. ``real`` is
+    ``None`` if all numbers are exact integers. ``bad`` is a mask of the values that are not finite numbers.
     """
 
     whole: Offsets
@@ -56,13 +61,14 @@ class Numbers:
 
     @property
     def sizes(self) -> npt.NDArray[Any]:
-        """All numbers in one array, of floats if not all numbers are integers."""
+        """All numbers in one array, which is of floats unless all numbers are exact integers."""
         return self.whole if self.real is None else np.where(np.isnan(self.real), self.whole, self.real)
 
     def microseconds(self, unit: str) -> tuple[Offsets, Mask]:
-        """Return the numbers in microseconds, and a mask of the bad rows.
+        """Convert the numbers from ``unit`` to microseconds. Also return a mask of the bad rows.
 
-        Integer nanoseconds are rounded down, other numbers to the nearest microsecond.
+        A row is bad if it has no finite number, or the date is not from year 1 to 9999. Exact integers in
+        nanoseconds are rounded down, other numbers to the nearest microsecond.
         """
         start, end = (seconds * TICKS[unit] for seconds in VALID)
         start, end = max(start, -(2**63)), min(end, 2**63 - 1)
@@ -81,7 +87,7 @@ class Numbers:
         return micros, bad
 
     def votes(self) -> dict[str, int]:
-        """Return the number of rows for which each unit is plausible, without units that have no such row."""
+        """Count the rows for which each unit is plausible (see ``PLAUSIBLE``). Omit counts of 0."""
         sizes, (first, last) = self.sizes, PLAUSIBLE
         counts = {
             unit: int(np.count_nonzero(~self.bad & (sizes >= first * ticks) & (sizes < last * ticks)))
@@ -90,7 +96,7 @@ class Numbers:
         return {unit: count for unit, count in counts.items() if count}
 
     def digits(self) -> pa.Array:
-        """Return integers as decimal text. Other numbers become null."""
+        """Return integers, also those in ``real``, as decimal text. All other rows are null."""
         whole, missing = self.whole, self.bad
         if self.real is not None:
             with np.errstate(invalid="ignore"):
@@ -101,7 +107,7 @@ class Numbers:
 
 
 def numbers_of(array: pa.Array, name: str) -> Numbers:
-    """Return the numbers of a column of numbers or text."""
+    """Parse a column of numbers or text. Raise ``InputError`` for a column of another type."""
     kind = array.type
     array = numeric(array, name, "dates, numbers or text")
     if pa.types.is_uint64(kind):
@@ -129,7 +135,8 @@ def unit_of(numbers: Numbers, name: str) -> str | None:
     Raises
     ------
     InputError
-        If fewer than 90 % of the numbers are dates in the most frequent unit. Placeholders are not counted.
+        If fewer than 90 % of the numbers, without placeholders, are dates (see ``is_dated``) in the unit that
+        is plausible for most numbers.
     """
     votes = numbers.votes()
     if not votes:
@@ -143,27 +150,30 @@ def unit_of(numbers: Numbers, name: str) -> str | None:
     others = n_numbers - sum(votes.values())
     counts += f", {others:,} in no unit" if others > 0 else ""
     raise InputError(
-        f"the {n_numbers:,} epoch numbers of column {name!r} have no common unit; dates from 1990 to 2100: "
+        f"the {n_numbers:,} epoch numbers of column {name!r} have no common unit; dates from 1990 to 2099: "
         f"{counts}; expected one unit: correct the column",
         remedies=[Remedy("time_unit", unit, "pass the unit of all numbers, such as {}")],
     )
 
 
 def is_dated(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1900 to 2200, except dates within 48 days of 1970-01-01."""
+    """Return a mask of the dates from 1900 to 2199.
+
+    Placeholders, and all dates within 48 days of 1970-01-01, are not in the mask.
+    """
     first, last = _YEARS_1900_TO_2200
     return (micros >= first) & (micros < last) & (np.abs(micros) >= _AROUND_1970) & ~is_placeholder(micros)
 
 
 def is_recent(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1900 to 2100: the valid dates if no number has a plausible unit."""
+    """Return a mask of the dates from 1900 to 2099: the valid dates if no number has a plausible unit."""
     return (micros >= _YEARS_1900_TO_2200[0]) & (micros < PLAUSIBLE[1] * SECOND)
 
 
 def layout_of(numbers: Numbers) -> str | None:
-    """Return the format of numbers such as 20240131 (``"%Y%m%d"``), or ``None``.
+    """Return the common format of numbers such as 20240131 (``"%Y%m%d"``), or ``None`` if there is none.
 
-    At least 90 % of the numbers must be dates from 1900 to 2100 in the same format.
+    At least 90 % of the numbers must be dates from 1900 to 2100 in this format.
     """
     needed = max(1, AGREEMENT * np.count_nonzero(~numbers.bad))
     for form, (start, end) in _LAYOUTS.items():
@@ -176,8 +186,9 @@ def layout_of(numbers: Numbers) -> str | None:
 def is_coarse(array: pa.Array, numbers: Numbers, unit: str) -> Mask:
     """Return a mask of the numbers that are rounded to more than a second.
 
-    These are float16 and float32 numbers with a spacing above a second, and text in scientific notation if
-    the last digit of every such text is worth more than a second.
+    These are float16 and float32 numbers whose distance to the next number of the type is above a second, and
+    text in scientific notation, such as 1.70E+12, if the last digit of each of the first 1,000 such texts is
+    worth more than a second.
     """
     if pa.types.is_float16(array.type) or pa.types.is_float32(array.type):
         narrow = np.float16 if pa.types.is_float16(array.type) else np.float32

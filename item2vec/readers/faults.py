@@ -17,7 +17,7 @@ __all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "short_repr"]
 OnError = Literal["raise", "skip"]
 
 MAX_BAD = 0.05
-"""Default of ``max_bad``: the largest share of the rows that may be bad and are then skipped."""
+"""Default of ``max_bad``: the largest share of rows that may be skipped because they are bad."""
 
 _LOG = logging.getLogger("item2vec.readers")
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -28,8 +28,10 @@ class Fault:
     """Description of a bad row: the location, the value found, and the value expected.
 
     In a text file, ``row_kind`` is ``"line"``, and ``number`` is the number of the first line of the row,
-    from 1. In a table, ``row_kind`` is ``"row"``, and ``number`` is the row number, from 0. ``error`` is the
-    exception that ``on_error="raise"`` raises, with ``remedies``: arguments that avoid the fault.
+    from 1. In any other table, ``row_kind`` is ``"row"``, and ``number`` is the row number, from 0. In a
+    graph object, ``row_kind`` is ``"node"`` or ``"edge"``, and ``number`` is a position, from 0. ``error`` is
+    the class of the exception that ``on_error="raise"`` raises. ``remedies`` are arguments that avoid the
+    fault.
 
     >>> print(Fault("listens.csv", "line", 7, "timestamp 'x'", "ISO text or an epoch number"))
     listens.csv line 7: timestamp 'x'; expected ISO text or an epoch number
@@ -63,7 +65,7 @@ class Fault:
         error: type[InputError],
         remedies: tuple[Remedy, ...] = (),
     ) -> Fault:
-        """Create the fault of a value. The fault states the first byte that cannot be decoded, if any."""
+        """Create the fault of a value in a column. If a byte of the value is undecodable, name that byte."""
         undecoded = _UNDECODED.search(value) if isinstance(value, str) else None
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00
@@ -73,9 +75,11 @@ class Fault:
 
 
 class FaultReport:
-    """Handler of faults: raises the first fault, or counts the skipped rows and logs the first three faults.
+    """Handler of the faults of one source.
 
-    ``max_bad`` is the largest share of rows that may be skipped.
+    With ``on_error="raise"``, the handler raises the first fault. With ``on_error="skip"``, it counts the
+    skipped rows, calls ``on_skip`` with each fault, and logs the first three faults. ``max_bad`` is the
+    largest share of rows that may be skipped.
     """
 
     def __init__(
@@ -94,7 +98,7 @@ class FaultReport:
         self._first: list[Fault] = []
 
     def add(self, faults: Iterable[Fault]) -> None:
-        """Raise the first fault of a batch, or count its faults and pass them to ``on_skip`` in row order."""
+        """Handle the faults of a batch in row order: raise the first, or count each and call ``on_skip``."""
         for fault in sorted(faults, key=lambda fault: fault.number):
             if self._on_error == "raise":
                 raise fault.exception()
@@ -105,7 +109,9 @@ class FaultReport:
                 self._first.append(fault)
 
     def finish(self, n_read: int) -> None:
-        """If rows were skipped, log a warning with the number of these rows and the first three faults.
+        """If rows were skipped, log a warning with the number of skipped rows and the first three faults.
+
+        ``n_read`` is the number of rows that were not skipped.
 
         Raises
         ------
@@ -118,7 +124,7 @@ class FaultReport:
         share = self._n_skipped / n_rows
         skipped, summary = f"{self._n_skipped:,} of {n_rows:,} rows", self._summary()
         if not n_read:
-            message = f"{self._source}: {skipped} are bad; expected a valid row: {summary.args[0]}"
+            message = f"{self._source}: {skipped} are bad; expected at least one valid row: {summary.args[0]}"
             raise InputError(message, remedies=summary.remedies)
         if share > self._max_bad:
             allowed = math.ceil(share * 100) / 100
@@ -131,7 +137,7 @@ class FaultReport:
         _LOG.warning("%s: skipped %s: %s", self._source, skipped, summary)
 
     def _summary(self) -> InputError:
-        """Return the first three faults as one error. The command line renders its remedies as flags."""
+        """Return the first three faults as one error, whose remedies the command line renders as flags."""
         messages = [fault.exception().args[0] for fault in self._first]
         further = [" · …"] if self._n_skipped > len(messages) else []
         return InputError(" · ".join(messages) + "".join(further), remedies=self._first[0].remedies)

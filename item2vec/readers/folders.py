@@ -24,7 +24,7 @@ _TABLE_FORMATS = {
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Return the files in a folder and its subfolders, sorted by path.
+    """Return the paths of the files in a folder and in its subfolders, sorted.
 
     Files and folders whose names begin with ``_`` or ``.`` (``_SUCCESS``, ``_temporary``) are skipped.
 
@@ -60,7 +60,9 @@ def is_hidden(name: str) -> bool:
 
 
 def partition_of(file: Path, folder: Path) -> Mapping[str, str | None]:
-    """Return the partition columns of a file: the parts ``key=value`` of its path below ``folder``.
+    """Return the partition columns of a file: the subfolders ``key=value`` between ``folder`` and the file.
+
+    The value of ``__HIVE_DEFAULT_PARTITION__`` is ``None``. Percent-encoded characters are decoded.
 
     >>> partition_of(Path("events/date=2024-03-01/country=C%C3%B4te/part-0"), Path("events"))
     {'date': '2024-03-01', 'country': 'Côte'}

@@ -1,4 +1,4 @@
-"""Read GraphML and Pajek files; recognise GEXF, GML, DOT and other graph formats that are not supported."""
+"""Read GraphML and Pajek files; recognise graph formats that are not supported, such as GEXF and METIS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["GraphRows", "read_graph_file"]
 
 
 class GraphRows(NamedTuple):
-    """Direction and rows of a graph: a row for each node, then a row for each edge."""
+    """A graph as rows, and whether the graph is directed: a row for each node, then a row for each edge."""
 
     directed: bool
     rows: Iterable[Row]
@@ -44,12 +44,15 @@ _SECTIONS = {"vertices", "arcs", "edges", "arcslist", "edgeslist"}
 
 
 def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_line: int) -> GraphRows | None:
-    """Return the graph of a GraphML or Pajek file, or ``None`` for a file in another layout.
+    """Return the graph of a GraphML or Pajek file, or ``None`` for a file in no graph format.
+
+    ``weight`` is the argument of ``read_edges``. In Pajek files, it only matters whether it is ``False``.
 
     Raises
     ------
     InputError
-        If the file is damaged, or in a graph format that is recognised but not supported.
+        If the file is damaged, has no edge attribute ``weight``, has two nodes of the same name, or is in a
+        graph format that is recognised but not supported.
     """
     is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
     layout = _layout(path, encoding) if is_text else None
@@ -84,9 +87,11 @@ def _layout(path: Path, encoding: str) -> str | None:
 
 
 def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
-    """Read GraphML. The id of a node is the id of its element; in files of igraph, its attribute ``name``.
+    """Read GraphML.
 
-    The weight of an edge is in one of its ``data`` elements; without this element, it is the default.
+    The id of a node is the attribute ``id`` of its element or, in files of igraph, the vertex name. The
+    weight of an edge is in a ``data`` element of the edge or, without such an element, the default value that
+    the ``key`` element of the weight states.
     """
     keys: dict[str, Element] = {}
     edges: list[tuple[int, Element]] = []
@@ -141,9 +146,10 @@ def _edges_of_xml(
 
 
 def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) -> GraphRows:
-    """Read Pajek. The id of a node is the label of its vertex or, without a label, the number of the vertex.
+    """Read Pajek. The id of a node is the label of the vertex or, without a label, the number of the vertex.
 
-    If any edge has a weight, a missing weight is 1.
+    If any edge has a weight, a missing weight is 1. If the file has arcs, the graph is directed, and an edge
+    of a section ``*Edges`` is read as an edge in each direction.
     """
     labels: dict[str, str] = {}
     links: list[tuple[int, str, list[str]]] = []
@@ -153,7 +159,8 @@ def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) 
         if found:
             section = found[1].lower()
             if section not in _SECTIONS | {"network"}:
-                _fail(path, number, f"the section *{found[1]}", "*Vertices, *Arcs and *Edges")
+                known = "*Vertices, *Arcs, *Edges, *Arcslist or *Edgeslist"
+                _fail(path, number, f"the section *{found[1]}", known)
         elif section == "vertices":
             vertex, *label = [quoted or word for quoted, word in _TOKEN.findall(line)]
             labels[vertex] = label[0] if label else vertex
@@ -190,7 +197,10 @@ def _pajek_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int
 
 
 def _pairs(path: Path, number: int, section: str, fields: list[str]) -> list[tuple[int, str, list[str]]]:
-    """Return the link of a line; in a list section, the links of the first vertex to each other vertex."""
+    """Return the edge of a line; in ``*Arcslist`` and ``*Edgeslist``, the edges from the first vertex.
+
+    Each edge is the line number, the section (``"arcs"`` or ``"edges"``) and the fields.
+    """
     if len(fields) < 2:
         _fail(path, number, short_repr(" ".join(fields)), "the numbers of two vertices")
     if section.endswith("list"):

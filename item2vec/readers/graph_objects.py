@@ -17,6 +17,7 @@ def graph_of_object(source: Any, weight: str | bool | None) -> GraphRows | None:
     """Return the rows of a networkx or igraph graph, or ``None`` for another object.
 
     The id of an igraph node is the vertex attribute ``name`` or, without this attribute, the vertex number.
+    ``weight`` is the argument of ``read_edges``.
     """
     if not callable(getattr(source, "is_directed", None)):
         return None
@@ -48,7 +49,8 @@ def _rows(name: str, nodes: Iterable[Any], edges: Iterable[Any]) -> Iterator[Row
 def _attribute(source: Any, found: Iterable[str], weight: str | bool | None) -> str | None:
     """Return the name of the edge attribute of weights, or ``None`` if the edges have no weights.
 
-    It is the name in the argument ``weight``, or else ``"weight"`` if an edge has this attribute.
+    The name is ``weight`` if that is text. Otherwise, it is ``"weight"`` if an edge has this attribute and
+    the argument is not ``False``. ``found`` holds the names of all edge attributes.
     """
     names = sorted(map(str, found))
     if isinstance(weight, str) and weight not in names:

@@ -48,7 +48,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     max_line: int = MAX_LINE,
     connection: Any = None,
 ) -> Interactions:
-    """Read interactions from a table. Rows keep their order. Codes are in order of first appearance.
+    """Read interactions from a table. Rows keep their order. Ids are numbered in order of first appearance.
 
     Parameters
     ----------
@@ -56,81 +56,93 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         One of:
 
         - The path of a file: delimited text (any suffix), JSON lines, Parquet, Arrow IPC or Feather 2.
-          The format is recognised by the first bytes. Text may be compressed with gzip, bzip2, xz or zstd, or
-          be the only file of a zip archive. Text in UTF-16 or UTF-32 is recognised by its byte order mark.
-        - The path of a folder of such files, all of one format, which are read in the order of their paths.
-          Names that begin with ``_`` or ``.`` and empty text files are skipped. A folder ``key=value`` adds a
-          column ``key`` (Hive partitioning; ``__HIVE_DEFAULT_PARTITION__`` is a missing value). Delta,
-          Iceberg and Hudi tables are errors, because their files also contain deleted rows.
-        - A pattern of paths, such as ``"events-*.csv"`` (``**`` for any number of folders), unless a file has
-          this name.
+          The format is recognised by the first bytes, and JSON lines also by the suffixes ``.json``,
+          ``.jsonl`` and ``.ndjson``. Text may be compressed with gzip, bzip2, xz or zstd, or be the only file
+          of a zip archive. Text in UTF-16 or UTF-32 is recognised by its byte order mark.
+        - The path of a folder of such files. They are read in the order of their paths, and must have one
+          format; text files must also have one suffix. Files and folders whose names begin with ``_`` or
+          ``.``, and empty text files, are skipped. A subfolder ``key=value`` adds a column ``key`` (Hive
+          partitioning; ``__HIVE_DEFAULT_PARTITION__`` is a missing value). Delta, Iceberg and Hudi tables
+          are errors, because their files also contain deleted rows.
+        - A pattern of paths, such as ``"events-*.csv"`` (``**`` for any number of folders), unless a file or
+          folder has this name.
         - A DataFrame of pandas, polars or another library that exports Arrow streams; a SQLAlchemy select, or
           the text of a SQL query, with a ``connection``.
         - A list, tuple or iterator of paths, or of DataFrames or Arrow record batches.
 
-        Several files or DataFrames are read as if their rows were concatenated. All of them need the columns
-        that are read.
+        Several files or DataFrames are read as if their rows were concatenated. Each of them must have the
+        columns that are read. A column that is missing in a further file of JSON lines has missing values.
     user, item, timestamp, weight, event, session
-        Names of the columns; ``None`` omits an optional column. The name ``user_id`` also matches the header
-        cell ``user_id:token``. Every row needs a value in each of these columns.
+        Names of the columns. ``None`` omits an optional column, which is any column except ``user`` and
+        ``item``. The name ``user_id`` also matches the header cell ``user_id:token``. Every row needs a value
+        in each of these columns.
     sep, columns, encoding
         For delimited text: the separator, of one or several characters (``None``: tab, comma, semicolon,
         pipe, ``::`` or blank, detected from the first line, or stated by Excel's line ``sep=;``), the column
-        names of a file without a header, and the encoding.
+        names of a file without a header, and the encoding. JSON lines also use ``encoding``.
     quotes
-        For delimited text: whether a field may be quoted, and then contain separators and line breaks.
-        False: quotes are ordinary characters.
+        For delimited text. True: a field may be enclosed in quotes, and may then contain separators and line
+        breaks. False: quotes are ordinary characters.
     time_unit, time_format
         Unit of all epoch numbers (``"s"``, ``"ms"``, ``"us"`` or ``"ns"``), or format of all timestamps as in
-        ``datetime.strptime``, such as ``"%d.%m.%Y %H:%M"``. ``None``: detected by the rules in the notes.
+        ``datetime.strptime``, such as ``"%d.%m.%Y %H:%M"``. At most one of them is given. If both are
+        ``None``, the unit or format is detected by the rules in the notes.
     on_error, on_skip, max_bad
-        ``"raise"``: raise an error for the first bad row. ``"skip"``: skip bad rows, log a warning with their
-        number and the first three faults (logger ``item2vec.readers``), and call ``on_skip`` with each
-        ``Fault``. If no row is valid, or the share of bad rows is larger than ``max_bad``, an error states
-        the number of bad rows and the first three faults.
+        ``on_error="raise"``: raise an error for the first bad row. ``on_error="skip"``: skip bad rows, log a
+        warning with the number of bad rows and the first three faults (logger ``item2vec.readers``), and call
+        ``on_skip`` with each ``Fault``. If no row is valid, or the share of bad rows is larger than
+        ``max_bad``, raise an error that states the number of bad rows and the first three faults.
     max_line
-        Largest length of a line of text, or of a row of several lines, in bytes. It bounds the memory.
+        Largest length of a line of text, or of a row of several lines, in bytes. The limit bounds the memory
+        that a damaged file can take.
     connection
-        SQLAlchemy engine or connection that executes the select, or connection that executes the text of a
-        query. Errors of SQLAlchemy are not converted to ``InputError``.
+        SQLAlchemy engine or connection that executes the select. The text of a query needs a connection.
+        Errors of SQLAlchemy are not converted to ``InputError``.
 
     Notes
     -----
-    Ids are text and are not changed: ``01``, ``NA`` and surrounding blanks are valid ids. Only null, NaN and
-    an empty id are missing values. Integers in JSON, DataFrames and Parquet become text (``7`` becomes
-    ``"7"``), even if pandas stores them as floats because of missing values.
+    Ids are text and are not changed: ``01`` and ``NA`` are valid ids, and blanks around an id belong to the
+    id. Only null, NaN and the empty text are missing ids. Integers in JSON, DataFrames and Parquet become
+    text (``7`` becomes ``"7"``), even if pandas stores them as floats because of missing values.
 
     Timestamps are ISO 8601 text, typed timestamps, or epoch numbers, from year 1 to 9999. Timestamps without
-    a time zone are in UTC. The first batch with a valid timestamp determines the kind and the unit of a
-    column. A row with a value that contradicts them, in any batch, is a bad row:
+    a time zone are in UTC. The first batch with a valid timestamp determines whether the column holds dates
+    or numbers, and the unit or layout of the numbers. A row that contradicts this decision, in any batch, is
+    a bad row. The rules:
 
-    - *Dates or numbers.* Values of the more frequent kind are valid.
-    - *Unit.* An epoch number is in seconds, milliseconds, microseconds or nanoseconds if its date in this
-      unit is from 1990 to 2100. The most frequent unit is the unit of the column. If fewer than 90 % of the
-      numbers are dates in this unit (from 1900 to 2200, except for the first 48 days of 1970), there is no
-      common unit, which is an error. If no number has a unit (counters such as 0, 1, 2), all numbers are read
-      as seconds, and a warning is logged. ``time_unit`` disables this rule.
+    - *Dates or numbers.* The kind of the column is the more frequent kind in the batch.
+    - *Unit.* A unit (seconds, milliseconds, microseconds or nanoseconds) is plausible for an epoch number if
+      the number is a date from 1990 to 2099 in this unit. The unit of the column is the one that is plausible
+      for most numbers. If fewer than 90 % of the numbers are dates in this unit (from 1900 to 2199, but not
+      within 48 days of 1970-01-01), there is no common unit, which is an error. Placeholders (see below) are
+      not counted. If no unit is plausible for any number (counters such as 0, 1, 2), all numbers are read as
+      seconds, and a warning is logged; it is an error if later numbers have a unit. ``time_unit`` disables
+      this rule.
     - *Layout.* Numbers such as 20240131 are dates if at least 90 % of the numbers are valid dates from 1900
-      to 2100 in this layout (``%Y%m%d``), also with hours, minutes and seconds. ``time_format="%Y%m%d"``
-      disables this rule.
-    - *Placeholders.* If at least 90 % of the other dates are from 1990 to 2100, a date on 0001-01-01,
+      to 2100 in the layout ``%Y%m%d``, also if followed by ``%H``, ``%H%M`` or ``%H%M%S``.
+      ``time_format="%Y%m%d"`` disables this rule.
+    - *Placeholders.* If at least 90 % of the other dates are from 1990 to 2099, a date on 0001-01-01,
       1753-01-01, 1899-12-30, 1900-01-01, 1969-12-31, 1970-01-01 (epoch number 0 or -1) or 9999-12-31 stands
-      for a missing date, and is a bad row.
-    - *Rounding.* Numbers that are rounded to more than a second are bad rows: float32 numbers, and text such
-      as 1.70E+12 if all such numbers of a batch have few digits.
+      for a missing date, and the row is bad.
+    - *Rounding.* Rows with a number that is rounded to more than a second are bad: float16 and float32
+      numbers, and text such as 1.70E+12 if all such texts of a batch (of its first 1,000) have few digits.
 
     A quote opens a field only directly after a separator or a line start, and closes it only directly before
     a separator or a line end. If no quote closes a field in this way, the quotes of the line are ordinary
     characters. A quoted field that contains a line which is itself a row has a stray quote: the row is bad
-    or, if the separator is a tab or several characters, the first line of the row is read as text.
+    or, if the separator is a tab or several characters, the first line of the row is read as text, in which
+    quotes are ordinary characters.
 
     Files are read in batches, and iterators of DataFrames one DataFrame at a time.
 
     Raises
     ------
     InputError
-        If a file or column does not exist, the file is empty, damaged or in another encoding, or a row is bad
-        (``InvalidIdError`` for an id). The message states the file, the line or row, and the value.
+        If a file or column does not exist; if a file is empty, damaged or in another encoding; if an argument
+        is invalid; or if a row is bad (``InvalidIdError`` for an id). The message for a bad row states the
+        source, the line or row number, and the value.
+    InputTypeError
+        If ``source`` or the name of a column has an unsupported type.
 
     Examples
     --------
@@ -149,7 +161,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         "session": (session, IdColumn),
     }
     parsers = {
-        parameter: kind(column)  # type: ignore[arg-type]  # open_table refuses None
+        parameter: kind(column)  # type: ignore[arg-type]  # open_table raises an error for None
         for parameter, (column, kind) in wanted.items()
         if column is not None or parameter in {"user", "item"}
     }
@@ -177,9 +189,9 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
 
 @checked
 def to_frame(interactions: Interactions) -> pd.DataFrame:
-    """Convert interactions to a DataFrame, which ``read_interactions`` can read.
+    """Convert interactions to a DataFrame that ``read_interactions`` can read.
 
-    The columns are ``user_id`` and ``item_id`` (str) and, unless they are ``None``, ``timestamp``
+    The columns are ``user_id`` and ``item_id`` (str) and, if the interactions have them, ``timestamp``
     (datetime64[us, UTC]), ``weight`` (float32), ``event`` and ``session`` (str).
 
     >>> plays = Interactions.of(user=["ann", "bob"], item=["x", "y"], weight=[1, 2])

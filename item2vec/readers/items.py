@@ -26,7 +26,7 @@ from item2vec.lines import MAX_LINE
 from item2vec.readers.attributes import declared_types, typed
 from item2vec.readers.collecting import faults_of
 from item2vec.readers.columns import IdColumn, Values
-from item2vec.readers.faults import Fault, FaultReport
+from item2vec.readers.faults import Fault, FaultReport, short_repr
 from item2vec.readers.parts import DelimitedParts
 from item2vec.readers.table import Batch, Table, bare, positions_of
 from item2vec.readers.tables import open_table
@@ -61,29 +61,35 @@ def read_items(
     """Read titles and attributes of items from a source that ``read_interactions`` supports.
 
     All columns except ``item`` and ``title`` become attributes. Null, NaN, and empty fields of delimited text
-    are missing values. If ``title`` is ``"title"`` and there is no such column, items have no titles. If an
-    item has several rows, the rows must be equal.
+    are missing values. If an item has several rows, the rows must be equal.
 
-    An attribute of delimited text is a number if all its values are plain decimal numbers (``7``, ``-1.50``,
-    but not ``007``, ``+7``, ``1e5`` or `` 7``), a boolean if all are ``true`` or ``false`` in any case, and
-    otherwise text. The header may have type suffixes of RecBole: an attribute ``:token`` is text, and an
-    attribute ``:token_seq`` or ``:float_seq`` is a list separated by blanks. Attributes from other sources
-    are JSON values; dates become ISO text.
+    An attribute of delimited text is a number if all values of the attribute are plain decimal numbers
+    (``7``, ``-1.50``, but not ``007``, ``+7``, ``1e5`` or `` 7``) of at most 18 digits before the point. It
+    is a boolean if all values are ``true`` or ``false`` in any case, and otherwise text. The header may have
+    type suffixes of RecBole: an attribute ``:token`` is text, and an attribute ``:token_seq`` or
+    ``:float_seq`` is a list, by default separated by blanks. Attributes from other sources are JSON values;
+    dates and UUIDs become text.
 
     Parameters
     ----------
+    source
+        As for ``read_interactions``.
+    item, title
+        Names of the columns of item ids and titles. With ``title=None``, or if ``title`` is ``"title"`` and
+        there is no such column, items have no titles. Numbers in the column of titles become text.
     list_sep
-        Separator of lists, such as ``"|"``: an attribute that is text and contains the separator in at least
-        one item is a list in all items. Blanks around elements are removed, and empty elements are omitted.
-        The type of the elements of a list from delimited text follows the rules for attributes.
+        Separator of list elements, such as ``"|"``: an attribute that is text and contains the separator in
+        at least one item is a list in all items. Blanks around elements are removed, and empty elements are
+        omitted. A list without elements is a missing value. The type of the elements of a list from delimited
+        text follows the rules for attributes.
     columns, sep, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
     Raises
     ------
     InputError
-        For the same reasons as in ``read_interactions``; or if a title is not text, an attribute is not a
-        JSON value, or two rows of an item differ.
+        For the same reasons as in ``read_interactions``; or if a title is neither text nor a number, an
+        attribute is not a JSON value, two columns have the same name, or two rows of an item differ.
 
     Examples
     --------
@@ -112,8 +118,8 @@ def read_items(
         first = rows.setdefault(id_, row)
         if first[1:] != row[1:]:
             raise InputError(
-                f"{table.name} {table.row_kind}s {first[0]} and {row[0]} describe item {id_!r} differently; "
-                "expected one row per item"
+                f"{table.name} {table.row_kind}s {first[0]} and {row[0]} describe item {id_!r} differently: "
+                f"{_difference(first, row)}; expected one row per item, or equal rows"
             )
     is_delimited = isinstance(table, DelimitedFile | DelimitedParts)
     types = declared_types(table.names) if is_delimited else {}
@@ -128,7 +134,7 @@ def read_items(
 
 @checked
 def write_items(items: Items, path: Path) -> None:
-    """Write items to a new Parquet file, with columns ``item``, ``title`` and ``attributes``.
+    """Write items to a new Parquet file, with columns ``item``, ``title`` and ``attributes`` (as JSON text).
 
     The file is flushed to disk.
 
@@ -153,7 +159,8 @@ def write_items(items: Items, path: Path) -> None:
         ]
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
-            f"items cannot be written: {error}; expected titles that are text and attributes that are JSON"
+            f"items cannot be written: {error}; expected titles that are text and attributes that are JSON "
+            "values: convert them"
         ) from error
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=_SCHEMA), sink, write_page_checksum=True)
@@ -162,12 +169,12 @@ def write_items(items: Items, path: Path) -> None:
 
 @checked
 def open_items(path: Path) -> Items:
-    """Read a file written by ``write_items``.
+    """Read a file that ``write_items`` wrote.
 
     Raises
     ------
     CorruptBundleError
-        If the file is missing, damaged, or not a file of items.
+        If the file is missing, cannot be read, is damaged, or is not a file of items.
 
     Examples
     --------
@@ -182,7 +189,8 @@ def open_items(path: Path) -> Items:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if not file.schema_arrow.equals(_SCHEMA):
                 raise CorruptBundleError(
-                    f"{path} has columns {file.schema_arrow.names}; expected {_SCHEMA.names}"
+                    f"{path} has columns {_described(file.schema_arrow)}; expected {_described(_SCHEMA)}: "
+                    "restore it from a backup"
                 )
             table = file.read()
             if len(table) != file.metadata.num_rows:
@@ -201,11 +209,27 @@ def open_items(path: Path) -> Items:
 
 
 _Row = tuple[int, str | None, dict[str, Any]]
-"""Row number, title and attributes of an item."""
+"""Line or row number, title and attributes of an item."""
+
+
+def _difference(first: _Row, second: _Row) -> str:
+    """Return the name of the first property in which two rows of an item differ, and both values."""
+    properties = [("title", first[1], second[1])]
+    properties += [(name, first[2].get(name), second[2].get(name)) for name in first[2] | second[2]]
+    name, old, new = next(found for found in properties if found[1] != found[2])
+    return f"{name} {short_repr(old)} and {short_repr(new)}"
+
+
+def _described(schema: pa.Schema) -> str:
+    """Return the names and types of the columns of a file, for messages."""
+    return ", ".join(f"{field.name} ({field.type}{' null' * field.nullable})" for field in schema)
 
 
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
-    """Yield the item id of each row, with the row number, title and attributes."""
+    """Yield the item id of each row, with the line or row number, the title and the attributes.
+
+    ``positions`` are the positions of the columns of ids and, if there is such a column, of titles.
+    """
     is_delimited = isinstance(table, DelimitedFile | DelimitedParts)
     names = [bare(name) if is_delimited else name for name in table.names]
     repeated = [name for name in names if names.count(name) > 1]
@@ -258,13 +282,16 @@ def _python_values(values: Values, source: str, name: str) -> Sequence[Any]:
 def _title_and_attributes(
     present: dict[str, Any], title: str | None, location: tuple[str, str, int]
 ) -> tuple[str | None, dict[str, Any]]:
-    """Return the title and attributes of a row; raise ``InputError`` for the first invalid value."""
+    """Return the title and attributes of a row; raise ``InputError`` for the first invalid value.
+
+    ``present`` maps the names of the columns to the values that are not missing.
+    """
     attributes: dict[str, Any] = {}
     for name, value in present.items():
         try:
             attributes[name] = _title(value) if name == title else _json_value(value)
         except (ValueError, RecursionError) as error:
-            expected = "a title: text" if name == title else "a JSON value"
+            expected = "a title: text or a number" if name == title else "a JSON value"
             raise Fault.of_value(*location, name, value, expected, InputError).exception() from error
     text = attributes.pop(title, None) if title is not None else None
     return text or None, attributes
@@ -321,6 +348,6 @@ _JSON_OF: dict[Any, Callable[[Any], Any]] = {
 
 
 def _values(column: pa.ChunkedArray) -> Iterator[Any]:
-    """Yield the values of a column, converted a thousand at a time: a conversion blocks other threads."""
+    """Yield the values of a column. Convert 1,000 at a time, because a conversion blocks other threads."""
     for start in range(0, len(column), 1_000):
         yield from column.slice(start, 1_000).to_pylist()

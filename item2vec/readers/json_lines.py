@@ -19,7 +19,11 @@ _CHARACTERS_SEARCHED_FOR_KEYS = 1 << 26
 
 
 class JsonLinesFile:
-    """Table of JSON lines, with one object per line. Blank lines are skipped."""
+    """Table of JSON lines, with one object per line. Blank lines are skipped.
+
+    The columns are the keys of the first 1,000 objects, or of fewer objects with 64 Mi characters in total.
+    Keys that occur only in later objects are not columns.
+    """
 
     row_kind = "line"
 
@@ -45,7 +49,10 @@ class JsonLinesFile:
         self.names = list(names)
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches, with line numbers. The value of a missing key is ``None``."""
+        """Yield all rows in batches, with line numbers. The value of a missing key is ``None``.
+
+        A line that is not a JSON object is a fault of the batch.
+        """
         keys = [self.names[position] for position in positions]
         for lines in numbered_blocks(self._path, self._encoding, self._max_line):
             parsed = [(number, self._parsed(number, line)) for number, line in lines if not line.isspace()]

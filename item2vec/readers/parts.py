@@ -30,12 +30,13 @@ class Parts:
     name
         Name of the source, for messages.
     first
-        The first part. It determines the columns; partition columns follow the other columns, and replace
-        columns of the same name.
+        The first part. It determines the columns of the table. Partition columns follow the other columns,
+        and replace columns of the same name.
     parts
-        Function that returns an iterator over all parts. A part is opened when its rows are read.
+        Function that returns an iterator over all parts, including the first. The iterator opens a part only
+        when the rows of the part are read.
     same_columns
-        Whether a part with columns that the first part lacks is an error.
+        Whether it is an error if a part has a column that the first part lacks.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Parts:
         self.names = [*(self._first.names[position] for position in self._own), *self._keys]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. Lines and rows are numbered within their part."""
+        """Yield all rows in batches. Line and row numbers start again in each part."""
         for table, partition in self._parts():
             self._check(table, partition)
             inner = {at: self._position(table, at) for at in positions if at < len(self._own)}
@@ -58,9 +59,10 @@ class Parts:
 
     def _check(self, table: Table, partition: Mapping[str, str | None]) -> None:
         if type(table) is not type(self._first):
+            kinds = f"{type(table).__name__} and {type(self._first).__name__}"
             raise InputError(
-                f"{table.name} and {self._first.name} are of different kinds; expected files or DataFrames "
-                "of one kind: read them one by one"
+                f"{table.name} and {self._first.name} are of different kinds ({kinds}); expected files or "
+                "DataFrames of one kind: read them one by one"
             )
         if list(partition) != self._keys:
             raise InputError(
@@ -70,12 +72,15 @@ class Parts:
         further = [name for name in table.names if name not in self._first.names]
         if further and self._same_columns:
             raise InputError(
-                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected "
-                "equal columns"
+                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected equal "
+                "columns: remove the column, or add it to the first file"
             )
 
     def _position(self, table: Table, at: int) -> int | None:
-        """Return the position of a column in a part, or ``None`` for a key that a JSON lines file lacks."""
+        """Return the position in a part of the column at position ``at`` of this table.
+
+        Return ``None`` for a column that is missing in a file of JSON lines.
+        """
         if table.names == self._first.names:
             return self._own[at]
         name = self.names[at]
@@ -95,7 +100,10 @@ class Parts:
         inner: Mapping[int, int | None],
         partition: Mapping[str, str | None],
     ) -> Batch:
-        """Return a batch with the columns at ``positions``: columns of the part, and constant columns."""
+        """Return a batch of a part with the columns at ``positions`` of this table.
+
+        Partition columns are constant, and columns that the part lacks are null.
+        """
         n_rows = len(batch.columns[0]) if batch.columns else len(batch.numbers or ())
         own = iter(batch.columns)
         columns: list[Values] = [
@@ -111,7 +119,7 @@ class DelimitedParts(Parts):
 
 
 def joined(name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_columns: bool) -> Parts:
-    """Return the table of several parts."""
+    """Return the table of several parts. See ``Parts`` for the arguments."""
     kind = DelimitedParts if isinstance(first[0], DelimitedFile) else Parts
     return kind(name, first, parts, same_columns=same_columns)
 

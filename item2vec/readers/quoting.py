@@ -1,18 +1,19 @@
 r"""Divide rows of delimited text into fields by rules for quotes.
 
-The separator has one or several characters. The rules:
+The separator has one or several characters. To read a line as text means that its quotes are ordinary
+characters, and that the row ends with the line. The rules:
 
 - A quote that directly follows a separator or a line start opens a quoted field. The field may contain
-  separators, line breaks, and pairs of quotes, which stand for one quote. A quote directly before a separator
-  or a line end closes the field. Any other quote is an ordinary character.
-- If the quote that would close a field is not followed by a separator or a line end, as in
-  ``"Weird Al" Yankovic``, or no quote closes the field, all quotes of the first line of the row are ordinary
-  characters.
+  separators, line breaks, and pairs of quotes; a pair stands for one quote. The first quote that is not part
+  of a pair closes the field, and must be directly before a separator or a line end. A quote in a field that
+  is not quoted is an ordinary character.
+- If the closing quote is not directly before a separator or a line end, as in ``"Weird Al" Yankovic``, or if
+  no quote closes the field, the first line of the row is read as text.
 - A quoted field that contains a line which is itself a row has a stray quote. The line is a row if it has the
   number of fields of the header, and numbers, dates and codes in the columns in which the first rows of the
-  file have them. The first line of the quoted field, read as text, must have this number of fields, too. A
-  row with a stray quote is a bad row; but if the separator is a tab or several characters, which prose does
-  not contain, the first line of the row is read as text.
+  file have them. The line on which the quoted field begins, read as text, must have this number of fields,
+  too. A row with a stray quote is bad, with one exception: if the separator is a tab or several characters,
+  which do not occur in prose, the first line of the row is read as text.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ Shape = re.Pattern[str] | None
 
 
 class Row(NamedTuple):
-    """Fields of a row, and the number of lines.
+    """Fields of a row, and the number of lines that the row takes.
 
-    ``stray`` is the offset of the first line that is itself a row, or 0 without a stray quote. The first line
-    of a row with a stray quote is read as text (``n_lines=1``).
+    In a row with a stray quote, ``stray`` is the distance in lines from the first line of the row to the
+    first line that is itself a row, and the fields are those of the first line, read as text (``n_lines=1``).
+    In any other row, ``stray`` is 0.
     """
 
     fields: list[str]
@@ -49,7 +51,8 @@ class Row(NamedTuple):
 class Dialect:
     """Rules of one file: the separator, whether quotes enclose fields, the number and shapes of the columns.
 
-    ``width`` is 0 before the header is read. ``shapes`` may be empty.
+    ``width`` is the number of columns, or 0 before the header is read. ``shapes`` is the result of
+    ``shapes_of``, or empty before the first rows are read.
     """
 
     sep: str
@@ -58,9 +61,11 @@ class Dialect:
     shapes: Sequence[Shape] = ()
 
     def row(self, lines: Sequence[str], first: int, *, final: bool = True) -> Row | None:
-        r"""Divide the row that starts with line ``first``. Return ``None`` if its end is not in ``lines``.
+        r"""Divide the row that starts with line ``first`` into fields.
 
-        ``final``: no lines follow, so that a quote that is not closed is an ordinary character.
+        Return ``None`` if the row ends after ``lines``, which is possible only if ``final`` is false.
+        ``final`` states whether ``lines`` are the last lines of the file. If so, an unclosed quote is an
+        ordinary character.
 
         >>> Dialect(",", quotes=True).row(['a,"b\n', 'c",7" single\n'], 0)
         Row(fields=['a', 'b\nc', '7" single'], n_lines=2, stray=0)
@@ -99,11 +104,11 @@ class Dialect:
             position += len(self.sep)
 
     def as_text(self, line: str, stray: int = 0) -> Row:
-        """Divide a line at every separator. Quotes are ordinary characters."""
+        """Divide a line at every separator, and return a row with this ``stray``. Quotes are not special."""
         return Row(line[: _length(line)].split(self.sep), 1, stray)
 
     def is_row(self, line: str) -> bool:
-        """Return whether a line, read as text, has the number and the shapes of the fields of a row."""
+        """Return whether a line, read as text, has ``width`` fields that match the shapes of the columns."""
         if line.count(self.sep) != self.width - 1:
             return False
         fields = self.as_text(line).fields
@@ -119,9 +124,10 @@ class Dialect:
 
 
 def shapes_of(rows: Iterable[Sequence[str]], width: int) -> tuple[Shape, ...]:
-    """Return the pattern that all values of each column match: numbers and dates, or codes with a digit.
+    """Return the shape of each column: a pattern of numbers and dates, or of codes with a digit.
 
-    For a column that matches neither pattern, the result contains ``None``.
+    All values of the column match the pattern. The shape of a column whose values match neither pattern is
+    ``None``. Rows that do not have ``width`` fields are ignored.
 
     >>> shapes = shapes_of([["u1", "1983", "Low"], ["u2", "1984", "TV 42"]], 3)
     >>> [shape is not None for shape in shapes]
@@ -140,7 +146,11 @@ def lines_in(block: bytes) -> list[str]:
 
 
 def _closing(lines: Sequence[str], index: int, start: int) -> tuple[int, int, str] | None:
-    """Find the quote that closes a field. Return its line index, the position after it, and the field."""
+    """Find the quote that closes a field: the first quote that is not part of a pair.
+
+    The content of the field begins at ``start`` in line ``index``. Return the index of the line of the quote,
+    the position after the quote, and the content of the field; or ``None`` if no quote closes the field.
+    """
     parts = []
     while index < len(lines):
         line = lines[index]

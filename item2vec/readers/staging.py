@@ -41,8 +41,8 @@ _WEIGHTS = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64)
 class StagedRows:
     """Rows of interactions in Parquet files.
 
-    ``columns`` maps the parameters of ``read_interactions`` (``"user"``, …) to columns of the files. ``unit``
-    is the unit of timestamps that are integers, and otherwise ``None``.
+    ``columns`` maps the parameters of ``read_interactions`` (``"user"``, …) to names of columns of the files.
+    ``unit`` is the unit of integer timestamps. It is ``None`` for typed timestamps, and without timestamps.
     """
 
     files: tuple[Path, ...]
@@ -53,7 +53,7 @@ class StagedRows:
 
 @dataclass(frozen=True, kw_only=True)
 class InteractionFormat:
-    """The columns and the format of interactions: the parameters of ``read_interactions``."""
+    """The parameters of ``read_interactions``, except ``source`` and ``connection``."""
 
     user: str = "user_id"
     item: str = "item_id"
@@ -80,9 +80,9 @@ class InteractionFormat:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
-        """Return the rows of Parquet files that need no conversion, or ``None`` for other sources.
+        """Return the rows of Parquet files that need no conversion, or ``None`` for any other sources.
 
-        The values of the rows are not checked.
+        The values in the rows are not checked, except that the first timestamps determine the unit.
         """
         files = parquet_files(sources, self.encoding)
         if not files or self.time_format is not None:
@@ -143,7 +143,8 @@ def plain_columns(
 ) -> tuple[dict[str, str], dict[str, pa.DataType], int] | None:
     """Return the names and types of the columns of Parquet files by parameter, and the number of rows.
 
-    The result is ``None`` if the files have different columns, or columns whose values must be converted.
+    The result is ``None`` if the files have different columns, columns whose values must be converted, or
+    columns whose names differ only in case.
     """
     columns: dict[str, str] = {}
     types: dict[str, pa.DataType] = {}
@@ -156,7 +157,7 @@ def plain_columns(
         if file == files[0]:
             columns, types = dict(zip(parsers, names, strict=True)), found
         folded = [name.casefold() for name in table.names]
-        if len({*folded}) < len(folded):  # DuckDB ignores the case of names
+        if len({*folded}) < len(folded):  # DuckDB ignores the case of column names
             return None
         if found != types or names != [*columns.values()] or not _are_plain(found):
             return None
@@ -165,7 +166,10 @@ def plain_columns(
 
 
 def write_table(table: Table, parsers: Mapping[str, Column], path: Path, report: FaultReport) -> int:
-    """Write the parsed columns of a table to a new Parquet file. Return the number of rows."""
+    """Write the parsed columns of a table to a new Parquet file. Return the number of rows written.
+
+    Bad rows are added to ``report``, and not written. For errors, see ``collecting.read_columns``.
+    """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     columns = list(parsers.values())
     schema = pa.schema([(name, _type_of(column)) for name, column in parsers.items()])
@@ -191,7 +195,7 @@ def write_table(table: Table, parsers: Mapping[str, Column], path: Path, report:
 
 
 def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> int:
-    """Write batches to a new Parquet file. Return the number of rows."""
+    """Write batches to a new Parquet file, in large row groups. Return the number of rows."""
     n_rows = 0
     with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
         for rows in _joined(batches, schema):
@@ -215,14 +219,17 @@ def _are_plain(types: Mapping[str, pa.DataType]) -> bool:
 
 
 def _unit_of(table: ParquetFile, name: str, column: Column) -> str | None:
-    """Return the unit of integer timestamps, inferred from the first batch; ``None`` if it is unknown."""
+    """Return the unit of integer timestamps: the given unit, or the one inferred from the first batch.
+
+    Return ``None`` if the integers are not epoch numbers in a common unit.
+    """
     assert isinstance(column, TimeColumn)
     batch = next(table.batches([table.names.index(name)]), None)
     try:
         if batch is not None:
             column.parse(batch.columns[0])
     except InputError:
-        return None  # raised again, in the order of the rows, by ``converted``
+        return None  # ``converted`` raises the error again, unless an earlier row is bad
     return column.unit
 
 

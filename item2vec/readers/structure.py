@@ -28,9 +28,10 @@ _ONE, _LAST = np.uint64(1), np.uint64(63)
 class Structure:
     """Rows and quotes of a block that Arrow divides by the rules of ``quoting.py``.
 
-    ``text`` is the block, followed by one line end. ``quoted``: whether quotes delimit fields; otherwise they
-    are ordinary characters. ``inside`` holds the positions inside quoted fields. ``end`` is the number of
-    bytes of the complete rows, and ``n_lines`` the number of lines of these rows.
+    ``text`` is the block, followed by one line end. ``sep`` is the separator. ``quoted`` states whether
+    quotes delimit fields; otherwise all quotes are ordinary characters. ``inside`` holds the positions inside
+    quoted fields. ``end`` is the number of bytes of the complete rows of the block, and ``n_lines`` is the
+    number of lines of the complete rows.
     """
 
     text: Bytes
@@ -41,9 +42,9 @@ class Structure:
     n_lines: int
 
     def lines_of_rows(self, dialect: Dialect, max_line: int) -> Positions | None:
-        """Return the number of the first line of each row, from 0; skip blank lines.
+        """Return the number, from 0, of the first line of each complete row. Blank lines are not rows.
 
-        Return ``None`` if a row of several lines is longer than ``max_line``, or has a stray quote.
+        Return ``None`` if a row of several lines is longer than ``max_line`` bytes, or has a stray quote.
         """
         text, is_end = self.text, self.text == ord("\n")
         starts = np.append(0, np.flatnonzero(is_end[: self.end]) + 1)[: self.n_lines]
@@ -69,10 +70,12 @@ class Structure:
 def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
     r"""Return the structure of a block, or ``None`` if only ``Dialect.row`` can divide it.
 
-    A block with quotes has a structure in two cases. Either the block follows RFC 4180: if quotes are
-    numbered from 0, every quote with an even number opens a field or is the second quote of a pair, and every
-    other quote closes a field or is the first quote of a pair. Or no quote follows a separator or a line
-    start, so that all quotes are ordinary characters.
+    A block that begins with a byte order mark, or contains a carriage return without a line feed, has no
+    structure; nor has a block with quotes if the separator has several bytes. Any other block with quotes has
+    a structure in two cases. Either the block follows RFC 4180: if quotes are numbered from 0, every quote
+    with an even number opens a field or is the second quote of a pair, and every other quote closes a field
+    or is the first quote of a pair. Or no quote follows a separator or a line start, so that all quotes are
+    ordinary characters.
 
     >>> found = structure_of(b'"a\nb",c\nd,"e', ",", quotes=True)
     >>> found.quoted, found.n_lines, found.end
@@ -104,14 +107,14 @@ def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
 
 
 def _structure(text: Bytes, sep: bytes, ends: Bits, inside: Bits, *, quoted: bool) -> Structure:
-    """Return the structure of a text, to which a line end was added."""
+    """Return the structure of a block. ``text`` is the block with a line end added."""
     end = min(_last(ends & ~inside) + 1, len(text) - 1)
     n_lines = int(np.count_nonzero(text[:end] == ord("\n"))) + bool(end and text[end - 1] != ord("\n"))
     return Structure(text, sep, quoted, inside, end, n_lines)
 
 
 def _positions(text: Bytes, character: str) -> Bits:
-    """Return the positions of a character."""
+    """Return the positions of an ASCII character in a text."""
     bits = np.zeros(-(-len(text) // 64) * 8, np.uint8)
     packed = np.packbits(text == ord(character), bitorder="little")
     bits[: len(packed)] = packed
@@ -119,7 +122,7 @@ def _positions(text: Bytes, character: str) -> Bits:
 
 
 def _after(bits: Bits) -> Bits:
-    """Return the positions directly after the given positions, and position 0."""
+    """Return the positions directly after the given positions, and also position 0."""
     shifted = bits << _ONE
     shifted[1:] |= bits[:-1] >> _LAST
     shifted[0] |= _ONE
@@ -134,7 +137,7 @@ def _before(bits: Bits) -> Bits:
 
 
 def _parity(bits: Bits) -> Bits:
-    """Return each position for which the number of given positions up to and including it is odd."""
+    """Return each position ``p`` for which an odd number of the given positions are at most ``p``."""
     parity = bits.copy()
     for step in (1, 2, 4, 8, 16, 32):
         parity ^= parity << np.uint64(step)

@@ -32,10 +32,11 @@ _TYPED_CELL = re.compile(r"(.+):(?:token|float)(?:_seq)?")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive rows of a table: the requested columns, and the faults of rows that cannot be parsed.
+    """Consecutive rows of a table: the requested columns, and the faults of rows that cannot be divided.
 
-    ``numbers`` holds the line or row numbers, or is ``None`` if they are not counted. ``records`` holds the
-    original objects of JSON lines, which may have different keys.
+    ``source`` is the name of the table in messages. ``numbers`` holds the line or row number of each row, or
+    is ``None`` if rows are not counted. ``records`` holds the original objects of JSON lines, which may have
+    different keys, and is ``None`` for any other table.
     """
 
     source: str
@@ -48,8 +49,8 @@ class Batch:
 class Table(Protocol):
     """Table of rows with named columns, in a file, in memory or in a database.
 
-    ``row_kind`` is the kind of row numbers: ``"line"`` for line numbers from 1, or ``"row"`` for row numbers
-    from 0.
+    ``name`` names the source in messages. ``names`` holds the names of the columns. ``row_kind`` states how
+    rows are numbered: ``"line"`` for line numbers from 1, ``"row"`` for row numbers from 0.
     """
 
     name: str
@@ -68,17 +69,20 @@ def bare(cell: str) -> str:
     ('user_id', 'item_id', 'a:b')
     """
     if not isinstance(cell, str):
-        raise InputTypeError(f"a column name is {short_repr(cell)}; expected text")
+        raise InputTypeError(
+            f"a column name is {short_repr(cell)}, of type {type(cell).__name__}; expected text"
+        )
     cell = cell.strip()
     typed = _TYPED_CELL.fullmatch(cell) if ":" in cell else None
     return typed[1] if typed else cell
 
 
 def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
-    """Yield the elements. A thread computes the next element while the caller processes the current one.
+    """Yield the elements of an iterator, in which no element is ``None``.
 
-    The thread is not joined: the garbage collector may close this generator while another thread starts, and
-    a join would then wait for a lock of ``threading`` that its own thread holds.
+    A thread computes the next element while the caller processes the current one. The thread is not joined:
+    the garbage collector may close this generator in a thread that is just starting another thread, and holds
+    a lock of ``threading`` for which a join would wait forever.
     """
     thread = ThreadPoolExecutor(1)
     try:
@@ -93,7 +97,8 @@ def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
     """Return the position of each column in ``wanted``, which maps parameters to column names.
 
-    A name matches a header cell exactly, or the cell without its type suffix (see ``bare``).
+    A name matches a header cell exactly or, if there is no such cell, the cell without surrounding blanks and
+    type suffix (see ``bare``). Raise ``InputError`` if a name matches no cell, or several cells.
     """
     return [_position(table, parameter, name) for parameter, name in wanted.items()]
 

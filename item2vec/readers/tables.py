@@ -34,7 +34,7 @@ from item2vec.readers.text import DelimitedFile
 __all__ = ["data_files_of", "open_table", "parquet_files"]
 
 _File: TypeAlias = "tuple[Path, Mapping[str, str | None]]"
-"""A data file, and its partition columns."""
+"""A data file, and the values of its partition columns by name."""
 
 _JSON, _TEXT = "JSON lines", "delimited text"
 _FORMAT_OF_SUFFIX = {".parquet": PARQUET.name, ".feather": ARROW.name, ".arrow": ARROW.name}
@@ -63,16 +63,18 @@ def open_table(
     quotes: bool = True,
     max_line: int = MAX_LINE,
 ) -> Table:
-    """Return the table of a source: file, folder, pattern, DataFrame, select, query, or several of them.
+    """Return the table of a source of ``read_interactions``. For most arguments, see that function.
 
     ``wanted`` holds the names of the columns to read. The separator of delimited text is detected from these
-    names. ``same_columns``: no file may have a column that the first file lacks; otherwise, all files need
-    only the columns that are read.
+    names. With ``same_columns``, it is an error if one of several files has a column that the first file
+    lacks. Otherwise, only the columns that are read must be in all files.
     """
     wanted = list(wanted)
     for name in wanted:
         if not isinstance(name, str):
-            raise InputTypeError(f"the name of a column is {short_repr(name)}; expected text")
+            raise InputTypeError(
+                f"the name of a column is {short_repr(name)}, of type {type(name).__name__}; expected text"
+            )
     opener = _Opener(wanted, sep, columns, encoding, connection, quotes, max_line)
     if isinstance(source, str) and connection is not None:
         return opener.open_query(source)
@@ -93,7 +95,10 @@ def data_files_of(sources: Iterable[str | PathLike[str]], encoding: str) -> list
 
 
 def parquet_files(sources: Iterable[Any], encoding: str) -> list[Path]:
-    """Return the files of sources if all are Parquet files without partition columns, else an empty list."""
+    """Return the data files of sources if all are Parquet files without partition columns.
+
+    Otherwise, return an empty list.
+    """
     files: list[_File] = []
     for source in sources:
         if not isinstance(source, str | PathLike):
@@ -105,7 +110,7 @@ def parquet_files(sources: Iterable[Any], encoding: str) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Opener:
-    """Functions that open one table, with the arguments of ``open_table``."""
+    """The arguments of ``open_table``, and methods that open the table of one file, DataFrame or query."""
 
     wanted: Sequence[str]
     sep: str | None
@@ -116,7 +121,10 @@ class _Opener:
     max_line: int
 
     def openers(self, sources: Iterable[Any]) -> Iterator[Callable[[], Part]] | list[Callable[[], Part]]:
-        """Return the functions that open the tables of several sources; a list if the sources are paths."""
+        """Return a function per table of several sources. Each call of such a function opens the table.
+
+        The functions are a list if the sources are paths, and an iterator if they are DataFrames.
+        """
         sources = iter(sources)
         head = list(islice(sources, 1))
         if head and isinstance(head[0], str | PathLike):
@@ -126,12 +134,12 @@ class _Opener:
         return (partial(self._open_frame, frame, number) for number, frame in frames)
 
     def open_part(self, path: Path, partition: Mapping[str, str | None]) -> Part:
-        """Open one of several files."""
+        """Open one of several files. The partition columns are not read from the file."""
         wanted = [name for name in self.wanted if name not in partition]
         return dataclasses.replace(self, wanted=wanted).open_file(path), partition
 
     def open_file(self, path: Path) -> Table:
-        """Open a file in the format that its first bytes and, for text, its name identify."""
+        """Open a file in the format that the first bytes or the suffix of the file identify."""
         format_ = _format_of(path, self.encoding)
         if format_ in (None, _TEXT):
             return DelimitedFile(
@@ -154,7 +162,7 @@ class _Opener:
         return QueryTable(query, self.connection)
 
     def open_memory(self, source: Any) -> Table:
-        """Return the table of a DataFrame or a select."""
+        """Return the table of a DataFrame, of another object that exports Arrow streams, or of a select."""
         self._check_named_columns(type(source).__name__)
         if hasattr(source, "compile") and hasattr(source, "selected_columns"):
             return SelectTable(source, self.connection)
@@ -170,7 +178,8 @@ class _Opener:
     def _files_of_element(self, path: Any) -> list[_File]:
         if not isinstance(path, str | PathLike):
             raise InputTypeError(
-                f"a source is {short_repr(path)}; expected a path, because the first source is a path"
+                f"a source is {short_repr(path)}, of type {type(path).__name__}; expected a path, because "
+                "the first source is a path"
             )
         return _files_of(Path(path), self.encoding)
 
@@ -192,7 +201,10 @@ class _Opener:
 
 
 def _joined(name: str, openers: Any, same_columns: bool) -> Table:
-    """Return the table of several parts, which can be read repeatedly if ``openers`` is a list."""
+    """Return the table of several parts. It can be read repeatedly if ``openers`` is a list.
+
+    ``openers`` are functions that open a part. ``name`` is the name of the source, or "" for a list.
+    """
     remaining = iter(openers)
     if (open_first := next(remaining, None)) is None:
         raise InputError("found no sources; expected at least one path or DataFrame")
@@ -210,7 +222,8 @@ def _joined(name: str, openers: Any, same_columns: bool) -> Table:
 def _files_of(source: Path, encoding: str) -> list[_File]:
     """Return the data files of a path, with their partition columns.
 
-    The path is a file, a folder, or a pattern if no file or folder has this name.
+    The path names a file or a folder. If neither exists, and the path contains ``*``, ``?`` or ``[``, it is a
+    pattern.
     """
     with reading(source):
         is_folder = source.is_dir()
@@ -228,7 +241,7 @@ def _files_of(source: Path, encoding: str) -> list[_File]:
 
 
 def _of_one_format(source: Path, files: Sequence[_File], encoding: str) -> list[_File]:
-    """Return the files that are not empty; raise ``InputError`` unless they have one format."""
+    """Return the files that are not empty text; raise ``InputError`` unless they have one format."""
     labels = {path: _label_of(path, encoding) for path, _ in files}
     filled = [(path, partition) for path, partition in files if labels[path]]
     if not filled:
@@ -245,7 +258,7 @@ def _of_one_format(source: Path, files: Sequence[_File], encoding: str) -> list[
 
 
 def _format_of(path: Path, encoding: str) -> str | None:
-    """Return the format of a file; ``None`` if a text file is empty."""
+    """Return the name of the format of a file, or ``None`` if a text file contains only white space."""
     kind = file_kind(path)
     if kind in (PARQUET, ARROW, ARROW_STREAM):
         return kind.name if kind is PARQUET else ARROW.name
@@ -262,7 +275,7 @@ def _format_of(path: Path, encoding: str) -> str | None:
 
 
 def _label_of(path: Path, encoding: str) -> str:
-    """Return the format of a file, followed by the suffix of its name for text; "" for an empty text file."""
+    """Return the format of a file and, for delimited text, the suffix; "" for an empty text file."""
     format_ = _format_of(path, encoding)
     suffix = f" {Path(content_name(path)).suffix}" if format_ == _TEXT else ""
     return f"{format_ or ''}{suffix}".strip()

@@ -35,6 +35,10 @@ class DelimitedFile:
     Rows end with ``\n``, ``\r\n`` or ``\r``. Blank lines are skipped. Blanks around a field belong to the
     field. A first line ``sep=;``, which Excel writes, states the separator and is not a row.
 
+    ``columns`` holds the column names of a file without a header. If ``sep`` is ``None``, the separator is
+    detected as the one that divides the first line into as many fields as ``columns``, or into fields that
+    contain the names in ``wanted``.
+
     Arrow parses blocks of rows. ``Dialect.row`` parses the blocks that Arrow cannot parse, or would parse by
     other rules.
     """
@@ -70,13 +74,14 @@ class DelimitedFile:
         self._dialect = Dialect(sep, quotes, len(self.names), shapes_of(rows, len(self.names)))
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches, with line numbers. A thread parses the next batch."""
+        """Yield all rows in batches, with line numbers. A thread parses the next batch in the meantime."""
         return one_ahead(self._batches(positions))
 
     def _head(self) -> tuple[int, int, list[str], bool]:
-        """Return the number and the byte offset of the first line that is not blank, lines, and a flag.
+        """Read the start of the file, without blank lines at its start.
 
-        The lines begin with this line. The flag is True if the file has no further lines.
+        Return the number and the byte offset of the first line that is not blank, the lines from this line
+        on, and whether these lines are the whole rest of the file.
         """
         line, offset, head = 1, 0, b""
         for number, block in blocks_of_lines(self._path, self._encoding, self._max_line, cr=True):
@@ -105,7 +110,7 @@ class DelimitedFile:
         del lines[:n]
 
     def _header(self, lines: list[str], dialect: Dialect) -> list[str]:
-        """Remove the header from the lines, and return its fields."""
+        """Remove the header from the lines, and return the fields of the header."""
         header = _first_row(lines, dialect)
         header = _first_row(lines, Dialect(dialect.sep, dialect.quotes, len(header.fields)))
         if header.stray and not dialect.reads_stray_quotes:
@@ -130,7 +135,7 @@ class DelimitedFile:
             batch, held, number = self._divide(held, number, positions, strays, final=True)
             yield batch
         if strays:
-            note = "%s line %s: a stray quote was read as text (such lines: %s)"
+            note = "%s line %s: a stray quote was read as text (number of such lines: %s)"
             _LOG.warning(note, self.name, strays[0], f"{len(strays):,}")
 
     def _blocks(self) -> Iterator[bytes]:
@@ -144,7 +149,11 @@ class DelimitedFile:
     def _divide(
         self, data: bytes, number: int, positions: Sequence[int], strays: list[int], *, final: bool
     ) -> tuple[Batch, bytes, int]:
-        """Divide a block into rows. Return the batch, the incomplete last row, and its line number."""
+        """Divide a block into rows. Return the batch, and the rest of the block with its line number.
+
+        The rest is an incomplete last row, or empty. ``number`` is the line number of the start of the block.
+        Numbers of lines with a stray quote that are read as text are added to ``strays``.
+        """
         structure = None
         if 1 < self._dialect.width <= _QUICK_COLUMNS:
             structure = structure_of(data, self._dialect.sep, quotes=self._dialect.quotes)
@@ -155,9 +164,10 @@ class DelimitedFile:
         return self._slow_batch(data, number, positions, strays, final=final)
 
     def _quick_batch(self, structure: Structure, number: int, positions: Sequence[int]) -> Batch | None:
-        """Parse complete rows with Arrow.
+        """Parse the complete rows of a block with Arrow.
 
-        Return ``None`` if a row is not UTF-8, is too long, or has another number of fields or a stray quote.
+        Return ``None`` if a row is not UTF-8, has another number of fields than the header, has a stray
+        quote, or has several lines of more than ``max_line`` bytes in total.
         """
         columns = _parsed_by_arrow(structure, self._dialect, positions)
         if columns is None:
@@ -202,7 +212,11 @@ class DelimitedFile:
         return Batch(self.name, numbers, columns, faults), _encoded(lines[index:]), number + index
 
     def _unclosed(self, line: str, number: int) -> Row:
-        """Return the line as text; if prose may contain the separator, raise ``InputError``."""
+        """Handle a quoted field that is not closed within ``max_line`` bytes.
+
+        Return the first line of the row, read as text. If prose may contain the separator, raise
+        ``InputError``.
+        """
         if not self._dialect.reads_stray_quotes:
             error = too_long(self.name, number, "quoted field", self._max_line)
             error.remedies = (_NO_QUOTES, *error.remedies)
@@ -215,9 +229,12 @@ class DelimitedFile:
         return Fault(self.name, self.row_kind, number, found, expected, remedies=(_NO_QUOTES,))
 
     def _ragged(self, number: int, fields: list[str]) -> Fault:
-        expected = f"{len(self.names)} fields ({', '.join(map(short_repr, self.names[:10]))})"
-        found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:10]))})"
+        expected, found = (f"{len(row)} fields ({_listed(row)})" for row in (self.names, fields))
         return Fault(self.name, self.row_kind, number, found, expected)
+
+
+def _listed(fields: Sequence[str]) -> str:
+    return ", ".join(map(short_repr, fields[:10])) + (", …" if len(fields) > 10 else "")
 
 
 def _parsed_by_arrow(
@@ -270,9 +287,10 @@ def _encoded(lines: Sequence[str]) -> bytes:
 
 
 def detect_separator(line: str, fits: Callable[[list[str]], bool]) -> str:
-    """Return the first separator, or blank, that splits a line into fields accepted by ``fits``.
+    """Return the separator of a line: the first one that divides the line into fields that ``fits`` accepts.
 
-    If there is none, return the most frequent separator of the line.
+    The candidates are tab, comma, semicolon, pipe, ``::`` and blank. If none fits, return the candidate that
+    is most frequent in the line, except blank.
 
     >>> detect_separator("id;title, artist;year", _width_is(3)), detect_separator("a,b,c;d", _width_is(3))
     (';', ',')

@@ -1,7 +1,8 @@
 """``TimeColumn``: the parser of timestamps.
 
 The first batch with valid timestamps determines whether a column holds dates or epoch numbers, and the unit
-or the layout of the numbers (``epochs.py``). A row whose value contradicts these, in any batch, is a bad row.
+or the layout of the numbers (``epochs.py``). A row whose timestamp contradicts this decision, in any batch,
+is a bad row.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ _TEXTS_FOR_A_HINT = 100
 class TimeColumn:
     """Parser of timestamps: ISO text, typed timestamps and epoch numbers, converted to microseconds.
 
-    ``unit`` is the unit of all epoch numbers; ``form`` is the format of all values, as in
-    ``datetime.strptime``. By default, the values determine the unit or the layout.
+    ``unit`` is the unit of all epoch numbers; ``form`` is the format of all timestamps, as in
+    ``datetime.strptime``. If both are ``None``, the timestamps determine the unit or the format, by the rules
+    in the notes of ``read_interactions``.
     """
 
     error: type[InputError] = InputError
@@ -66,7 +68,7 @@ class TimeColumn:
         self._chunks: list[Offsets] = []
 
     def parse(self, values: Values) -> tuple[Offsets, Mask]:
-        """Return a batch in microseconds, and a mask of its bad rows."""
+        """Return the timestamps of a batch in microseconds, and a mask of the bad rows."""
         array = as_text(array_of(values, value_text), self.name)
         self._decide(array)
         micros, bad = self._converted(array)
@@ -80,25 +82,28 @@ class TimeColumn:
         self._chunks.append(parsed)
 
     def finish(self) -> Offsets:
-        """Return the appended batches in microseconds. See ``conclude`` for errors."""
+        """Return the timestamps of all appended batches in microseconds. See ``conclude`` for errors."""
         self.conclude()
         micros = np.concatenate([np.empty(0, dtype=np.int64), *self._chunks])
         self._chunks.clear()
         return micros
 
     def count(self, parsed: Offsets) -> None:
-        """Count the values of a parsed batch without bad rows that later batches may prove to be invalid."""
+        """Count the timestamps that later batches may prove to be invalid, in a batch without bad rows.
+
+        These are numbers without a unit, and placeholders.
+        """
         if self._kind == "numbers" and self._unit is None and self._form is None:
             self._n_without_unit += len(parsed)
         self._n_placeholders += int(np.count_nonzero(is_placeholder(parsed[~is_plausible(parsed)])))
 
     def conclude(self) -> None:
-        """Check the counts after the last batch.
+        """Check the counts after the last batch. Log a warning if no number of the column has a unit.
 
         Raises
         ------
         InputError
-            If values of the first batches are invalid according to the later batches.
+            If later batches show that timestamps of the first batches are invalid.
         """
         if self._n_without_unit:
             self._report_numbers_without_unit()
@@ -110,7 +115,7 @@ class TimeColumn:
 
     @property
     def unit(self) -> str | None:
-        """Unit of the epoch numbers, once it is known; ``None`` for dates and for numbers without a unit."""
+        """Unit of the epoch numbers; ``None`` if it is not known yet, and for dates and counters."""
         return self._unit if self._kind == "numbers" else None
 
     def expected_for(self, value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
@@ -141,9 +146,10 @@ class TimeColumn:
             self._unit = None if self._form else unit_of(numbers, self.name)
 
     def _without_placeholders(self, micros: Offsets, bad: Mask) -> Mask:
-        """Add placeholders of missing dates to the bad rows.
+        """Add the rows with placeholders of missing dates to the bad rows.
 
-        At least 90 % of the other dates, in this or an earlier batch, must be from 1990 to 2100.
+        They are added only if, in this or an earlier batch, at least 90 % of the other dates are from 1990 to
+        2099. Otherwise, placeholders are ordinary dates.
         """
         unlikely = ~(bad | is_plausible(micros))
         missing = unlikely & is_placeholder(micros) if unlikely.any() else unlikely
@@ -175,7 +181,7 @@ class TimeColumn:
         return micros, bad
 
     def _is_valid(self, micros: Offsets) -> Mask:
-        """Return a mask of the valid dates, for a column whose unit and format are not arguments."""
+        """Return a mask of the valid dates of a column of numbers whose unit or format was not given."""
         if self._unit is None:
             return is_recent(micros)
         return is_dated(micros) | is_placeholder(micros)
@@ -187,7 +193,7 @@ class TimeColumn:
         if not bad[0] and (self._is_given or self._is_valid(micros)[0]):
             rounded = "an epoch number with all digits, but this number is rounded to more than a second"
             return f"{rounded}: export the column as int64 or float64", ()
-        years = "1 to 9999" if self._is_given else "1900 to 2200" if self._unit else "1900 to 2100"
+        years = "1 to 9999" if self._is_given else "1900 to 2199" if self._unit else "1900 to 2099"
         expected = f"an epoch number in {UNIT_NAMES[unit]} from {years}"
         if self._unit and not self._is_given:
             expected += ", as in most rows"
@@ -211,7 +217,7 @@ class TimeColumn:
         n_numbers = f"{self._n_without_unit:,}"
         if self._unit is None and self._form is None:
             message = (
-                f"column {self.name!r}: no number is a date from 1990 to 2100 in any unit; {n_numbers} "
+                f"column {self.name!r}: no number is a date from 1990 to 2099 in any unit; {n_numbers} "
                 "numbers were read as seconds since 1970"
             )
             remedies = [Remedy("time_unit", text="if they are dates, pass {}"), Remedy("time_format")]
@@ -219,7 +225,7 @@ class TimeColumn:
         else:
             agreed = UNIT_NAMES[self._unit] if self._unit else f"dates of the format {self._form!r}"
             raise InputError(
-                f"column {self.name!r}: the first {n_numbers} numbers are not dates from 1990 to 2100 in any "
+                f"column {self.name!r}: the first {n_numbers} numbers are not dates from 1990 to 2099 in any "
                 f"unit, but later numbers are {agreed}; expected one unit: correct the column",
                 remedies=[Remedy("time_unit"), Remedy("time_format")],
             )
@@ -242,7 +248,7 @@ def _is_typed(array: pa.Array) -> bool:
 
 
 def _kind_of(array: pa.Array, name: str) -> Literal["dates", "numbers"] | None:
-    """Return the kind of most values, or ``None`` if a column of text has no valid value."""
+    """Return the kind of most values of a batch, or ``None`` if no value of a batch of text is valid."""
     if _is_typed(array):
         return "dates"
     numbers = numbers_of(array, name)
@@ -256,7 +262,7 @@ def _kind_of(array: pa.Array, name: str) -> Literal["dates", "numbers"] | None:
 
 
 def _without_decimals(array: pa.Array) -> pa.Array:
-    """Remove ``.0`` from whole numbers, which pandas writes for integers with missing values."""
+    """Remove ``.0`` from the text of whole numbers. pandas writes integers with missing values as floats."""
     return pc.replace_substring_regex(array, r"^([ \t]*\d+)\.0([ \t]*)$", r"\1\2")
 
 

@@ -1,6 +1,6 @@
-"""Convert the columns of results to DataFrames, Arrow tables and the content of Parquet files.
+"""Convert the columns of results, such as recommendations, to DataFrames, Arrow tables and Parquet content.
 
-A column is an array, or codes and texts: ``(codes, texts)`` stands for ``texts[code]`` in each row.
+A column is an array, or a pair ``(codes, texts)``, whose value in a row is ``texts[code]``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Column = npt.NDArray[Any] | tuple[Codes, Sequence[str | None]]
 
 
 def data_frame(columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Return a DataFrame of columns.
+    """Return a DataFrame with the given columns, by name.
 
     >>> data_frame({"item": (np.array([1, 1]), ["a", "b"]), "score": np.array([0.5, 0.25])})
       item  score
@@ -36,7 +36,7 @@ def data_frame(columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def arrow_table(columns: Mapping[str, Column]) -> pa.Table:
-    """Return an Arrow table of columns.
+    """Return an Arrow table with the given columns, by name.
 
     >>> arrow_table({"item": (np.array([1, 1]), ["a", "b"])})["item"].to_pylist()
     ['b', 'b']
@@ -45,9 +45,10 @@ def arrow_table(columns: Mapping[str, Column]) -> pa.Table:
 
 
 def parquet(parts: Iterable[Mapping[str, Column]]) -> memoryview:
-    """Return the content of a Parquet file with the rows of several tables, compressed by zstd.
+    """Return the content of a Parquet file, compressed with zstd, that contains the rows of several tables.
 
-    ``parts`` contains at least one table. All tables have the same columns.
+    ``parts`` holds the columns of each table, and contains at least one table. All tables must have columns
+    of the same names and types.
 
     >>> content = parquet([{"rank": np.array([1, 2])}, {"rank": np.array([1])}])
     >>> pq.read_table(pa.BufferReader(content))["rank"].to_pylist()
@@ -69,13 +70,13 @@ def count_rows(path: Path) -> int:
     Raises
     ------
     CorruptBundleError
-        If the file is not a Parquet file.
+        If the file cannot be read, or is not a Parquet file.
     """
     try:
         n_rows: int = pq.read_metadata(path).num_rows
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptBundleError(
-            f"{path} is not a Parquet file: {error}; remove it, and run again"
+            f"{path} cannot be read as a Parquet file: {error}; remove it, and run again"
         ) from error
     return n_rows
 
