@@ -158,7 +158,7 @@ def test_a_bad_line_is_reported_by_number(tmp_path, content, error, message):
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
-        (["abc"], InputTypeError, r"sentence 0 is the text 'abc'; expected a list such as \['abc'\]"),
+        (["abc"], InputTypeError, r"sentence 0 is the text 'abc'; expected a list of ids such as \['abc'\]"),
         ([["a"], ["b", 5]], InputTypeError, "sentence 1: id at position 1 is 5"),
         ([["a", ["b"]]], InputTypeError, r"sentence 0: id at position 1 is \['b'\]"),
         ([["a"], None], InputError, "sentence 1"),

@@ -320,7 +320,7 @@ def test_a_unit_is_a_field_of_tracks(tmp_path):
     with pytest.raises(InputError, match="item 0 has no field 'uri'; found 'id', 'name'"):
         adapters.playlists(path, unit="uri")
     path.write_text('{"items": ["a"]}')
-    with pytest.raises(InputError, match="found the id 'a'; expected an object with the field 'id'"):
+    with pytest.raises(InputError, match="item 0 is 'a'; expected an object with the field 'id'"):
         adapters.playlists(path, unit="id")
 
 

@@ -1,4 +1,4 @@
-"""Adapters: build training sentences from playlists, histories, sessions, or random walks on a graph."""
+"""Build training sentences from playlists, interactions, pairs of item and context, and walks on a graph."""
 
 from __future__ import annotations
 

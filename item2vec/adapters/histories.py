@@ -49,13 +49,13 @@ _SAME_NAMES = (
     "collapse_repeats",
     "ordered",
 )
-"""Settings of the adapter that are parameters of ``histories`` and ``sessions`` with the same name."""
+"""Fields of ``AdapterConfig`` that are parameters of ``histories`` and ``sessions`` with the same name."""
 
 CHECKED_HERE = (
     *("interactions", "gap", "start", "end", "min_item_count", "min_user_count"),
     *("min_length", "max_length", "drop_longer_than", "group_by"),
 )
-"""Arguments that are checked in this file and by ``check_shape``."""
+"""Arguments that this module and ``check_shape`` check, so that ``checked_except`` need not check them."""
 
 
 @checked_except(*CHECKED_HERE)
@@ -75,32 +75,45 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Return one sentence per user, oldest item first.
+    """Return one sentence per user: the items of the user's interactions, oldest first.
 
-    Sentences are in ascending order of user codes. Items with equal timestamps, or without timestamps, are in
-    the order of the rows. Each token has the weight and the timestamp of its interaction. A collapsed run of
-    repeats has the largest weight and the last timestamp of the run.
+    Sentences are in ascending order of user codes. Users without interactions have no sentence. Items with
+    equal timestamps, or without timestamps, are in the order of the rows. Each token has the weight and the
+    timestamp of its interaction, if the interactions have them. A collapsed run of repeats has the largest
+    weight and the last timestamp of the run.
 
     Parameters
     ----------
+    interactions
+        The interactions, such as the result of ``readers.read_interactions``.
     start, end
-        Keep interactions with ``start <= timestamp < end``. Naive datetimes are in UTC.
+        Keep interactions with ``start <= timestamp < end``. ``None``: no limit. Naive datetimes are in UTC.
     events
-        Names of the events to keep. A mapping, such as ``{"click": 1, "purchase": 5}``, also multiplies the
-        weight of each interaction by the weight of its event. Events of negative weight are dislikes, and are
-        dropped.
+        Names of the events to keep. ``None``: all events. A mapping, such as ``{"click": 1, "purchase": 5}``,
+        also multiplies the weight of each interaction by the weight of its event. Events of negative weight
+        are dislikes, and are dropped.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
         with fewer than ``min_user_count`` interactions.
     core
-        Whether the two steps are repeated until neither drops an interaction (k-core). Each remaining item
-        and user then has the minimum number of interactions. Without ``core``, each step is applied once.
+        True: repeat the two steps until neither drops an interaction (k-core). Each remaining item and user
+        then has at least the minimum number of interactions. False: apply each step once.
     drop_longer_than
         After the filters above, drop sentences with more than ``drop_longer_than`` interactions, such as
-        those of robots, and log the number of dropped sentences. The interactions of dropped sentences count
-        towards ``min_item_count`` and ``min_user_count``.
+        sentences of robots, and log the number of dropped sentences. The interactions of dropped sentences
+        count towards ``min_item_count`` and ``min_user_count``.
     min_length, max_length, collapse_repeats, group_by, ordered
         See ``playlists``. ``max_length`` keeps the newest items.
+
+    Raises
+    ------
+    InputTypeError
+        If ``interactions`` is not an ``Interactions``.
+    InputError
+        If ``start`` or ``end`` is given and there are no timestamps; if ``events`` is given and there is no
+        event column, or an event is unknown; or if no item has a group.
+    ConfigError
+        If another argument has an invalid value.
 
     Examples
     --------
@@ -139,17 +152,18 @@ def sessions(  # noqa: PLR0913 - all settings are keyword arguments with default
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Return one sentence per session of a user, oldest item first.
+    """Return one sentence per session of a user: the items of the interactions, oldest first.
 
     If the interactions have a session column, the column defines the sessions, and ``gap`` is ignored. Equal
     session ids of two users are two sessions. Without a session column, a session ends at a pause longer than
-    ``gap``: text such as ``"45s"``, ``"30min"``, ``"2h"`` or ``"1d"``, a ``timedelta``, or seconds.
-    Sentences are ordered by user, then by time. See ``histories`` for the other parameters.
+    ``gap``: text such as ``"45s"``, ``"30min"``, ``"2h"`` or ``"1d"``, a ``timedelta``, or a number of
+    seconds. Sentences are ordered by user, then by the first interaction. See ``histories`` for the other
+    parameters and errors.
 
     Raises
     ------
     InputError
-        If there is no session column, and ``gap`` or the timestamps are missing.
+        If there is no session column, and ``gap`` is ``None`` or the interactions have no timestamps.
 
     Examples
     --------
@@ -174,9 +188,9 @@ def sessions(  # noqa: PLR0913 - all settings are keyword arguments with default
 def training_sentences(
     interactions: Interactions, adapter: AdapterConfig, items: Items | None = None
 ) -> Sentences:
-    """Return the training sentences for the adapter settings.
+    """Return the training sentences of interactions for the adapter settings.
 
-    ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``.
+    If ``adapter.group_by`` is not ``None``, ``items`` must be given, and have this attribute.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
@@ -211,7 +225,9 @@ def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> I
 def user_histories(
     interactions: Interactions, adapter: AdapterConfig = EVERYTHING, items: Items | None = None
 ) -> Sentences:
-    """Return the history of each user, by user code, for the adapter settings. A history may be empty.
+    """Return one history per user, in the order of the user codes, for the adapter settings.
+
+    A history may be empty. ``items`` are as for ``training_sentences``. See ``shaping.shape_histories``.
 
     >>> visits = Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], event=["view", "view", "buy"])
     >>> list(user_histories(visits, AdapterConfig(events=["buy"])))
@@ -268,7 +284,7 @@ def _filtered(
 
 
 def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the row numbers grouped by user, oldest first, and the offsets of the groups that have rows.
+    """Return the row numbers grouped by user, oldest first, and the offsets of the groups of users with rows.
 
     >>> by_user(Interactions.of(user=["u", "v"], item=["a", "b"]).take(np.array([1])))
     (array([0]), array([0, 1]))
@@ -280,7 +296,8 @@ def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
 def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, Offsets]:
     """Return the row numbers grouped by session, oldest first, and the offsets of the groups.
 
-    ``pause`` is the longest pause within a session in microseconds.
+    ``pause`` is the longest pause within a session, in microseconds. It is ignored if there is a session
+    column, and must not be ``None`` otherwise.
     """
     rows, offsets = oldest_first(interactions)
     if interactions.session is not None and interactions.sessions is not None:
@@ -305,7 +322,7 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
         )
     else:
         starts = np.ones(len(rows), dtype=bool)
-        # Timestamps of a user are sorted: a difference may exceed int64, but not uint64.
+        # The timestamps of a user are sorted: a difference may exceed the range of int64, but not of uint64.
         starts[1:] = np.diff(interactions.timestamp[rows]).view(np.uint64) > pause
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
@@ -313,7 +330,7 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
 
 
 def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the row numbers grouped by user, oldest first, and the offsets of the groups.
+    """Return the row numbers grouped by user, oldest first, and the offsets of the groups of all users.
 
     >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
     (array([2, 0, 1]), array([0, 2, 3]))

@@ -16,23 +16,28 @@ __all__ = ["pairs"]
 
 @checked
 def pairs(items: Iterable[str], contexts: Iterable[str]) -> Sentences:
-    """Return a sentence of two tokens for each pair: the item, then its context.
+    """Return a sentence of two tokens for each pair: the item, then the context.
 
     Contexts are search words, hours, shops or attributes, for example. Train with ``objective="skipgram"``,
     ``backend="numba"`` and ``forward_only=True``, so that items have input vectors and contexts have output
-    vectors; ``ContextVectors.of`` separates the vectors of items from those of contexts.
+    vectors. ``ContextVectors.of`` separates the vectors of items from those of contexts.
 
     Source: Levy & Goldberg, Dependency-Based Word Embeddings, ACL 2014.
 
     Parameters
     ----------
     items, contexts
-        The item and the context of each pair. Each repeat of a pair is a further sentence.
+        The item ids and the context ids of the pairs, in the same order. Each repeat of a pair is a further
+        sentence.
 
     Raises
     ------
     InputError
         If the numbers of items and contexts differ, or an id is both an item and a context.
+    InputTypeError
+        If an argument is not a list of ids, or an id is not text.
+    InvalidIdError
+        If an id is invalid (see ``Vocabulary``).
 
     Examples
     --------

@@ -10,7 +10,7 @@ from typing import Any
 
 from item2vec.adapters.playlist_json import MAX_DOCUMENT, json_playlists, track_field
 from item2vec.adapters.playlist_text import text_playlists
-from item2vec.errors import ConfigError, InputError
+from item2vec.errors import ConfigError, InputError, short_repr
 from item2vec.layouts import first_line, layout_of, suffix_of
 from item2vec.lines import lines_of
 from item2vec.markup import xml_elements
@@ -19,7 +19,7 @@ from item2vec.opening import ENCODING
 __all__ = ["Located", "file_playlists"]
 
 Located = Iterator[tuple[str, Iterable[str]]]
-"""Pairs of a location, for error messages, and a playlist."""
+"""Iterator of pairs: the location of a playlist for error messages, and the ids of the playlist."""
 
 _SUFFIXES = {
     ".json": "JSON",
@@ -43,7 +43,10 @@ def file_playlists(
     unit: str | None,
     max_line: int,
 ) -> Located:
-    """Yield the playlists of a file. The first line, or else the suffix, determines the file's layout."""
+    """Yield the playlists of a file. For the arguments, see ``playlists``.
+
+    The first line that is not blank determines the layout. If its start is not known, the suffix does.
+    """
     layout = _layout(path, first_line(path, encoding, skip_lines))
     _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)
     max_line = max(max_line, MAX_DOCUMENT) if layout == "JSON" else max_line
@@ -96,7 +99,10 @@ def _check_options(
             name, kind = option.replace("_", " "), layout or "lines of ids"
             raise ConfigError(f"{name} is {value!r}, which does not apply to {kind} ({path}); omit it")
     if layout not in {None, "JSON", "XML", "M3U", "PLS"}:
-        raise InputError(f"{path} is in the layout {layout}; expected playlists")
+        raise InputError(
+            f"{path} is in the layout {layout}; expected playlists as lines of ids, JSON, M3U, PLS or XSPF: "
+            "convert the file"
+        )
 
 
 def _m3u(lines: Iterator[tuple[int, str]]) -> list[str]:
@@ -113,14 +119,18 @@ def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
         found = _PLS_FILE.fullmatch(key)
         if not (found and equals and int(found[1]) not in files):
             raise InputError(
-                f"{name} line {number}: found {line.strip()[:60]!r}; expected File1=…, with distinct numbers"
+                f"{name} line {number}: found {short_repr(line.strip())}; expected lines File1=…, File2=…, "
+                "with distinct numbers"
             )
         files[int(found[1])] = value
     return [files[number] for number in sorted(files)]
 
 
 def _xspf(path: Path, unit: str | None) -> list[str]:
-    """Return the field ``unit`` of each track; without a unit, its location, or else ``title by creator``."""
+    """Return one id per track: the field ``unit`` of the track.
+
+    If ``unit`` is ``None``, the id is the location of the track or, without a location, ``title by creator``.
+    """
     ids = []
     tracks = xml_elements(
         path, root="playlist", tags={"track"}, kind="XSPF", advice="export the playlist as XSPF or M3U"
@@ -137,5 +147,9 @@ def _xspf(path: Path, unit: str | None) -> list[str]:
         elif track.get("title"):
             ids.append(" by ".join(filter(None, (track["title"], track.get("creator")))))
         else:
-            raise InputError(f"{where}: track {position} has no location and no title; expected one of them")
+            found = ", ".join(map(short_repr, track)) or "none"
+            raise InputError(
+                f"{where}: track {position} has no location and no title; found the fields {found}; expected "
+                "one of them, or another field with the ids, named by unit"
+            )
     return ids

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from item2vec.errors import InputError, Remedy
+from item2vec.errors import InputError, Remedy, short_repr
 
 __all__ = ["MAX_DOCUMENT", "json_playlists", "track_field"]
 
 MAX_DOCUMENT = 256 * 2**20
-"""Largest number of characters of a JSON line or JSON document. Lines and documents are read into memory."""
+"""Largest number of bytes of a JSON line (unless ``max_line`` is larger), and of characters of a document.
+
+Lines and documents are read into memory.
+"""
 
 _DECODER = json.JSONDecoder(parse_int=lambda digits: str(int(digits)))
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -26,8 +29,10 @@ def json_playlists(
     """Yield the location and the items of each playlist. Whole numbers become text.
 
     If the first line that is not blank is complete JSON, each line is a JSON value. Otherwise, the file is a
-    sequence of JSON values, usually one. A value is a playlist, a list of playlists or an object with such a
-    list named ``playlists``. A playlist is a list, or an object with a list named ``items`` or ``tracks``.
+    sequence of JSON values, usually one. A value is a playlist, a list of playlists, or an object whose
+    member ``playlists`` is a list of playlists. A playlist is a list of tracks, or an object whose member
+    ``items`` or ``tracks`` is a list of tracks. ``unit`` is the field of a track whose value is the item (see
+    ``playlists``).
     """
     number, first = next(((number, line) for number, line in lines if not line.isspace()), (0, ""))
     if not number:
@@ -45,10 +50,14 @@ def json_playlists(
 
 
 def track_field(where: str, position: int, track: Any, unit: str) -> Any:
-    """Return a field of a track; raise ``InputError`` if the track does not have the field."""
+    """Return the field ``unit`` of a track; raise ``InputError`` if the track does not have the field.
+
+    ``where`` is the location of the playlist, and ``position`` the position of the track in it, for messages.
+    """
     if not isinstance(track, dict):
         raise InputError(
-            f"{where}: found the id {track!r}; expected an object with the field {unit!r}: omit unit"
+            f"{where}: item {position} is {short_repr(track)}; expected an object with the field {unit!r}: "
+            "omit unit if the items are ids"
         )
     if unit not in track:
         raise InputError(
@@ -76,7 +85,7 @@ def _values_of_lines(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tu
 
 
 def _values(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
-    """Yield the line number and the content of each JSON value of a text, which is read into memory."""
+    """Yield the line number and the content of each JSON value of a text. The text is read into memory."""
     first, line = next(lines)
     parts, size = [line], len(line)
     for number, line in lines:
@@ -110,7 +119,7 @@ def _skip_blanks(text: str, position: int) -> int:
 
 
 def _members(value: Any) -> list[Any] | None:
-    """Return the playlists of a value that is a list of playlists, or ``None`` if it is one playlist."""
+    """Return the playlists of a JSON value, or ``None`` if the value is one playlist."""
     if isinstance(value, dict) and isinstance(value.get("playlists"), list):
         return list(value["playlists"])
     if isinstance(value, list) and any(isinstance(member, dict | list) for member in value):
@@ -123,7 +132,7 @@ def _items(where: str, playlist: Any, unit: str | None) -> list[Any]:
     if isinstance(playlist, dict):
         items = playlist.get("items", playlist.get("tracks"))
     if not isinstance(items, list):
-        raise InputError(f"{where}: found {json.dumps(playlist)[:60]}; {_EXPECTED}")
+        raise InputError(f"{where}: found {short_repr(playlist)}; {_EXPECTED}")
     first = items[0] if items else None
     if unit is None and isinstance(first, dict):
         if "track_uri" not in first:
@@ -145,4 +154,4 @@ def _likely(item: dict[str, Any]) -> str:
 
 
 def _names(item: dict[str, Any]) -> str:
-    return ", ".join(map(repr, list(item)[:10])) or "none"
+    return (", ".join(map(repr, list(item)[:10])) or "none") + (", …" if len(item) > 10 else "")

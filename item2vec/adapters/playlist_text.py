@@ -18,7 +18,11 @@ _PADDING = re.compile(r" *([\t,;|]) *")
 def text_playlists(
     name: str, lines: Iterator[tuple[int, str]], *, sep: str | None, skip_fields: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the location and the ids of each line that has ids. Empty fields are dropped."""
+    """Yield the location and the ids of each line that has ids.
+
+    The first ``skip_fields`` fields of a line, and empty fields, are dropped. If ``sep`` is ``None``, the
+    separator is detected from the first 1,000 lines.
+    """
     head = list(islice(lines, HEAD_LINES))
     found = find_separator([line for _, line in head], name) if sep is None else sep
     for number, line in chain(head, lines):
@@ -38,11 +42,12 @@ def text_playlists(
 def find_separator(lines: Sequence[str], name: str) -> str:
     r"""Return the separator between ids: a blank (for blanks and tabs), a tab, or one of ``,;|``.
 
-    Blanks beside a tab or one of ``,;|`` do not separate ids. The separator is
+    Blanks beside a tab or one of ``,;|`` do not separate ids. ``name`` is the file in error messages. The
+    separator is
 
     - a tab if ids contain blanks: every line with blanks has a tab, and at least one of these lines has
       several tabs, or blanks before its first tab;
-    - one of ``,;|`` if no line contains blanks or tabs between ids;
+    - one of ``,;|`` if this character occurs, and no line contains blanks or tabs between ids;
     - otherwise blanks and tabs.
 
     Raises
@@ -78,7 +83,10 @@ def find_separator(lines: Sequence[str], name: str) -> str:
 
 
 def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
-    """Return whether each line of several fields, but not each field, contains the mark (``user a,b,c``)."""
+    """Return whether blanks or tabs separate fields that are lists separated by ``mark`` (``user a,b,c``).
+
+    This is the case if each line of several fields, but not each field of these lines, contains the mark.
+    """
     fields = [split_line(line, " ") for line in lines if " " in line or "\t" in line]
     return all(any(mark in field for field in line) for line in fields) and not all(
         mark in field for line in fields for field in line

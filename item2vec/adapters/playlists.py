@@ -14,7 +14,7 @@ import numpy as np
 
 from item2vec.adapters.playlist_files import Located, file_playlists
 from item2vec.arguments import checked_except
-from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.errors import ConfigError, InputError, InputTypeError, short_repr
 from item2vec.lines import MAX_LINE, check_max_line
 from item2vec.sentences import Sentences
 from item2vec.shaping import Grouping, check_least, check_shape, shape_training_sentences
@@ -39,23 +39,25 @@ def playlists(
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Return one sentence per playlist. The order and the repeats of items are kept.
+    """Return one sentence per playlist. By default, the order and the repeats of items are kept.
+
+    Playlists without items are dropped.
 
     Parameters
     ----------
     source
-        An iterable of iterables of ids, or the path of a file, which may be compressed. The first line
-        determines the layout of the file; if the line has no known start, the suffix does:
+        An iterable of iterables of ids, or the path of a file, which may be compressed. The first line that
+        is not blank determines the layout of the file; if its start is not known, the suffix does:
 
-        - JSON lines, a JSON array or other JSON document. A playlist is ``{"items": […]}`` or a list;
+        - JSON lines, or a JSON document, such as an array. A playlist is ``{"items": […]}`` or a list;
           ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
           are read as text.
         - M3U, PLS and XSPF: one playlist, whose items are the locations of the tracks. A track in XSPF
           without a location is the item ``title by creator``.
         - Otherwise text with one playlist per line.
     skip_lines, skip_fields
-        Number of lines to skip at the start of a file, and number of fields to skip at the start of each line
-        of text.
+        Number of lines to skip at the start of a file (except XSPF), and number of fields to skip at the
+        start of each line of text.
     sep
         Separator between ids in text; blanks around ids are removed. ``" "`` means blanks and tabs. ``None``:
         detected from the first 1,000 lines: a tab if ids contain blanks; a comma, semicolon or pipe if there
@@ -66,15 +68,16 @@ def playlists(
         Name of the field of a track in JSON or XSPF whose value is the item, such as ``"artist_name"``.
         ``None``: in JSON, tracks are ids, or have the field ``track_uri``; in XSPF, see above.
     max_line
-        Largest length of a line of a file, in bytes. JSON lines and documents may have 256 Mi characters.
+        Largest length of a line of a file, in bytes. A JSON line may have at least 256 MiB, and a JSON
+        document of several lines at most 256 Mi characters.
     min_length, max_length
-        Keep the last ``max_length`` items of each playlist. Then drop playlists of fewer than ``min_length``
-        items.
+        After ``group_by`` and ``collapse_repeats``, keep the last ``max_length`` items of each playlist
+        (``None``: all). Then drop playlists of fewer than ``min_length`` items.
     collapse_repeats
         Whether to replace each run of equal items by one item.
     group_by
-        A mapping from item ids to group ids, such as artists, or ``(items, attribute)``. Items are replaced
-        by their groups. Items without a group are dropped.
+        A mapping from item ids to group ids, such as artists, or ``(items, attribute)`` with the name of an
+        attribute of ``items``. Each item is replaced by its group. Items without a group are dropped.
     ordered
         Whether the order of items carries information. If False, training shuffles each sentence in each
         epoch.
@@ -82,10 +85,12 @@ def playlists(
     Raises
     ------
     InputError
-        If a file cannot be read, a line cannot be parsed, or the separator is ambiguous. The message states
-        the line number.
+        If a file cannot be read, or contains no playlists; if a line cannot be parsed; if the separator is
+        ambiguous; or if no item has a group. The message states the file and, if known, the line number.
+    ConfigError
+        If an argument has an invalid value, or does not apply to the layout of the source.
     InputTypeError
-        If an id is not text.
+        If a playlist is not a list of ids, or an id is not text.
     InvalidIdError
         If an id is invalid (see ``Vocabulary``).
 
@@ -128,14 +133,15 @@ def playlists(
 
 
 def _encoded(located: Located, ordered: bool) -> Sentences:
-    """Encode playlists one at a time, so that only two arrays and the vocabulary are in memory."""
+    """Encode playlists one at a time, so that the ids of all playlists are never in memory together."""
     code_of: defaultdict[str, int] = defaultdict(count().__next__)
     tokens, offsets = array("i"), array("q", [0])
     for where, sentence in located:
         if isinstance(sentence, str):
-            raise InputTypeError(f"{where} is the text {sentence!r}; expected a list such as [{sentence!r}]")
+            found = short_repr(sentence)
+            raise InputTypeError(f"{where} is the text {found}; expected a list of ids such as [{found}]")
         if not isinstance(sentence, Iterable):
-            raise InputTypeError(f"{where} is {sentence!r}; expected a list of ids")
+            raise InputTypeError(f"{where} is {short_repr(sentence)}; expected a list of ids")
         ids = list(sentence)
         n_known = len(code_of)
         try:
@@ -159,7 +165,7 @@ def _check_new(ids: list[str], where: str) -> None:
 
 def _numbered(source: object) -> Located:
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
-        raise InputTypeError(f"source is {source!r}; expected a path, or a list of lists of ids")
+        raise InputTypeError(f"source is {short_repr(source)}; expected a path, or a list of lists of ids")
     for number, sentence in enumerate(source):
         yield f"sentence {number}", sentence
 

@@ -1,4 +1,4 @@
-"""Write the sentences of interactions to a sharded corpus. The hash of a user's id determines the shard."""
+"""Write the sentences of interactions to a sharded corpus. The hash of the user id determines the shard."""
 
 from __future__ import annotations
 
@@ -39,17 +39,34 @@ def save_shards(
     UTF-8 bytes of their ids, and the sessions of a user are in order of time. The corpus stores the user of
     each sentence.
 
-    Ids (of items, or of groups with ``group_by``) are numbered by descending number of interactions after
-    the filters by time, event and minimum counts, and in case of ties by id. Some ids may occur in no
-    sentence, because sentences are shortened or dropped after this count.
+    Ids (of items or, with ``group_by``, of groups) are numbered by descending number of interactions after
+    the filters by time, event and minimum counts. Ids with equal numbers are in the order of their UTF-8
+    bytes. Some ids may occur in no sentence, because sentences are shortened or dropped after the
+    interactions are counted.
 
-    ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``. If the process is
-    killed, repeat the call: complete shards are kept, and the others are written.
+    If the process is killed, repeat the call: complete shards are kept, and the others are written.
+
+    Parameters
+    ----------
+    interactions, adapter
+        The interactions, and the settings of the sentences.
+    out
+        Folder to create. It must not exist.
+    shards
+        Number of shards: 1 to 100,000.
+    items
+        Items with the attribute ``adapter.group_by``. Required if this setting is not ``None``.
 
     Raises
     ------
+    InputError
+        For the same reasons as in ``histories`` and ``sessions``, or if ``shards`` is above 100,000.
+    ConfigError
+        If ``shards`` is below 1, or ``adapter`` needs ``items`` or timestamps that are missing.
     BundleExistsError
         If ``out`` exists.
+    LockHeldError
+        If another process writes the same folder.
 
     Examples
     --------
@@ -90,7 +107,10 @@ def save_shards(
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
-    """Return histories or sessions at full length, and the user code of each sentence."""
+    """Return the histories or sessions of all rows, not shortened, and the user code of each sentence.
+
+    Only ``kind``, ``gap`` and ``ordered`` of the adapter are applied.
+    """
     if adapter.kind == "histories":
         rows, offsets = by_user(chosen)
     else:
@@ -104,7 +124,7 @@ def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Se
 
 
 def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
-    """Return the ids that occur, by descending count and then by id, and the count of each."""
+    """Return the ids that occur, by descending count and then by id, and the count of each id."""
     counts = sentences.counts()
     ids = sentences.vocabulary.ids
     # Python compares strings by code points; UTF-8 bytes have the same order.

@@ -42,7 +42,7 @@ def walks(
     seed: int = 7,
     directed: bool | None = None,
 ) -> Sentences:
-    """Return random walks on a graph. Each pass starts one walk from every node, in random order.
+    """Return random walks on a graph. In each pass over the nodes, in random order, each node starts a walk.
 
     With ``p = q = 1``, the probability of a step is proportional to the edge weight (DeepWalk; Perozzi et
     al., KDD 2014). Otherwise, from the second step on, the edge weight is multiplied by ``1/p`` for a step
@@ -61,16 +61,19 @@ def walks(
     p, q
         Return parameter and in-out parameter of node2vec, each from 1e-300 to 1e300.
     seed
-        Seed of the random number generator. Results do not depend on the number of threads.
+        Seed of the random number generator, from 0 to 2**32 - 1. Results do not depend on the number of
+        threads.
     directed
-        Whether the edges are directed. True is an error for an undirected graph. ``None``: the graph states
-        the direction; edges without a stated direction are undirected.
+        Whether the edges are directed. True is an error for an undirected graph. ``None``: as the graph or
+        the file states; edges from any other source are undirected. For a ``Graph``, False has no effect.
 
     Raises
     ------
     ConfigError
         If a setting is out of range, ``directed`` is True for an undirected graph, or the walks do not fit
         into memory.
+    InputError
+        If the edges cannot be read (see ``readers.read_edges``).
 
     Examples
     --------
@@ -97,13 +100,14 @@ def save_walks(
     seed: int = 7,
     directed: bool | None = None,
 ) -> None:
-    """Write random walks on a graph as a sharded corpus, for ``Sentences.open``.
+    """Write random walks on a graph as a sharded corpus, which ``Sentences.open`` reads.
 
-    The sentences are those of ``walks`` with the same arguments, in the same order and with the same codes,
-    cut into runs of equal numbers of walks (up to one). Each shard is written before the walks of the next
-    one are made, so that the graph and one shard are in memory: 4 bytes per node of a walk. If no walk ends
-    early, the files are those of ``walks(…).save(out, shards=shards)``. If the process is killed, the same
-    call continues with the shards that are complete.
+    The sentences are those of ``walks`` with the same arguments, in the same order and with the same codes.
+    Each shard contains consecutive walks; the numbers of walks per shard differ by at most one. Each shard is
+    written before the walks of the next shard are made, so that only the graph and one shard (4 bytes per
+    node of a walk) are in memory. If no walk ends early, the files are those of
+    ``walks(…).save(out, shards=shards)``. If the process is killed, the same call keeps the complete shards,
+    and writes the others.
 
     Parameters
     ----------
@@ -112,12 +116,15 @@ def save_walks(
     out
         Folder to create. It must not exist.
     shards
-        Number of shards.
+        Number of shards: 1 to 100,000.
 
     Raises
     ------
     ConfigError
-        If a setting is out of range, or the walks of a shard do not fit into memory.
+        If a setting is out of range, ``directed`` is True for an undirected graph, or the walks of a shard do
+        not fit into memory.
+    InputError
+        If the edges cannot be read (see ``readers.read_edges``), or ``shards`` is above 100,000.
     BundleExistsError
         If ``out`` exists.
     LockHeldError
@@ -147,7 +154,7 @@ def save_walks(
             walker = planned.walker()
             for number, starts in enumerate(planned.starts(ends)):
                 if number in missing:
-                    # The arrays have no name here, so that two shards are never in memory.
+                    # The arrays are not assigned to variables, so that two shards are never in memory.
                     writer.write(number, *walker(starts, ends[number]))
                     advance("")
         writer.finish(recount=True)
@@ -155,7 +162,7 @@ def save_walks(
 
 @dataclass(frozen=True)
 class _Walks:
-    """The settings of walks on a graph. All walks are numbered: a pass follows the other."""
+    """The settings of walks on a graph. The walks of all passes are numbered from 0, pass by pass."""
 
     graph: Graph
     walks_per_node: int
@@ -175,7 +182,7 @@ class _Walks:
         q: float,
         seed: int,
     ) -> _Walks:
-        """Check the settings, and read the graph."""
+        """Check the settings, and read the graph from ``edges``. For errors, see ``walks``."""
         check_least("walks_per_node", walks_per_node, 1)
         check_least("walk_length", walk_length, 1, most=math.inf)
         check_least("seed", seed, 0)
@@ -193,17 +200,17 @@ class _Walks:
         return len(self.graph) * self.walks_per_node
 
     def ends(self, n_shards: int) -> list[int]:
-        """Return 0, and the number of the walk that follows each shard.
+        """Return the bounds of the shards: shard ``s`` contains the walks ``ends[s]`` to ``ends[s + 1] - 1``.
 
-        The positions are those of ``Sentences.save`` for walks that do not end early.
+        If no walk ends early, ``Sentences.save`` divides the walks at the same bounds.
         """
         n_tokens = self.n * self.walk_length
         return [-(-(n_tokens * shard // n_shards) // self.walk_length) for shard in range(n_shards + 1)]
 
     def starts(self, ends: list[int]) -> Iterator[Codes]:
-        """Yield the first nodes of the walks from each end to the next one.
+        """Yield, for each shard with the bounds ``ends``, the start nodes of the walks of the shard.
 
-        The nodes of each pass are in random order.
+        The start nodes of each pass are all nodes, in random order.
         """
         random = np.random.default_rng(self.seed)
         nodes = np.arange(len(self.graph), dtype=np.int32)
@@ -219,9 +226,10 @@ class _Walks:
             yield starts
 
     def walker(self) -> Callable[[Codes, int], tuple[Codes, Offsets]]:
-        """Return a function that makes walks from the first nodes of a run and the number of its first walk.
+        """Return a function that makes walks with consecutive numbers.
 
-        It returns the nodes of all walks, and the offsets of the walks.
+        The function takes the start nodes of the walks, and the number of the first walk. It returns the
+        nodes of all walks, and the offsets of the walks.
         """
         graph = _arrays(self.graph)
         edges = filter_of(graph, self.q)
@@ -250,7 +258,7 @@ def _refusing_excess(n_tokens: int, advice: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise ConfigError(
-            f"the walks have {n_tokens:,} nodes, which do not fit into memory; {advice}"
+            f"the walks have up to {n_tokens:,} nodes, which do not fit into memory; {advice}"
         ) from None
 
 

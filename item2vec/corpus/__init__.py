@@ -1,20 +1,20 @@
-"""Prepare sharded corpora, and read graphs, of files that may be larger than the memory.
+"""Prepare sharded corpora, and read graphs, from files that may be larger than the memory.
 
 ``preparing.prepare`` calls, in this order::
 
-    readers.staging     keeps Parquet files of valid rows; converts any other source to one Parquet file
+    readers.staging     uses Parquet files of valid rows as they are; converts other sources to a Parquet file
       │
       ▼
-    database.py         DuckDB: checks the values; counts items; codes users, items and sessions
+    database.py         checks the values with DuckDB; counts items and users; assigns codes to ids
       │
       ▼
-    buckets.py          one file of coded rows per shard
-      │                 Interactions of one shard, in memory; the adapters cut their sentences
+    buckets.py          writes one file of coded rows per shard; reads one such file at a time, and builds
+      │                 sentences from its interactions with the adapters
       ▼
-    sharded.ShardWriter one shard after the other
+    sharded.ShardWriter writes one shard after the other
 
-``graphs.read_graph`` merges the edges of files in ``database.EdgeDatabase``, into a graph in memory. No other
-package imports duckdb.
+``graphs.read_graph`` merges the edges in files with ``database.EdgeDatabase``, and returns a graph in memory.
+No other package imports duckdb.
 """
 
 from __future__ import annotations

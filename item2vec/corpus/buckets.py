@@ -1,4 +1,4 @@
-"""Coded rows of interactions on disk, one file per shard, and the sentences of a shard."""
+"""Write coded rows of interactions to one file per shard, and build sentences from the file of a shard."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ DTYPES = {
     "event": "<i4",
     "session": "<i8",
 }
-"""Dtype of each column. ``user`` is a number within the shard; ``row`` the position in the source."""
+"""Dtype of each column. ``user`` is a number within the shard, and ``row`` is the position in the source."""
 
 BYTES_PER_ROW = 120
-"""Approximate memory that ``sentences_of`` needs per row: the record, its columns, and the sorted copies."""
+"""Approximate memory in bytes that ``sentences_of`` needs per row: the record, the columns, sorted copies."""
 
 Records = npt.NDArray[Any]
 
@@ -42,9 +42,9 @@ Records = npt.NDArray[Any]
 def write_buckets(
     folder: Path, batches: Iterable[Mapping[str, npt.NDArray[Any]]], columns: Sequence[str], n_shards: int
 ) -> list[int]:
-    """Write the rows of each shard to a file of a new folder. Return the number of rows per shard.
+    """Write the rows of each shard to a file in a new folder. Return the number of rows per shard.
 
-    A batch has an array ``shard``, and an array per name in ``columns``.
+    A batch maps ``"shard"`` and each name in ``columns`` to an array with a value per row.
     """
     folder.mkdir()
     dtype = np.dtype([(name, DTYPES[name]) for name in columns])
@@ -52,7 +52,7 @@ def write_buckets(
     for number in range(n_shards):
         _file(folder, number).touch()
     for batch in batches:
-        shards = batch["shard"].astype(np.min_scalar_type(n_shards))  # 16 bits are sorted by radix
+        shards = batch["shard"].astype(np.min_scalar_type(n_shards))  # NumPy sorts 16 bits by radix
         records = np.empty(len(shards), dtype)
         order = np.argsort(shards, kind="stable")
         for name in columns:
@@ -75,7 +75,7 @@ def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) 
     Raises
     ------
     CorruptBundleError
-        If the file does not have this number of rows.
+        If the file of the shard does not contain ``n_rows`` rows.
     """
     path = _file(folder, number)
     dtype = np.dtype([(name, DTYPES[name]) for name in columns])
@@ -91,10 +91,10 @@ def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) 
 def sentences_of(
     records: Records, items: Vocabulary, events: Vocabulary | None, adapter: AdapterConfig
 ) -> tuple[Sentences, Codes]:
-    """Return the sentences of a shard, and the number of the user of each sentence.
+    """Return the sentences of a shard by the settings of the adapter, and the user number of each sentence.
 
-    The adapters cut the sentences. Tokens are codes of ``items``. Sentences are in the order of the numbers
-    of the users. The minimum counts of the adapter must be 1.
+    Tokens are codes of ``items``. Sentences are in ascending order of user numbers. The minimum counts of
+    the adapter must be 1, because a shard does not contain all rows of an item.
     """
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}

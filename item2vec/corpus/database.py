@@ -1,4 +1,7 @@
-"""Count and code the ids of interactions with DuckDB; the interactions may be larger than the memory."""
+"""Process rows that may be larger than the memory with DuckDB.
+
+``Database`` counts the ids of interactions, and assigns codes to the ids. ``EdgeDatabase`` merges edges.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +38,16 @@ _NAMES = {
     "event": "event_id",
     "session": "session_id",
 }
-"""Names of the columns in the relations, by the parameters of ``read_interactions``."""
+"""Names of the columns in the views and tables of ``Database``, by parameter of ``read_interactions``."""
 
 
 class Database:
-    """The rows of interactions as relations of DuckDB.
+    """The rows of interactions as views and tables of DuckDB.
 
-    ``memory`` limits the buffers of DuckDB, in bytes; other data is spilled to ``folder``. The view
-    ``source`` has the columns of the rows, and the column ``position``, which ascends in the order of the
-    rows. The view ``chosen`` has the rows that the adapter selects. Text is compared by its bytes.
+    ``memory`` limits the buffers of DuckDB, in bytes; further data is spilled to ``folder``. The view
+    ``source`` has the columns of the rows, and a column ``position``, which ascends in the order of the rows.
+    The view ``chosen`` has the rows that ``choose`` selects, and initially all rows. Text is compared by its
+    bytes.
     """
 
     def __init__(self, folder: Path, memory: int, rows: StagedRows) -> None:
@@ -64,7 +68,7 @@ class Database:
         self._connection.close()
 
     def count(self) -> None:
-        """Count the rows of each item and of each user."""
+        """Count the rows of each item and of each user, in the tables ``all_items`` and ``all_users``."""
         for name in _COUNTED:
             self._run(
                 f"CREATE TEMP TABLE all_{name}s AS "
@@ -74,7 +78,8 @@ class Database:
     def count_if_valid(self) -> bool:
         """Count as ``count`` does. Return whether all values are present and valid (dates from 1990 to 2099).
 
-        From valid rows, ``read_interactions`` reads the same values as DuckDB.
+        If they are, ``read_interactions`` would read the same values as DuckDB. The result is also False if
+        DuckDB cannot read the values, or reads another number of rows than the files state.
         """
         others = [_is_valid(name) for name in self._has if name not in _COUNTED] or ["true"]
         try:
@@ -95,7 +100,7 @@ class Database:
             return False
 
     def newest(self) -> npt.NDArray[Any] | None:
-        """Return the latest timestamp in an array, empty without rows; ``None`` without timestamps."""
+        """Return an array of the latest timestamp: empty without rows, ``None`` without timestamps."""
         if "timestamp" not in self._has:
             return None
         newest = self._value("SELECT max(micros) FROM source")
@@ -113,9 +118,10 @@ class Database:
         return Vocabulary(tuple(name for (name,) in rows))
 
     def choose(self, adapter: AdapterConfig) -> None:
-        """Apply the filters by time and event, then the minimum counts of items and of users.
+        """Define the view ``chosen`` by the filters by time and event, then by the minimum counts.
 
-        With the setting ``core``, the minimum counts are applied until no further row is removed.
+        The minimum counts of items and of users are applied once, in this order. With the setting ``core``,
+        they are applied repeatedly until no further row is removed.
         """
         if adapter.since is not None:
             self._conditions.append(f"micros >= {microseconds_of(adapter.since)}")
@@ -142,9 +148,9 @@ class Database:
                 return
 
     def write_vocabulary(self, path: Path) -> int:
-        """Write the ids and counts of the chosen items, and return the number of chosen rows.
+        """Write the id and the number of chosen rows of each item. Return the total number of chosen rows.
 
-        The most frequent item is first; ties are in the order of the bytes of the ids.
+        The most frequent item is first. Items of equal frequency are in the order of the bytes of their ids.
         """
         counted = (
             "all_items" if self._chosen_all else "(SELECT item_id, count(*) AS n FROM chosen GROUP BY 1)"
@@ -158,7 +164,7 @@ class Database:
         return int(self._value("SELECT coalesce(sum(n), 0) FROM items"))
 
     def write_users(self, path: Path, n_shards: int) -> None:
-        """Write the ids of the chosen users of each shard, in the order of their bytes."""
+        """Write the ids of the chosen users, shard by shard, in the order of the bytes of the ids."""
         users = "all_users" if self._chosen_all else "(SELECT DISTINCT user_id FROM chosen)"
         self._run(
             "CREATE TEMP TABLE users AS "
@@ -170,11 +176,12 @@ class Database:
         self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
 
     def coded(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        """Yield the chosen rows, in any order, in batches of arrays by name.
+        """Yield the chosen rows, in any order, in batches. A batch maps names of columns to arrays.
 
-        ``item`` and ``event`` are codes of the vocabularies, and ``session`` is the number of a session id.
-        ``user`` is the rank of the user in the ``shard``, in the order of ``write_users``. ``row`` is the
-        position.
+        ``item`` and ``event`` are codes in the order of ``write_vocabulary`` and ``events``. ``session`` is
+        an arbitrary number of the session id. ``user`` is the rank of the user in the ``shard``, in the order
+        of ``write_users``. ``row`` is the column ``position`` of the view ``source``. ``timestamp`` and
+        ``weight`` are included if the rows have these columns.
         """
         coded = ["user", "item", *(name for name in ("event", "session") if name in self._has)]
         if "session" in self._has:
@@ -191,7 +198,10 @@ class Database:
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
 
     def _choose_rows(self, frequent: Iterable[str]) -> None:
-        """Define ``chosen`` by the conditions, and by the frequent ids of the columns in ``frequent``."""
+        """Define ``chosen``: rows that meet the conditions, with ids in ``frequent_item``, ``frequent_user``.
+
+        Only the tables of the names in ``frequent`` are used.
+        """
         joins = " ".join(f"SEMI JOIN frequent_{name} USING ({_NAMES[name]})" for name in frequent)
         where = f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
         self._run(f"CREATE OR REPLACE VIEW chosen AS SELECT * FROM source {joins} {where}")
@@ -204,7 +214,10 @@ class Database:
 
 
 class EdgeDatabase:
-    """The rows of edges as relations of DuckDB, with ``memory`` and ``folder`` as in ``Database``."""
+    """The rows of edges as views and tables of DuckDB. ``memory`` and ``folder`` are as in ``Database``.
+
+    The view ``rows`` has the ids of the source and target, the weight, and a ``position`` as in ``Database``.
+    """
 
     def __init__(self, folder: Path, memory: int, rows: StagedEdges) -> None:
         self.weighted = "weight" in rows.columns
@@ -222,7 +235,7 @@ class EdgeDatabase:
         self._connection.close()
 
     def is_valid(self) -> bool:
-        """Return whether all ids are present and valid, and all weights finite and positive."""
+        """Return whether DuckDB reads all rows, with valid ids and with finite, positive weights."""
         conditions = [_is_id("source_id"), _is_id("target_id")]
         conditions += ["isfinite(weight) AND weight > 0"] * self.weighted
         query = f"SELECT count(*) FROM rows WHERE NOT coalesce({' AND '.join(conditions)}, false)"
@@ -234,7 +247,7 @@ class EdgeDatabase:
             return False
 
     def nodes(self) -> Vocabulary:
-        """Return the ids of the nodes, which are numbered in order of first appearance."""
+        """Return the ids of the nodes by code. Codes are assigned in order of first appearance."""
         self._connection.execute(
             "CREATE TEMP TABLE nodes AS SELECT id, (row_number() OVER (ORDER BY place) - 1)::INTEGER AS code "
             "FROM (SELECT id, min(place) AS place FROM ("
@@ -245,7 +258,10 @@ class EdgeDatabase:
         return vocabulary_of(table["id"])
 
     def merge(self, directed: bool) -> int:
-        """Merge duplicate edges after ``nodes``, and return the number of edges, in both directions."""
+        """Merge duplicate edges, and return the number of neighbours of all nodes. Call ``nodes`` before.
+
+        An undirected edge between two nodes makes each a neighbour of the other, and counts twice.
+        """
         ends = ("s.code", "t.code")
         a, b = ends if directed else (f"{name}({', '.join(ends)})" for name in ("least", "greatest"))
         inner, outer = (", weight", ", fsum(weight) AS weight") if self.weighted else ("", "")
@@ -257,7 +273,11 @@ class EdgeDatabase:
         return int(self._value(f"SELECT {both} FROM edges"))
 
     def edges(self, directed: bool) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        """Yield the merged edges in order of source and target, in batches of arrays by name."""
+        """Yield the merged edges in order of source and target, in batches. Call ``merge`` before.
+
+        A batch maps ``"source"``, ``"target"`` (codes) and, for weighted edges, ``"weight"`` to arrays. An
+        undirected edge between two nodes is yielded in both directions.
+        """
         weight = ", weight" * self.weighted
         reverse = "" if directed else f" UNION ALL SELECT b, a{weight} FROM edges WHERE a <> b"
         rows = self._connection.sql(
@@ -272,13 +292,13 @@ class EdgeDatabase:
 
 
 def read_vocabulary(path: Path) -> Any:
-    """Return an iterator over the Arrow record batches of a file of ``write_vocabulary``."""
+    """Return an iterator over the Arrow record batches of a file that ``Database.write_vocabulary`` wrote."""
     connection = _connected(path.parent, _LEAST_MEMORY)
     return connection.sql(f"SELECT id, count FROM {_parquet([path])}").to_arrow_reader(_BATCH_ROWS)
 
 
 def read_users(path: Path, shard: int) -> Any:
-    """Return the ids of the users of a shard, as an Arrow array, from a file of ``Database.write_users``."""
+    """Return the ids of the users of a shard as an Arrow array, in the order of ``Database.write_users``."""
     with contextlib.closing(_connected(path.parent, _LEAST_MEMORY)) as connection:
         query = f"SELECT user_id FROM {_parquet([path])} WHERE shard = {shard} ORDER BY file_row_number"
         return connection.sql(query).to_arrow_table()["user_id"].combine_chunks()
@@ -286,7 +306,7 @@ def read_users(path: Path, shard: int) -> Any:
 
 @contextlib.contextmanager
 def failures(folder: Path, memory: str) -> Iterator[None]:
-    """Convert errors of DuckDB to errors of this package."""
+    """Convert errors of DuckDB to ``InputError`` or ``WriteError``, with the folder and limit of memory."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -295,7 +315,10 @@ def failures(folder: Path, memory: str) -> Iterator[None]:
             remedies=[Remedy("memory", text="pass more with {}, such as 8GB")],
         ) from error
     except duckdb.IOException as error:
-        raise WriteError(f"{folder}: {_line(error)}; check the space on the disk, and run again") from error
+        raise WriteError(
+            f"{folder}: DuckDB could not read or write a file: {_line(error)}; check the space on the disk, "
+            "and run again"
+        ) from error
     except duckdb.Error as error:
         raise InputError(
             f"DuckDB could not prepare {folder}: {_line(error)}; expected files that do not change",
@@ -328,7 +351,10 @@ def _parquet(files: Iterable[Path]) -> str:
 
 
 def _expression(rows: StagedRows, name: str) -> str:
-    """Return the expression for a column of ``source``: text, microseconds, or a weight."""
+    """Return the SQL expression that computes a column of the view ``source`` from a column of the files.
+
+    Timestamps are microseconds since 1970 (BIGINT), weights are FLOAT, and ids are VARCHAR.
+    """
     column = _quoted(rows.columns[name])
     if name == "weight":
         return f"TRY_CAST({column} AS FLOAT)"

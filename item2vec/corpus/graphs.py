@@ -1,4 +1,4 @@
-"""``read_graph``: a graph of the distinct edges in files that may be larger than the memory."""
+"""``read_graph`` reads a graph from files that may be larger than the memory, and merges duplicate edges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from item2vec.readers.edges import find_edges
 __all__ = ["read_graph"]
 
 OPTIONS = sorted(inspect.signature(find_edges).parameters.keys() - {"source", "connection"})
-"""Arguments of ``readers.read_edges`` that apply to files."""
+"""Parameters of ``readers.read_edges`` that apply to files: all except ``source`` and ``connection``."""
 
 
 @checked
@@ -38,32 +38,40 @@ def read_graph(
     """Read a graph from files that may be larger than the memory, such as a log of edges with repeats.
 
     The graph equals that of ``readers.read_edges``: nodes are in order of first appearance, duplicate edges
-    are merged, and their weights are summed. Only the graph is in memory, 4 bytes per neighbour of a node and
-    4 per weight, and the ids of its nodes. A sum of weights is computed in another order, and may therefore
-    differ in its last bit.
+    are merged, and their weights are summed. The weights are summed in another order, so that a sum may
+    differ in the last bit. The graph must fit into memory: the ids of the nodes, and 4 bytes per neighbour of
+    a node (8 with weights). The rows of the files need not fit.
 
     Parameters
     ----------
     source
-        Path of a file, folder or pattern, as in ``readers.read_edges``. Tables with a header are read in
-        columns, and other text line by line, which takes longer. GraphML and Pajek files must fit into
-        memory.
+        Path of a file, folder or pattern, as in ``readers.read_edges``. Tables are read column by column.
+        Edge lists and adjacency lists are read line by line, which takes longer. GraphML and Pajek files must
+        fit into memory.
     memory
-        Approximate limit of the memory without the graph, such as ``"2GB"``; at least ``"512MB"``. Row groups
-        of Parquet files must fit into it. Other data is in a temporary folder (``TMPDIR``).
+        Approximate limit of the memory without the graph, such as ``"2GB"``; at least ``"512MB"``. Each row
+        group of a Parquet file must fit into it. Other data is in a temporary folder (``TMPDIR``). The driver
+        ``"memory"`` has no limit.
     driver
-        ``"duckdb"`` merges the edges with DuckDB (extra ``bigdata``). ``"memory"`` calls
-        ``readers.read_edges``.
+        ``"duckdb"`` merges the edges with DuckDB (extra ``bigdata``). ``"memory"`` reads all edges into
+        memory, as ``readers.read_edges`` does.
     options
         The direction, the columns and the format of the edges: the keyword arguments of
-        ``readers.read_edges``.
+        ``readers.read_edges``, except ``connection``.
 
     Raises
     ------
     InputError
-        As ``readers.read_edges``, or if the memory is not sufficient.
+        For the same reasons as in ``readers.read_edges``, or if ``memory`` is not sufficient.
+    InputTypeError
+        If an option is unknown or has the wrong type.
+    ConfigError
+        If ``memory`` or ``driver`` is invalid, or ``directed`` is True for a graph that states that it is
+        undirected.
     MissingExtraError
-        If DuckDB is not installed.
+        If ``driver`` is ``"duckdb"``, and DuckDB is not installed.
+    WriteError
+        If DuckDB cannot read or write a file.
 
     Examples
     --------
@@ -102,7 +110,7 @@ def _graph(database: Any, directed: bool) -> Graph:
         part = slice(start, start + len(batch["source"]))
         neighbours[part] = batch["target"]
         if weights is not None:
-            with np.errstate(over="ignore"):  # Graph refuses an infinite sum
+            with np.errstate(over="ignore"):  # Graph raises an error for an infinite sum
                 weights[part] = batch["weight"]
         np.add.at(degrees, batch["source"] + 1, 1)
         start = part.stop

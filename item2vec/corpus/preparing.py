@@ -1,4 +1,4 @@
-"""``prepare``: write a sharded corpus from files of interactions of any size."""
+"""``prepare`` writes a sharded corpus from files of interactions, which may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ DRIVERS = ("duckdb", "memory")
 
 
 class _Coded(TypedDict):
-    """The state of a preparation after all rows were coded, in ``coded.json``."""
+    """The content of ``coded.json``: the state of a preparation after codes were assigned to all rows.
+
+    ``rows`` holds the number of rows of each shard. ``adapter`` holds the settings still to be applied.
+    """
 
     source: str
     columns: list[str]
@@ -76,13 +79,13 @@ def prepare(
     adapter: AdapterConfig = EVERYTHING,
     **columns: Any,
 ) -> ShardedSentences:
-    """Write the training sentences of interactions in files as a sharded corpus, and open it.
+    """Write the training sentences of interactions in files as a sharded corpus, and open the corpus.
 
-    With ``"duckdb"``, the files may be larger than the memory. For every driver, the sentences are those of
-    ``adapters.histories`` or ``adapters.sessions``, in the shards and the order of ``adapters.save_shards``.
-    If the process is killed, the same call keeps the complete shards and, with ``"duckdb"``, the coded rows.
-    With ``"duckdb"``, a call with another setting, or after a change of a file's size or modification time,
-    begins again.
+    With ``driver="duckdb"``, the files may be larger than the memory. With either driver, the sentences are
+    those of ``adapters.histories`` or ``adapters.sessions``, in the shards and the order of
+    ``adapters.save_shards``. If the process is killed, repeat the call: it keeps the complete shards and,
+    with ``"duckdb"``, the coded rows. With ``"duckdb"``, a call with another setting, or after a change of a
+    file's size or modification time, begins again.
 
     Parameters
     ----------
@@ -92,10 +95,12 @@ def prepare(
         Folder to create. It must not exist. With ``"duckdb"``, temporary files are in the folder
         ``.NAME.rows`` beside it; they take about the space of the uncompressed rows.
     memory
-        Approximate limit of memory, such as ``"2GB"``; at least ``"512MB"``. Row groups of Parquet files must
-        fit into it. The driver ``"memory"`` only derives the default of ``shards`` from it.
+        Approximate limit of memory, such as ``"2GB"``; at least ``"512MB"``. Each row group of a Parquet file
+        must fit into it. The driver ``"memory"`` has no limit, and uses the setting only for the default of
+        ``shards``.
     shards
-        Number of shards. By default, the rows of a shard take at most about a quarter of ``memory``.
+        Number of shards: 1 to 100,000. By default, the rows of an average shard take at most about a quarter
+        of ``memory``.
     driver
         ``"duckdb"`` reads, counts and sorts with DuckDB (extra ``bigdata``). ``"memory"`` reads all
         interactions into memory.
@@ -103,14 +108,17 @@ def prepare(
         Settings of the sentences. ``group_by`` is not supported; ``adapters.save_shards`` supports it with
         the parameter ``items``.
     columns
-        Names of columns and format of the files: keyword arguments of ``readers.read_interactions``.
+        Names of columns, format of the files, and handling of bad rows: the keyword arguments of
+        ``readers.read_interactions``, except ``connection``.
 
     Raises
     ------
     ConfigError
-        If ``memory``, ``shards`` or ``driver`` is invalid, or ``group_by`` is set.
+        If ``memory``, ``shards`` or ``driver`` is invalid, ``group_by`` is set, or the adapter needs
+        timestamps that are missing.
     InputError
-        If a file or column does not exist, a row is invalid, or ``memory`` is not sufficient.
+        For the same reasons as in ``readers.read_interactions``; if there are no rows, or the adapter needs a
+        column or event that is missing; if a file changes meanwhile; or if ``memory`` is not sufficient.
     NothingToTrainError
         If the adapter selects no interaction.
     BundleExistsError
@@ -143,7 +151,7 @@ def prepare(
     form = _format(columns)
     target = Path(out)
     if target.exists():
-        shutil.rmtree(_work_folder(target), ignore_errors=True)  # left by a killed process
+        shutil.rmtree(_work_folder(target), ignore_errors=True)  # a killed process may have left it
         raise BundleExistsError(f"{target} already exists; choose another path, or remove it first")
     if driver == "memory":
         _prepare_in_memory(sources, target, limit, shards, adapter, form)
@@ -186,7 +194,7 @@ class _Preparation:
         self.work = _work_folder(target)
 
     def run(self) -> None:
-        """Code the rows, unless an earlier call has coded them, and write the missing shards."""
+        """Assign codes to the rows, unless an earlier call has done so, and write the missing shards."""
         self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = locked(self.work)
         try:
@@ -211,13 +219,13 @@ class _Preparation:
         coded = self._code(source)
         if self._source() != source:
             raise InputError(
-                "the files were changed while they were read; expected complete files: run again"
+                "the files were changed while they were read; expected files that do not change: run again"
             )
         disk.write_json(path, coded)
         return coded
 
     def _source(self) -> str:
-        """Return a digest of the sizes and modification times of the files, and of all settings."""
+        """Return a digest of the paths, sizes and modification times of the files, and of all settings."""
         found = []
         for file in data_files_of(self.sources, self.form.encoding):
             with reading(file):
@@ -253,8 +261,8 @@ class _Preparation:
         (self.work / "rows.parquet").unlink(missing_ok=True)
         if sum(n_rows) != n_chosen:
             raise InputError(
-                f"{n_chosen:,} rows were counted, and {sum(n_rows):,} were coded; expected equal "
-                "numbers: the files were changed while they were read; run again"
+                f"{n_chosen:,} rows were counted, and {sum(n_rows):,} were coded; expected equal numbers: "
+                "the files were changed while they were read; run again"
             )
         once = adapter.replace(min_item_count=1, min_user_count=1, core=False)
         return {
@@ -267,7 +275,7 @@ class _Preparation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[StagedRows, Any]]:
-        """Open the rows as a database. Convert the files first if DuckDB might read other values."""
+        """Open a database in which items and users are counted. Convert files that DuckDB might misread."""
         limit, spill = int(SHARE_OF_DATABASE * self.memory), self.work / "spill"
         rows = self.form.as_found(self.sources)
         database = self.database.Database(spill, limit, rows) if rows is not None else None
@@ -327,7 +335,7 @@ def _format(columns: dict[str, Any]) -> InteractionFormat:
 
 
 def database_module() -> ModuleType:
-    """Return the module ``database``, which imports duckdb."""
+    """Return the module ``database``, which imports duckdb; raise ``MissingExtraError`` without duckdb."""
     try:
         from item2vec.corpus import database
     except ModuleNotFoundError as error:
@@ -341,7 +349,7 @@ def database_module() -> ModuleType:
 
 
 def bytes_of(memory: str) -> int:
-    """Return the number of bytes of a size.
+    """Return the number of bytes of a size of at least 512MB. 1 GB is 2**30 bytes.
 
     >>> bytes_of("2GB") == 2 << 30
     True
@@ -349,12 +357,12 @@ def bytes_of(memory: str) -> int:
     parsed = _SIZE.fullmatch(memory.strip())
     n_bytes = int(parsed[1]) << _SHIFTS[parsed[2].upper()] if parsed else 0
     if n_bytes < LEAST_MEMORY:
-        raise ConfigError(f"memory is {memory!r}; expected a size of at least 512MB, such as '2GB'")
+        raise ConfigError(f"memory is {short_repr(memory)}; expected a size of at least 512MB, such as '2GB'")
     return n_bytes
 
 
 def _default_shards(n_rows: int, memory: int) -> int:
-    """Return the number of shards whose rows fit into their share of the memory.
+    """Return the number of shards for which the rows of an average shard fit into ``SHARE_OF_SHARD``.
 
     >>> _default_shards(100_000_000, 2 << 30)
     23
