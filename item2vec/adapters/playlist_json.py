@@ -132,7 +132,8 @@ def _items(where: str, playlist: Any, unit: str | None) -> list[Any]:
     if isinstance(playlist, dict):
         items = playlist.get("items", playlist.get("tracks"))
     if not isinstance(items, list):
-        raise InputError(f"{where}: found {short_repr(playlist)}; {_EXPECTED}")
+        text = json.dumps(playlist)
+        raise InputError(f"{where}: found {text[:60]}{'…' if len(text) > 60 else ''}; {_EXPECTED}")
     first = items[0] if items else None
     if unit is None and isinstance(first, dict):
         if "track_uri" not in first:

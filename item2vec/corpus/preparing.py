@@ -114,11 +114,12 @@ def prepare(
     Raises
     ------
     ConfigError
-        If ``memory``, ``shards`` or ``driver`` is invalid, ``group_by`` is set, or the adapter needs
-        timestamps that are missing.
+        If ``memory`` or ``driver`` is invalid, ``shards`` is below 1, ``group_by`` is set, or the adapter
+        needs timestamps that are missing.
     InputError
         For the same reasons as in ``readers.read_interactions``; if there are no rows, or the adapter needs a
-        column or event that is missing; if a file changes meanwhile; or if ``memory`` is not sufficient.
+        column or event that is missing; if a file changes meanwhile; if ``memory`` is not sufficient; or if
+        ``shards`` is above 100,000.
     NothingToTrainError
         If the adapter selects no interaction.
     BundleExistsError

@@ -23,7 +23,7 @@ __all__ = ["GraphRows", "read_graph_file"]
 
 
 class GraphRows(NamedTuple):
-    """A graph as rows, and whether the graph is directed: a row for each node, then a row for each edge."""
+    """Rows of a graph (a row for each node, then a row for each edge), and whether the graph is directed."""
 
     directed: bool
     rows: Iterable[Row]
