@@ -119,7 +119,7 @@ def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
         found = _PLS_FILE.fullmatch(key)
         if not (found and equals and int(found[1]) not in files):
             raise InputError(
-                f"{name} line {number}: found {short_repr(line.strip())}; expected lines File1=…, File2=…, "
+                f"{name} line {number}: found {short_repr(line.strip())}; expected File1=…, File2=…, "
                 "with distinct numbers"
             )
         files[int(found[1])] = value
