@@ -68,8 +68,8 @@ def playlists(
         Name of the field of a track in JSON or XSPF whose value is the item, such as ``"artist_name"``.
         ``None``: in JSON, tracks are ids, or have the field ``track_uri``; in XSPF, see above.
     max_line
-        Largest length of a line of a file, in bytes. A JSON line may have at least 256 MiB, and a JSON
-        document of several lines at most 256 Mi characters.
+        Largest length of a line of a file, in bytes. For JSON lines, the limit is 256 MiB if ``max_line`` is
+        lower. A JSON document of several lines may have up to 256 Mi characters.
     min_length, max_length
         After ``group_by`` and ``collapse_repeats``, keep the last ``max_length`` items of each playlist
         (``None``: all). Then drop playlists of fewer than ``min_length`` items.

@@ -94,7 +94,7 @@ def sentences_of(
     """Return the sentences of a shard by the settings of the adapter, and the user number of each sentence.
 
     Tokens are codes of ``items``. Sentences are in ascending order of user numbers. The minimum counts of
-    the adapter must be 1, because a shard does not contain all rows of an item.
+    the adapter must be 1, because ``Database.choose`` has already applied them to the rows of all shards.
     """
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}

@@ -198,9 +198,9 @@ class Database:
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
 
     def _choose_rows(self, frequent: Iterable[str]) -> None:
-        """Define ``chosen``: rows that meet the conditions, with ids in ``frequent_item``, ``frequent_user``.
+        """Define the view ``chosen``: the rows that meet the conditions and have frequent ids.
 
-        Only the tables of the names in ``frequent`` are used.
+        For each name in ``frequent``, the id must be in the table ``frequent_item`` or ``frequent_user``.
         """
         joins = " ".join(f"SEMI JOIN frequent_{name} USING ({_NAMES[name]})" for name in frequent)
         where = f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""

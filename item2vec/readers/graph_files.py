@@ -51,8 +51,8 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_li
     Raises
     ------
     InputError
-        If the file is damaged, has no edge attribute ``weight``, has two nodes of the same name, or is in a
-        graph format that is recognised but not supported.
+        If the file is damaged, does not have the edge attribute that ``weight`` names, has two nodes of the
+        same name, or is in a graph format that is recognised but not supported.
     """
     is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
     layout = _layout(path, encoding) if is_text else None

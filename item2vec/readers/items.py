@@ -222,7 +222,7 @@ def _difference(first: _Row, second: _Row) -> str:
 
 def _described(schema: pa.Schema) -> str:
     """Return the names and types of the columns of a file, for messages."""
-    return ", ".join(f"{field.name} ({field.type}{' null' * field.nullable})" for field in schema)
+    return ", ".join(f"{field.name} ({field.type}{', nullable' * field.nullable})" for field in schema)
 
 
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
