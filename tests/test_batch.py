@@ -204,6 +204,7 @@ def test_the_command_answers_the_users_of_a_corpus(tmp_path, item2vec):  # noqa:
     assert item2vec("recommend", "i1", *places)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_every_user_once(tmp_path):
     """The process is killed with SIGKILL while it writes, and continues where it was."""
     arguments = {"k": 5, "block_users": 10, "where": {"even": [False, True]}}

@@ -26,6 +26,10 @@ PACKAGES = (
     *("adapters", "corpus", "errors", "evaluation", "metrics", "readers", "report"),
     *("spark", "store", "tuning"),
 )
+SLOW = (
+    *("all-users.md", "evaluate-and-tune.md", "many-machines.md", "maps.md", "people.md", "periods.md"),
+    *("relatives.md", "retraining.md", "your-file.md"),
+)
 OF_SPARK = ROOT / "docs" / "spark.md"  # its blocks are run by test_spark.py
 
 
@@ -55,8 +59,11 @@ def form(output: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page != OF_SPARK and (blocks(page, "sh") or blocks(page, "python"))],
-    ids=lambda page: page.name,
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW else [])
+        for page in PAGES
+        if page != OF_SPARK and (blocks(page, "sh") or blocks(page, "python"))
+    ],
 )
 def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys, item2vec):
     """Run the commands of a page, then its Python blocks, in one folder with the sample data.

@@ -72,6 +72,7 @@ def test_an_element_that_is_missing_is_an_error_once_the_page_is_idle(service, b
         explorer.shown("#no-such-element")
 
 
+@pytest.mark.slow
 def test_the_explorer_in_a_browser(service, browser):
     """Each action; no error, no request to another host, no serious finding, no overflow at 360 pixels."""
     from axe_playwright_python.sync_playwright import Axe

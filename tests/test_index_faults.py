@@ -78,6 +78,7 @@ for cut in cuts[1:]:
     )
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_crashes_the_process(saved):
     """A2: without validation of the nodes, three of sixty bit flips in the trees crash it."""
     run(
@@ -204,6 +205,7 @@ def test_any_k_returns_every_row_once(saved, k):
     assert len(find(build(small, kind="annoy", k=k), matrix[0], k=k).rows) == 50
 
 
+@pytest.mark.slow
 def test_vectors_of_4096_dimensions_fit_the_stack_of_a_small_thread():
     """A11: Annoy allocates vectors on the stack."""
     run("""

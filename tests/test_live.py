@@ -161,6 +161,7 @@ for kind in (MemoryError, RecursionError, KeyError, OSError):
     run(code, models)
 
 
+@pytest.mark.slow
 def test_retries_back_off_exponentially_and_restart_when_current_changes(models):
     code = """
 import sys, threading

@@ -104,6 +104,7 @@ with Store("sqlite:///" + sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_each_batch_is_flushed_before_the_next_begins(memory, tmp_path, request):
     strace.require()
     traced = ["strace", "-f", "-y", "-s", "0", "-o", tmp_path / "trace", "-e", "trace=pwrite64,fdatasync"]

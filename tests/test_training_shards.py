@@ -341,7 +341,10 @@ train(Sentences.open({corpus!r}), **{settings!r}, checkpoint={checkpoint!r})
 """
 
 
-@pytest.mark.parametrize("objective", [OWN_SKIPGRAM, {}], ids=["skipgram", "next_item"])
+@pytest.mark.parametrize(
+    "objective",
+    [pytest.param(OWN_SKIPGRAM, id="skipgram", marks=pytest.mark.slow), pytest.param({}, id="next_item")],
+)
 def test_a_killed_process_goes_on_with_the_same_bytes(tmp_path, objective):
     """SIGKILL while the third state is written; this process goes on from the second one."""
     sharded, checkpoint = in_shards(random_sentences(120), 4, tmp_path / "corpus"), tmp_path / "checkpoint"

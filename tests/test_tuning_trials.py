@@ -77,7 +77,7 @@ def hit(hits, n_targets, k):
     return hits.any(axis=1).astype(float)
 
 
-@pytest.mark.parametrize("objective", ["lsa", "glove"])
+@pytest.mark.parametrize("objective", ["lsa", pytest.param("glove", marks=pytest.mark.slow)])
 def test_lsa_and_glove_are_searched_if_they_are_specified(objective):
     tuning = item2vec.tune(chains(), trials=6, objective=objective, vector_size=8, jobs=1)
     assert {trial.config.train.objective for trial in tuning.trials} == {objective}
