@@ -1,4 +1,4 @@
-"""Charts in the JSON format of plotly, and their conversion to figures of plotly."""
+"""Charts in plotly's JSON format, and their conversion to plotly figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Charts of training curves, metrics and trials. Text is escaped, because plotly interprets some HTML."""
+"""Charts of training curves, metrics and trials.
+
+Names of models and settings of trials are escaped, because plotly interprets some HTML.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import Any
 __all__ = ["Chart", "Estimates", "bars", "metric_bars", "training_curve", "trials"]
 
 Chart = dict[str, Any]
-"""A figure of plotly in JSON: ``data`` and ``layout``."""
+"""A plotly figure as JSON values: ``data`` and ``layout``."""
 Estimates = Mapping[str, tuple[float, float | None, float | None]]
-"""The value of each metric, and the bounds of its confidence interval, or ``None`` without an interval."""
+"""By metric: its value, and the lower and upper bound of its confidence interval (``None`` if unknown)."""
 
 COLORS = ("#1f6feb", "#d97706", "#6b9080", "#7c6fa8", "#b58ba0", "#5b97a6", "#8d9440", "#94a3b8")
 INK, GRID = "#334155", "#e2e8f0"
@@ -23,7 +26,8 @@ MARKS = {"complete": "circle", "stopped": "circle-open", "unfinished": "x-thin-o
 def training_curve(epochs: Sequence[int], values: Mapping[str, Sequence[float | None]]) -> Chart:
     """Return a line chart of values by epoch: ``loss`` on the left axis, validation metrics on the right one.
 
-    A value is ``None`` if it was not measured. Without a loss, the metrics are on the left axis.
+    A value is ``None`` if it was not measured; a line without any value is left out. Without a loss, the
+    metrics are on the left axis.
 
     >>> chart = training_curve([1, 2], {"loss": [2.0, 1.5], "ndcg@10": [0.1, 0.2]})
     >>> [(line["name"], line["yaxis"]) for line in chart["data"]]
@@ -57,7 +61,7 @@ def training_curve(epochs: Sequence[int], values: Mapping[str, Sequence[float | 
 
 
 def metric_bars(models: Mapping[str, Estimates]) -> Chart:
-    """Return bar charts, one per metric, with a bar and a confidence interval per model.
+    """Return bar charts, one per metric, with a bar per model, and its confidence interval if it is known.
 
     >>> chart = metric_bars({"ours": {"hr@10": (0.5, 0.4, 0.6)}, "popular": {"hr@10": (0.25, 0.2, 0.3)}})
     >>> bars = chart["data"][0]
@@ -123,11 +127,12 @@ def trials(
     chosen: int | None,
     estimates: Mapping[str, tuple[float, float, float]],
 ) -> Chart:
-    """Return a chart of the scores of trials, in the order of their numbers.
+    """Return a chart of the scores of trials by trial number, with the best score so far.
 
-    ``scores`` holds the number, score, state and settings of each trial. A star marks the trial with the
-    number ``chosen``. ``estimates`` holds the value and the bounds of each model of the final comparison,
-    which is drawn beside the trials.
+    ``scores`` holds the number, score, state and settings of each trial, in ascending order of numbers. A
+    star marks the trial with the number ``chosen``; ``None`` marks no trial. ``estimates`` holds, for each
+    model of the final comparison, the value of the metric and the bounds of its confidence interval. The
+    final comparison is drawn beside the trials.
 
     >>> chart = trials([(0, 0.1, "complete", ""), (1, 0.3, "complete", "")], metric="hr@10", chosen=1,
     ...     estimates={"default": (0.1, 0.05, 0.15)})

@@ -1,4 +1,4 @@
-"""Conversion of a chart to a figure of plotly, which the extra ``report`` installs."""
+"""Conversion of a chart to a plotly figure. The extra ``report`` installs plotly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["draw"]
 
 
 def draw(chart: Chart) -> go.Figure:
-    """Return a chart as a figure of plotly, which notebooks display.
+    """Return a chart as a plotly figure, which notebooks display.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def draw(chart: Chart) -> go.Figure:
 
 
 def script() -> str:
-    """Return plotly.js, the library that draws a figure in a page."""
+    """Return the source of plotly.js, the JavaScript library that draws a figure in an HTML page."""
     from plotly.offline import get_plotlyjs
 
     text: str = get_plotlyjs()

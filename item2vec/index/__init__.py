@@ -1,8 +1,8 @@
 """Maximum inner product search: return the rows of a matrix with the highest inner products with a query.
 
 The inner product serves both kinds of scores. For cosines, the caller passes unit rows and unit queries; for
-output scores, the caller passes unscaled output vectors. For every index, ``index/search.py`` filters the
-candidates and computes their exact scores.
+output scores, the caller passes unscaled output vectors. An index only proposes candidates: whatever the
+index, the search in ``index/search.py`` applies the filters and computes exact scores.
 """
 
 from __future__ import annotations

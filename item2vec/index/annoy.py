@@ -1,9 +1,9 @@
-"""The Annoy index; the only module that imports Annoy.
+"""The Annoy index. Only this module imports Annoy.
 
 Annoy does not validate its arguments: an invalid file or number can crash the process. Therefore every number
 is checked before it is passed to Annoy, and every file is validated before Annoy maps it: the temporary file
-of ``build`` and the file on disk of ``load``. A loaded forest is never saved, rebuilt or unloaded, so that
-threads can query it while another thread saves the index.
+that ``build`` writes, and the saved file that ``load`` opens. After loading, Annoy's forest object is only
+queried: ``save`` copies the memory-mapped file, so that other threads can query the index meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from item2vec.arrays import Floats, Rows
-from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
+from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy, short_repr
 from item2vec.files import unreadable, write_bytes
 from item2vec.index.directions import direction_of, directions, scale_of
 from item2vec.index.groups import Groups
@@ -51,7 +51,7 @@ def check_annoy() -> None:
     """Raise ``MissingExtraError`` if Annoy cannot be imported."""
     if WHY_MISSING is not None:
         raise MissingExtraError(
-            f"{WHY_MISSING}, and an approximate index requires it: install a C++ compiler, then run: "
+            f"{WHY_MISSING}, and index='annoy' requires it: install a C++ compiler, then run: "
             "pip install annoy",
             remedies=[Remedy("index", "exact")],
         )
@@ -68,21 +68,28 @@ class Description:
     nodes: int
     """The number of distinct rows; each has one node."""
     scale: float | None
-    """The largest norm of a row; ``None`` if all norms are 1. See ``directions``."""
+    """The largest norm of a row, or 1 if all rows are zero; ``None`` if all norms are 1. See ``scale_of``."""
     trees: int
     search_k: int
     """The number of nodes to inspect for ``k`` results."""
     k: int
+    """The number of results for which ``search_k`` was tuned."""
     recall: float
     """Recall@k against exact search, measured with this ``search_k``."""
     seed: int
     bytes: int
-    """The size of ``index.ann``."""
+    """The size of ``index.ann`` in bytes."""
     kind: str = "annoy"
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Description:
-        """Return the description with these fields, after checking every number that is passed to Annoy."""
+        """Return the description with these fields, after checking every number that is passed to Annoy.
+
+        Raises
+        ------
+        CorruptBundleError
+            If a field is missing, unknown or invalid.
+        """
         counts = [
             fields.get(name) for name in ("rows", "dimensions", "nodes", "trees", "search_k", "k", "bytes")
         ]
@@ -97,8 +104,8 @@ class Description:
         )
         if not is_valid:
             raise CorruptBundleError(
-                f"the description of the index is {fields!r:.200}; expected the fields that save() wrote: "
-                "save the model again"
+                f"the description of the index is {short_repr(fields)}; expected the fields that save() "
+                "wrote: save the model again"
             )
         return cls(**fields)
 
@@ -121,12 +128,12 @@ class AnnoyIndex:
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> AnnoyIndex:
-        """Build the trees, and raise ``search_k`` until it suffices (see ``_tuned``)."""
+        """Build the trees, and increase ``search_k`` until the index reaches ``recall`` (see ``_tuned``)."""
         matrix = as_matrix(matrix)
         if matrix.shape[1] > MAX_DIMENSIONS or TREES * len(matrix) > MAX_INT32:
             raise InputError(
-                f"the vectors have {matrix.shape[1]} dimensions and {len(matrix):,} rows; expected at most "
-                f"{MAX_DIMENSIONS} and {MAX_INT32 // TREES:,}, Annoy's limits: use the exact index"
+                f"the matrix has {matrix.shape[1]} dimensions and {len(matrix):,} rows; expected at most "
+                f"{MAX_DIMENSIONS} dimensions and {MAX_INT32 // TREES:,} rows: use the exact index"
             )
         scale, groups = scale_of(matrix), Groups.of(matrix)
         with new_path() as path:
@@ -152,14 +159,18 @@ class AnnoyIndex:
     def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> AnnoyIndex:
         """Memory-map a saved index of this matrix.
 
-        A file that is truncated, in another format, or built from other vectors is rejected; no file can
-        crash the process. A damaged split plane between two subtrees is not detected here, and would lose
-        candidates; the checksums of the bundle detect it.
+        A file that is truncated, in another format, or built from other vectors is rejected, and no file can
+        crash the process. This method does not detect a damaged split plane between two subtrees, which would
+        make searches miss rows; the checksums of the bundle detect such damage.
 
         Raises
         ------
         CorruptBundleError
-            If the files and the description do not belong to this matrix. Rebuild the index.
+            If a file or the description is missing or damaged, or was made for another matrix. The index can
+            be rebuilt from the matrix.
+        InputError
+            If the matrix is invalid (see ``as_matrix``), the memory does not suffice, or a temporary copy
+            cannot be written.
         """
         matrix = as_matrix(matrix)
         saved = Description.read(description)
@@ -190,7 +201,7 @@ class AnnoyIndex:
         if forest.get_n_items() != description.nodes or forest.get_n_trees() < description.trees:
             raise CorruptBundleError(
                 f"Annoy reads {forest.get_n_items():,} items and {forest.get_n_trees()} trees; expected "
-                f"{description.nodes:,} and {description.trees}: rebuild the index"
+                f"{description.nodes:,} items and at least {description.trees} trees: rebuild the index"
             )
         return cls(
             matrix=matrix,
@@ -207,10 +218,10 @@ class AnnoyIndex:
         return self.description.search_k * SCANNED_PER_NODE > self.description.rows
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return the rows of about the ``n`` best nodes.
+        """Return the rows of about the ``n`` best nodes; ``None`` to request a scan.
 
-        If ``n`` is larger than the ``k`` of the measured recall, proportionally more nodes are inspected, or
-        ``None`` is returned if a scan of ``n_scanned`` rows is as fast.
+        If ``n`` is larger than the ``k`` for which the index was tuned, proportionally more nodes are
+        inspected. In this case, a scan is requested if a scan of ``n_scanned`` rows is faster.
         """
         effort = self.description.search_k * max(n, self.description.k) // self.description.k
         if n > self.description.k and effort * SCANNED_PER_NODE > n_scanned:
@@ -220,16 +231,17 @@ class AnnoyIndex:
         return self.groups.rows_of(np.array(nodes, dtype=np.intp), n)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``index.ann`` and ``groups.npy`` into an existing folder and flush them to disk."""
+        """Write ``index.ann`` and ``groups.npy`` into a folder, and flush both; return the description."""
         write_bytes(folder / "index.ann", self.nodes.data)
         self.groups.save(folder)
         return dataclasses.asdict(self.description)
 
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:
-        """Return the index with the first ``search_k`` that suffices.
+        """Increase ``search_k`` until the index reaches ``recall``, and return the index.
 
-        The measured recall minus two standard errors must reach ``recall``, and queries with the vectors of
-        sampled items must retrieve these items.
+        The measured recall minus two standard errors must reach ``recall``. In addition, at least 99.9 % of
+        sampled items must be retrieved by queries with their own vectors. ``InputError`` is raised if this
+        requires more than all nodes of all trees.
         """
         rng = np.random.default_rng(self.description.seed)
         yardstick = Yardstick.of(self.matrix, queries, k=self.description.k, random=rng)
@@ -243,8 +255,10 @@ class AnnoyIndex:
                 return candidate
             if search_k >= all_nodes:
                 raise InputError(
-                    f"Annoy reaches recall {candidate.description.recall:.3f} at most; expected {recall}: "
-                    "use the exact index, or a lower recall"
+                    f"Annoy reaches recall {measured:.3f} ({certain:.3f} after subtracting two standard "
+                    f"errors) when it inspects all nodes; expected {recall} after the subtraction, and "
+                    "99.9 % of sampled items retrieved by their own vectors: use the exact index, or a "
+                    "lower recall"
                 )
             search_k += search_k // 2
 
@@ -254,7 +268,7 @@ class AnnoyIndex:
         )
 
     def _retrieves(self, items: Rows) -> bool:
-        """Return whether at least 99.9 % of these nodes are retrieved by a query with their own vector.
+        """Return whether queries with the vectors of these nodes retrieve at least 99.9 % of the nodes.
 
         A node also counts as retrieved if all results are at distance 0 from it, up to rounding.
         """
@@ -267,7 +281,7 @@ class AnnoyIndex:
 
 
 def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
-    """Write a forest over the distinct rows to a file; with one thread and a seed, it is reproducible."""
+    """Write a forest over the distinct rows to a file. One thread and the seed make it reproducible."""
     size = matrix.shape[1] + (scale is not None)
     _reserve(3 * node_bytes(size) * (len(first) + 4 * TREES * (1 + len(first) // size)))
     forest = Forest(size, "angular")
@@ -281,7 +295,7 @@ def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, s
 
 
 def _check_vectors(nodes: Nodes, matrix: Floats, groups: Groups, description: Description) -> None:
-    """Raise ``CorruptBundleError`` unless every row equals the vector of its node."""
+    """Raise ``CorruptBundleError`` unless every row equals the vector of its node, up to rounding."""
     is_valid = groups.is_valid
     for start in range(0, len(matrix), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
@@ -296,9 +310,9 @@ def _check_vectors(nodes: Nodes, matrix: Floats, groups: Groups, description: De
 
 
 def _reserve(n_bytes: int) -> None:
-    """Raise ``InputError`` if the system cannot allocate ``n_bytes`` of memory.
+    """Raise ``InputError`` if the system cannot allocate ``n_bytes`` plus 32 MiB of memory.
 
-    Annoy does not check its allocations.
+    Annoy does not check whether its own allocations succeed.
     """
     n_bytes += SLACK_BYTES
     try:

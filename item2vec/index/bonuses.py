@@ -1,4 +1,4 @@
-"""Sparse bonuses: numbers added to the scores of a few rows per query."""
+"""Sparse bonuses: amounts that are added to the scores of a few rows per query."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Bonuses"]
 
 @dataclass(frozen=True, eq=False)
 class Bonuses:
-    """Numbers added to the scores of a few rows per query, in compressed sparse row format.
+    """Amounts that are added to the scores of a few rows per query, in compressed sparse row format.
 
     The rows of query ``i`` are ``rows[offsets[i]:offsets[i + 1]]`` (intp, strictly ascending). Their bonuses
     are ``values[offsets[i]:offsets[i + 1]]`` (float32, not negative). All other rows get no bonus.
@@ -34,7 +34,7 @@ class Bonuses:
 
     @cached_property
     def owners(self) -> Rows:
-        """The query of each entry of ``rows``."""
+        """The index of the query to which each entry of ``rows`` belongs."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
@@ -56,7 +56,7 @@ class Bonuses:
         return Bonuses(self.rows[positions], self.values[positions], offsets)
 
     def of(self, query: int) -> tuple[Rows, Floats]:
-        """Return the rows of a query, and their bonuses."""
+        """Return the rows with a bonus for a query, and the bonuses of these rows."""
         own = slice(self.offsets[query], self.offsets[query + 1])
         return self.rows[own], self.values[own]
 

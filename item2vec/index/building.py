@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from item2vec.arrays import Floats
-from item2vec.errors import ConfigError, CorruptBundleError
+from item2vec.errors import ConfigError, CorruptBundleError, short_repr
 from item2vec.index.annoy import WHY_MISSING, AnnoyIndex, check_annoy
 from item2vec.index.exact import ExactIndex
 from item2vec.index.faiss import FaissIndex, check_faiss, why_missing
@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 
 
 def check_kind(kind: Kind) -> None:
-    """Check that an index of this kind can be built here.
+    """Check that the kind of an index is known, and that the required library can be imported.
+
+    For ``"auto"``, no library is required.
 
     Raises
     ------
@@ -53,22 +55,23 @@ def build(
     """Return an index over the rows of a float32 matrix (n rows × dimensions), which may be a memory map.
 
     ``kind="auto"`` returns an exact index below 50,000 rows, where the time of a scan matters little. From
-    50,000 rows on, it returns a FAISS index. If a scan is as fast at this recall, or FAISS is not installed,
-    it returns an exact index; in the second case, a warning is logged.
+    50,000 rows on, it returns a FAISS index, unless a scan is as fast at this recall or FAISS is not
+    installed. In these two cases, it returns an exact index, and a missing FAISS is logged as a warning.
 
-    The effort of a search is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions),
-    minus two standard errors, reaches ``recall``. ``queries`` should resemble the queries that will be
-    served; the default is a sample of the rows.
+    For an approximate index, the search effort is increased until recall@``k`` on a sample of ``queries`` (n
+    queries × dimensions), minus two standard errors, reaches ``recall``. ``queries`` should resemble the
+    queries that will be served; by default, they are a sample of the rows. ``seed`` is the seed of the
+    samples and of the index.
 
     Raises
     ------
     ConfigError
         If ``kind`` is unknown, or ``recall`` is out of range.
     MissingExtraError
-        If the library of the index is not installed.
+        If the library of the index is not installed; never for ``kind="auto"``.
     InputError
-        If ``k`` is invalid, if the matrix is empty, not float32 or not finite, or if the library cannot build
-        the index, or Annoy cannot reach the recall.
+        If ``k`` is invalid, if the matrix is empty, not float32, not finite or has a norm of 1e18 or more, or
+        if the library cannot build the index, or Annoy cannot reach the recall.
 
     Examples
     --------
@@ -99,7 +102,10 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     Raises
     ------
     CorruptBundleError
-        If files, description and matrix do not belong together. The index can be rebuilt from the matrix.
+        If a file or the description is damaged, or was made for another matrix. The index can be rebuilt from
+        the matrix.
+    InputError
+        If the matrix is invalid, or the memory or the temporary folder does not suffice for an Annoy index.
 
     Examples
     --------
@@ -119,8 +125,8 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     if description == {"kind": "exact"}:
         return ExactIndex.build(matrix)
     raise CorruptBundleError(
-        f"the description of the index is {description!r:.80}; expected kind 'exact', 'faiss' or 'annoy': "
-        "save the model again"
+        f"the description of the index is {short_repr(description)}; expected kind 'exact', 'faiss' or "
+        "'annoy': save the model again"
     )
 
 

@@ -1,8 +1,8 @@
 """Extend rows to equal norms, so that an index of nearest neighbours ranks the rows by inner product.
 
-One further dimension gives all rows the same norm, so that the order of the angles to a query is the order of
-the inner products (Bachrach et al., Speeding up the Xbox recommender system using a Euclidean transformation
-for inner-product spaces, RecSys 2014). Unit rows need no further dimension.
+One additional dimension gives all rows the same norm, so that the row at the smallest angle to a query has
+the largest inner product with it (Bachrach et al., Speeding up the Xbox recommender system using a Euclidean
+transformation for inner-product spaces, RecSys 2014). Unit rows need no additional dimension.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNIT_TOLERANCE = 1e-4
 
 
 def scale_of(matrix: Floats) -> float | None:
-    """Return the largest norm of a row, 1 if all rows are zero, or ``None`` if all norms are 1.
+    """Return the largest norm of a row, 1 if all rows are zero, or ``None`` if all norms are 1 (± 0.0001).
 
     >>> scale_of(np.eye(2, dtype=np.float32)), scale_of(np.diag([3, 4]).astype(np.float32))
     (None, 4.0)
@@ -31,6 +31,9 @@ def scale_of(matrix: Floats) -> float | None:
 
 def directions(rows: Floats, scale: float | None) -> Floats:
     """Return unit vectors whose angles to a query rank the rows by their inner products with the query.
+
+    ``scale`` is the result of ``scale_of`` for the whole matrix. For ``None``, the rows are unit vectors
+    already, and are returned unchanged.
 
     >>> directions(np.array([[0, 3], [4, 0]], dtype=np.float32), 5.0).round(2).tolist()
     [[0.0, 0.6000000238418579, 0.800000011920929], [0.800000011920929, 0.0, 0.6000000238418579]]
@@ -43,7 +46,7 @@ def directions(rows: Floats, scale: float | None) -> Floats:
 
 
 def direction_of(query: Floats, scale: float | None) -> Floats:
-    """Return the unit vector of a query, with a zero in the further dimension, if there is one.
+    """Return the unit vector of a query; unless ``scale`` is ``None``, with a 0 in the additional dimension.
 
     >>> direction_of(np.array([0, 2], dtype=np.float32), 5.0)
     array([0., 1., 0.], dtype=float32)

@@ -15,7 +15,7 @@ __all__ = ["ExactIndex"]
 
 @dataclass(frozen=True, eq=False)
 class ExactIndex:
-    """Exact index: requests a scan for each query. It has no data besides the matrix, and saves no file.
+    """Exact index: it requests a scan for each query, and saves no file, because it only holds the matrix.
 
     >>> import numpy as np
     >>> ExactIndex.build(np.eye(2, dtype=np.float32)).save("anywhere")
@@ -33,7 +33,7 @@ class ExactIndex:
         return cls(matrix, float(row_norms(matrix).max()))
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:  # noqa: ARG002
-        """Return ``None``, to request a scan."""
+        """Return ``None``, which requests a scan."""
         return None
 
     def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002

@@ -19,7 +19,8 @@ __all__ = ["ExtendedIndex", "extended"]
 class ExtendedIndex:
     """An approximate index of the first rows of a matrix; all other rows are candidates of every query.
 
-    Their scores are computed exactly, as for all candidates, so that no added row is missed.
+    The other rows were added after the index was built. Their scores are computed exactly, like those of all
+    candidates, so that no added row is missed.
 
     >>> from item2vec.index.building import build
     >>> base = build(np.eye(3, 2, dtype=np.float32), kind="annoy")
@@ -42,21 +43,22 @@ class ExtendedIndex:
         return self.base.kind
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return the candidates of the index, and all added rows; ``None`` to request a scan."""
+        """Return the candidates of ``base`` and all added rows; ``None`` if ``base`` requests a scan."""
         rows = self.base.candidates(query, n, n_scanned)
         if rows is None:
             return None
         return np.concatenate((rows, np.arange(self.n_built, len(self.matrix))))
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Return the description of an exact index, because the saved matrix includes the added rows."""
+        """Write no file; return the description of an exact index, because ``base`` lacks the added rows."""
         return ExactIndex(self.matrix, self.largest_norm).save(folder)
 
 
 def extended(base: Index, matrix: Floats) -> Index:
-    """Return an index of a matrix whose first rows are the rows of ``base``; no index is built.
+    """Return an index of a matrix whose first rows are the rows of ``base``, without building one.
 
-    If ``base`` is an extended index, the result extends the index that was built.
+    The result is exact if ``base`` is exact. If ``base`` is an ``ExtendedIndex``, the result extends the
+    approximate index in ``base.base``.
     """
     exact = ExactIndex.build(as_matrix(matrix))
     if base.kind == "exact":

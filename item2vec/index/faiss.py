@@ -1,8 +1,8 @@
-"""The FAISS index; the only module that imports FAISS.
+"""The FAISS index. Only this module imports FAISS.
 
-FAISS validates the files that it reads: numbers of nodes out of range are rejected. It reads the file from a
-memory map that this module opens, so that processes share the memory, and no other file can take the place of
-the file that was checked.
+FAISS validates the files that it reads, and rejects links to nodes that do not exist. FAISS reads a file from
+a memory map that this module opens. Therefore processes share the memory, and the file cannot be exchanged
+between its validation and its use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.arrays import Floats, Rows
-from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
+from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy, short_repr
 from item2vec.files import unreadable, write_bytes
 from item2vec.index.directions import direction_of, directions, scale_of
 from item2vec.index.groups import Groups
@@ -40,7 +40,7 @@ SLOPE_BEYOND = 1.25
 SCANNED_PER_STEP = 120
 SAMPLED_ITEMS = 1000
 SELF_RETRIEVED = (
-    0.98  # required share of sampled items; for clustered rows, .999 takes a multiple of the effort
+    0.98  # required share of sampled items; for clustered rows, 0.999 would take a multiple of the effort
 )
 CHECKED_ROWS = 1000
 ONE_THREAD_BELOW_ROWS = 5_000
@@ -80,24 +80,31 @@ class Description:
     nodes: int
     """The number of distinct rows; each has one node."""
     scale: float | None
-    """The largest norm of a row; ``None`` if all norms are 1. See ``directions``."""
+    """The largest norm of a row, or 1 if all rows are zero; ``None`` if all norms are 1. See ``scale_of``."""
     links: int
-    """M: the number of links of a node per level, twice as many on the lowest level."""
+    """M: the maximum number of links of a node per level; twice as many on the lowest level."""
     effort: int
     """efSearch: the number of best nodes to keep during a search for ``k`` results."""
     wide_effort: int
     """efSearch for ``10 * k`` results, because a search with filters requests more than ``k``."""
     k: int
+    """The number of results for which ``effort`` was tuned."""
     recall: float
     """Recall@k against exact search, measured with this ``effort``."""
     seed: int
     bytes: int
-    """The size of ``index.faiss``."""
+    """The size of ``index.faiss`` in bytes."""
     kind: str = "faiss"
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Description:
-        """Return the description with these fields, after checking every number that is passed to FAISS."""
+        """Return the description with these fields, after checking every number that is passed to FAISS.
+
+        Raises
+        ------
+        CorruptBundleError
+            If a field is missing, unknown or invalid.
+        """
         counts = ("rows", "dimensions", "nodes", "links", "effort", "wide_effort", "k", "bytes")
         scale = fields.get("scale", 0)
         is_valid = (
@@ -109,8 +116,8 @@ class Description:
         )
         if not is_valid:
             raise CorruptBundleError(
-                f"the description of the index is {fields!r:.200}; expected the fields that save() wrote: "
-                "save the model again"
+                f"the description of the index is {short_repr(fields)}; expected the fields that save() "
+                "wrote: save the model again"
             )
         return cls(**fields)
 
@@ -131,9 +138,9 @@ class FaissIndex:
     """Approximate index: a hierarchical navigable small world graph over the distinct rows.
 
     Malkov & Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018. The
-    rows get equal norms (see ``directions``); in a graph of inner products, short rows are not reachable. The
-    nodes store 16-bit floats, because ``find_many`` computes exact scores of candidates. The graph does not
-    depend on the number of threads that build it.
+    rows get equal norms (see ``directions``); in a graph by inner product, short rows would be unreachable.
+    The nodes store 16-bit floats, which suffice because ``find_many`` computes exact scores of candidates.
+    The graph does not depend on the number of threads that build it.
     """
 
     kind: ClassVar[str] = "faiss"
@@ -146,7 +153,7 @@ class FaissIndex:
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> FaissIndex:
-        """Build the graph, and raise the effort until it suffices (see ``_tuned``).
+        """Build the graph, and increase the effort until the index reaches ``recall`` (see ``_tuned``).
 
         The recall is always reached, because a scan takes the place of a search that would not be faster.
         """
@@ -173,14 +180,18 @@ class FaissIndex:
     def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> FaissIndex:
         """Memory-map a saved index of this matrix.
 
-        A file that is truncated, in another format, or built from other vectors is rejected. A damaged vector
-        or link within range is not detected here, and would lose candidates; the checksums of the bundle
+        A file that is truncated, in another format, or built from other vectors is rejected. This method
+        compares a sample of 1,000 vectors, so that it does not detect every damaged vector, nor a damaged
+        link to an existing node. Such damage would make searches miss rows; the checksums of the bundle
         detect it.
 
         Raises
         ------
         CorruptBundleError
-            If the files and the description do not belong to this matrix. Rebuild the index.
+            If a file or the description is missing or damaged, or was made for another matrix. The index can
+            be rebuilt from the matrix.
+        InputError
+            If the matrix is invalid (see ``as_matrix``).
         """
         matrix = as_matrix(matrix)
         saved = Description.read(description)
@@ -204,7 +215,7 @@ class FaissIndex:
         return self.description.effort * SCANNED_PER_STEP > self.description.rows
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return the rows of about the ``n`` best nodes, or ``None`` if a scan is as fast."""
+        """Return the rows of about ``n`` best nodes; ``None`` if a scan of ``n_scanned`` rows is faster."""
         effort = self.description.effort_for(n)
         if effort * SCANNED_PER_STEP > n_scanned:
             return None
@@ -212,13 +223,13 @@ class FaissIndex:
         return self.groups.rows_of(nodes, n)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``index.faiss`` and ``groups.npy`` into an existing folder and flush them to disk."""
+        """Write ``index.faiss`` and ``groups.npy`` into a folder, and flush both; return the description."""
         write_bytes(folder / FILE, self.content.data)
         self.groups.save(folder)
         return dataclasses.asdict(self.description)
 
     def _nearest(self, direction: Floats, n: int, effort: int) -> tuple[Rows, Floats]:
-        """Return the best nodes by cosine, best first, and their cosines; at most ``n``."""
+        """Return the up to ``n`` best nodes by cosine, best first, and the cosines of these nodes."""
         n, settings = min(n, self.description.nodes), _settings(effort)
         cosines, nodes = self.graph.search(direction[None], n, params=settings)
         found = nodes[0] >= 0
@@ -228,8 +239,8 @@ class FaissIndex:
         """Return the index with the lowest efforts that suffice for ``k`` and for ten times as many results.
 
         The measured recall minus two standard errors must reach ``recall``. Unless a scan is faster, queries
-        with the vectors of sampled items must also retrieve these items. The effort may then suffice for more
-        than ``k`` results. In this case, ``k`` is raised, up to 8 times, because a search with a filter
+        with the vectors of sampled items must also retrieve at least 98 % of these items. If this effort suffices
+        for more results, ``k`` is raised to their number, at most to 8 times its value: a search with a filter
         requests more results than it returns, and should not take a higher effort than it needs.
         """
         random, k = np.random.default_rng(self.description.seed), self.description.k
@@ -257,9 +268,9 @@ class FaissIndex:
         return dataclasses.replace(self, description=dataclasses.replace(self.description, **changes))
 
     def _retrieves(self, items: Rows) -> bool:
-        """Return whether at least 98 % of these nodes are retrieved by queries with their own vectors.
+        """Return whether queries with the vectors of these nodes retrieve at least 98 % of the nodes.
 
-        A node also counts as retrieved if all results are equal to it, up to the rounding to 16 bits.
+        A node also counts as retrieved if all results have its vector, up to the rounding to 16 bits.
         """
         rows = directions(self.matrix[self.groups.first[items]], self.description.scale)
         n, hits = self.description.k + SPARE, 0
@@ -270,7 +281,7 @@ class FaissIndex:
 
 
 def _faiss() -> ModuleType:
-    """Return the module ``faiss``, which is imported at its first use, because the import takes 0.1 s."""
+    """Return the module ``faiss``. It is imported at its first use, because the import takes 0.1 s."""
     import faiss
 
     module: ModuleType = faiss
@@ -279,12 +290,12 @@ def _faiss() -> ModuleType:
 
 @lru_cache(maxsize=1024)
 def _settings(effort: int) -> Any:
-    """Return the settings of a search. They are cached, because FAISS does not modify them."""
+    """Return the settings of a search; they are cached, which is safe because FAISS does not modify them."""
     return _faiss().SearchParametersHNSW(efSearch=effort)
 
 
 def _graph_bytes(matrix: Floats, first: Rows, scale: float | None, seed: int) -> Bytes:
-    """Return a graph over the distinct rows, as FAISS saves it."""
+    """Build a graph over the distinct rows, and return it in the format of FAISS's files."""
     faiss = _faiss()
     rows = directions(matrix if len(first) == len(matrix) else matrix[first], scale)
     kind, metric = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
@@ -293,8 +304,8 @@ def _graph_bytes(matrix: Floats, first: Rows, scale: float | None, seed: int) ->
         graph.hnsw.efConstruction = BUILD_EFFORT
         graph.hnsw.rng = faiss.RandomGenerator(seed & MAX_INT32)
         graph.train(rows[:1])
-        # The threads of OpenMP belong to the thread that started them. After a fork, they are missing, and a
-        # second build on the same thread would wait for them forever.
+        # The worker threads of OpenMP belong to the thread that started them. They do not exist in a forked
+        # process, where a second build on the same thread would wait for them forever.
         with ThreadPoolExecutor(1) as pool:
             pool.submit(_add, graph, rows).result()
         content: Bytes = faiss.serialize_index(graph)
@@ -324,7 +335,7 @@ def _mapped(path: Path, n_bytes: int) -> Bytes:
 
 
 def _graph_of(content: Bytes) -> Any:
-    """Return the graph of a file; it refers to the memory of ``content``."""
+    """Return the graph in a file; the graph refers to the memory of ``content``."""
     faiss = _faiss()
     reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(content), len(content))
     try:
@@ -338,7 +349,7 @@ def _graph_of(content: Bytes) -> Any:
 def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description) -> None:
     """Raise ``CorruptBundleError`` unless the graph has the described shape and the vectors of the matrix.
 
-    The vectors of 1,000 rows at equal distances are compared.
+    The vectors of 1,000 evenly spaced rows are compared.
     """
     faiss = _faiss()
     expected = (description.dimensions + (description.scale is not None), description.nodes)
@@ -355,6 +366,6 @@ def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Descri
         is_valid = np.allclose(vectors, wanted, rtol=0, atol=ROUNDING)
     if not is_valid:
         raise CorruptBundleError(
-            f"{FILE} was built over other vectors, or other groups of equal vectors; expected the vectors "
-            "of the matrix: rebuild the index"
+            f"{FILE} is another kind of index, or was built over other vectors or other groups of equal "
+            "vectors; expected an HNSW graph over the vectors of the matrix: rebuild the index"
         )

@@ -21,7 +21,7 @@ FILE = "groups.npy"
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The group of each row (int32); groups are numbered by their first rows.
+    """The group of each row (int32). Groups are numbered from 0, in order of the first row of each group.
 
     >>> groups = Groups.of(np.array([[1, 0], [2, 0], [1, 0]], dtype=np.float32))
     >>> groups.codes.tolist(), groups.first.tolist(), groups.rows_of(np.array([0]), n=5).tolist()
@@ -44,7 +44,7 @@ class Groups:
 
     @classmethod
     def load(cls, folder: Path, n_rows: int, n_groups: int) -> Groups:
-        """Read the groups that ``save`` wrote; see ``is_valid``."""
+        """Read the groups that ``save`` wrote. The numbers of the groups are only checked by ``is_valid``."""
         return cls(np.asarray(open_array(folder / FILE, np.int32, (n_rows,))), n_groups)
 
     def save(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Groups:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the groups have the numbers 0 to ``n_groups - 1``."""
+        """Whether ``codes`` contains each integer from 0 to ``n_groups - 1``, and no other value."""
         return not self._are_repeated or np.array_equal(np.unique(self.codes), np.arange(self.n_groups))
 
     @property
@@ -62,7 +62,7 @@ class Groups:
         return self._members[self._offsets[:-1]] if self._are_repeated else np.arange(len(self.codes))
 
     def rows_of(self, groups: Rows, n: int) -> Rows:
-        """Return the rows of the groups, at most ``n`` rows per group. Rows of a group have equal scores."""
+        """Return the rows of the groups; at most ``n`` rows per group, because they have equal scores."""
         if not self._are_repeated:
             return groups
         starts = self._offsets[groups]
@@ -71,7 +71,7 @@ class Groups:
 
     @cached_property
     def _are_repeated(self) -> bool:
-        """Whether a row occurs twice. If not, group ``i`` consists of row ``i``."""
+        """Whether any two rows are equal. If not, group ``i`` consists of row ``i``."""
         return not np.array_equal(self.codes, np.arange(self.n_groups))
 
     @cached_property

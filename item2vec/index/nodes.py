@@ -31,23 +31,25 @@ def node_bytes(size: int) -> int:
 
 
 def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
-    """Map the nodes of a file read-only, after checking that it has exactly ``n_bytes``."""
+    """Map the nodes of a file read-only, after checking that the file has exactly ``n_bytes``."""
     file_bytes = os.fstat(file.fileno()).st_size
     if file_bytes != n_bytes or n_bytes < 1 or n_bytes % node_bytes(size):
         raise CorruptBundleError(
-            f"{_name(file)} has {file_bytes:,} bytes; expected {n_bytes:,}, a multiple of "
-            f"{node_bytes(size)}: rebuild the index"
+            f"{_name(file)} has {file_bytes:,} bytes; expected {n_bytes:,}, as in the description of the "
+            f"index, and a multiple of {node_bytes(size)}, the size of a node: rebuild the index"
         )
     try:
         return np.asarray(np.memmap(file, dtype=_layout(size), mode="r"))
     except OSError as error:
-        raise CorruptBundleError(f"{_name(file)} cannot be mapped: {error.strerror}") from error
+        raise CorruptBundleError(
+            f"{_name(file)} cannot be mapped into memory: {error.strerror}; free memory, or rebuild the index"
+        ) from error
 
 
 def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
     """Raise ``CorruptBundleError`` unless the nodes form ``n_trees`` trees over ``n_items`` items.
 
-    Each root must have all items as descendants, and each child must precede its parent in the file.
+    Each root must record ``n_items`` descendants, and each child must precede its parent in the file.
     """
     numbers = nodes.view("<i4").reshape(len(nodes), -1)
     is_valid = len(nodes) >= n_items + n_trees and bool(

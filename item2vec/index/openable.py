@@ -1,7 +1,7 @@
 """Files for libraries that open files by name only, such as Annoy.
 
-A name can refer to another file from one moment to the next. These functions return names that always refer
-to the same file: the name of an open descriptor (Linux, macOS), or a name in a private temporary folder.
+Another process can replace the file at a path at any time. These functions return paths that always refer to
+the same file: the path of an open descriptor (Linux, macOS), or a path in a private temporary folder.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ NAME = "index.ann"
 
 @contextlib.contextmanager
 def new_path() -> Iterator[Path]:
-    """Yield a path at which to write a new temporary file: in memory on Linux, else on disk.
+    """Yield the path of a new temporary file: in memory if the system supports it (Linux), else on disk.
 
-    The file is removed at the end of the block. A memory map of it, or an open descriptor, stays valid.
+    The file is removed at the end of the block; Windows keeps a file that is still mapped. A memory map or an
+    open descriptor of the file stays valid.
 
     Raises
     ------
@@ -52,9 +53,9 @@ def new_path() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def path_to(file: BinaryIO) -> Iterator[tuple[BinaryIO, Path]]:
-    """Yield an open file and a path to it, which refers to this file even if other files get its name.
+    """Yield an open file, and a path that refers to this file even if ``file`` is replaced on disk.
 
-    The file is the given file, or a temporary copy if the system has no paths of descriptors.
+    The yielded file is ``file``, or a temporary copy if the system has no paths of descriptors.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def _in_memory(stack: contextlib.ExitStack) -> Path | None:
 
 
 def _on_disk(stack: contextlib.ExitStack) -> Path:
-    # Windows does not remove a mapped file: the folder then remains.
+    # Windows does not remove a file that is still mapped; the folder then remains.
     folder = tempfile.TemporaryDirectory(prefix="item2vec-", ignore_cleanup_errors=True)
     return Path(stack.enter_context(folder)) / NAME
 

@@ -17,17 +17,17 @@ from item2vec.kernels.rescoring import exact_scores
 __all__ = ["PriorIndex", "with_prior"]
 
 READ = 2
-"""Rows to read from the index, and rows with the highest priors to read, per requested row."""
+"""Number of rows to read per requested row, from the index and from the rows with the highest priors."""
 
 
 @dataclass(frozen=True, eq=False)
 class PriorIndex:
-    """The rows of an approximate index, each followed by its prior.
+    """The rows of an approximate index, each with its prior as an additional last dimension.
 
-    The last number of a query is the weight of the prior. Candidates are the best rows of the index and the
+    The last element of a query is the weight of the prior. Candidates are the best rows of the index and the
     rows with the highest priors. No other row scores more than the lowest inner product among the rows of the
-    index plus the weighted next highest prior. The number of rows is doubled until this limit is below the
-    score of the ``n``-th best candidate.
+    index plus the weighted next highest prior. The number of rows to read is doubled until this bound is
+    below the score of the ``n``-th best candidate, or a scan is requested.
 
     Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
     algorithm).
@@ -51,7 +51,7 @@ class PriorIndex:
 
     @property
     def kind(self) -> str:
-        """The kind of the index of the rows without the prior."""
+        """The kind of ``base``, the index of the rows without the prior."""
         return self.base.kind
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
@@ -73,12 +73,12 @@ class PriorIndex:
         return None
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Return the description of an exact index, because ``base`` does not include the prior."""
+        """Write no file; return the description of an exact index, because ``base`` lacks the prior."""
         return ExactIndex(self.matrix, self.largest_norm).save(folder)
 
 
 def with_prior(base: Index, prior: Floats) -> Index:
-    """Return an index of the rows of ``base``, each followed by its prior (float32, n rows)."""
+    """Return an index of the rows of ``base``, each with its prior (float32, n rows) as a last dimension."""
     exact = ExactIndex.build(np.column_stack((base.matrix, prior)))
     if base.kind == "exact":
         return exact

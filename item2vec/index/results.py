@@ -1,4 +1,4 @@
-"""Results of a search of several queries: rows and scores in flat arrays, and lists of rows to exclude."""
+"""Results of a search for several queries: rows and scores in flat arrays, and lists of rows to exclude."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class SearchResults:
 
 
 def best_of(candidates: RowLists, scores: Floats, k: int) -> SearchResults:
-    """Sort the candidates of each query by score, and rows of equal score by row; keep the best ``k``.
+    """Sort the candidates of each query by descending score, equal scores by row; keep the best ``k``.
 
     >>> best_of(RowLists(np.array([4, 7, 9]), np.array([0, 3])), np.array([1, 2, 2], np.float32), 2).rows
     array([7, 9])
@@ -109,7 +109,10 @@ def row_lists(arrays: Sequence[npt.ArrayLike], n_rows: int) -> RowLists:
 def check_rows(lists: RowLists, n_rows: int) -> None:
     """Raise ``InputError`` if a row number is out of range."""
     if len(lists.rows) and not 0 <= lists.rows.min() <= lists.rows.max() < n_rows:
-        raise InputError(f"a row is outside 0 … {n_rows - 1}; expected rows of the index: drop unknown items")
+        row = lists.rows[(lists.rows < 0) | (lists.rows >= n_rows)][0]
+        raise InputError(
+            f"row {row} is outside 0 … {n_rows - 1}; expected rows of the index: drop unknown items"
+        )
 
 
 def _offsets(counts: npt.NDArray[np.integer]) -> Offsets:

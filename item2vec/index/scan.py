@@ -31,7 +31,7 @@ def near_best(
     excluded: RowLists,
     bonuses: Bonuses | None,
 ) -> RowLists:
-    """Return, for each query, the eligible rows whose exact score may be among the best ``k``, ascending.
+    """Return, for each query, the eligible rows whose exact score may be among the best ``k``, in row order.
 
     The order in which BLAS adds terms depends on the shape of the block. The scores of BLAS therefore only
     select candidates, with a margin ``rounding`` (see ``margins``). The scores of several queries without
@@ -45,7 +45,7 @@ def near_best(
     filters = (
         rounding,
         _ascending(excluded),
-        NO_MASK if allowed is None else np.require(allowed, requirements=["C", "W"]),  # numba compiles once
+        NO_MASK if allowed is None else np.require(allowed, requirements=["C", "W"]),  # one compiled version
         NO_ROWS if rows is None else rows,
     )
     is_tiled = len(queries) > 1 and bonuses is None
@@ -71,7 +71,7 @@ def near_best(
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """The rows of a matrix to scan: the rows that the mask ``allowed`` selects; ``None``: all rows."""
+    """The rows of a matrix to scan: the rows that the mask ``allowed`` selects, or all rows for ``None``."""
 
     matrix: Floats
     allowed: Mask | None
@@ -83,12 +83,12 @@ class Scan:
 
     @property
     def n_scanned(self) -> int:
-        """The number of rows that a scan of all rows reads in the time of this scan."""
+        """The cost of this scan: the number of rows that a full scan reads in the same time."""
         return min(len(self.matrix), int(self.n_allowed * GATHERED_COST))
 
     @cached_property
     def rows(self) -> Rows | None:
-        """The rows to read; ``None`` if all rows are read, because at least half of them are allowed."""
+        """The rows to read; ``None`` if all rows are read, because at least half of the rows are allowed."""
         if self.allowed is None or self.n_scanned == len(self.matrix):
             return None
         return np.flatnonzero(self.allowed)
@@ -100,7 +100,7 @@ class Scan:
 
 
 def margins(queries: Floats, largest_norm: float, bonuses: Bonuses | None) -> Floats:
-    """Return, per query, twice the maximum difference of a score between two orders of summation."""
+    """Return, per query, twice an upper bound of the difference of a score between two summation orders."""
     float32 = np.finfo(np.float32)
     rounding = float32.eps * largest_norm * row_norms(queries)
     margins = 2 * (queries.shape[1] + 1) * (rounding + float32.tiny)
@@ -123,5 +123,5 @@ def _products(queries: Floats, matrix: Floats, scores: Floats) -> None:
 
 
 def _ascending(lists: RowLists) -> RowLists:
-    """Return the lists with ascending rows."""
+    """Return the lists, each sorted by row."""
     return RowLists(lists.rows[np.lexsort((lists.rows, lists.owners))], lists.offsets)

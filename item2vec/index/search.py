@@ -11,26 +11,27 @@ The eleven steps from a history to recommendations::
       │ 3 filter      drop history items without an input vector       Ranker.with_input
       │ 4 taste       weighted mean of the history's vectors           TasteReader.read
       │               moved away from disliked items                   dislikes.move_away
+      │               moved in a direction, if one is given            UserVectors.moved
       │ 5 bonuses     of repeats and neighbours                        bonuses.history_bonuses
       │ 6 query       taste + the popularity dimension, if used        prior.queries_of
       ▼ step 7: the order of the rows, before the search ───────────────────────────────────────
       │ 7 select      at_most, diversity                               selection.select
       │               rows near disliked items last; boost             Demoting.best
       ▼ steps 8 to 11: search, in this module ──────────────────────────────────────────────────
-      │ 8 plan        rows to scan; if at most 256, score all of them  _fetched
-      │ 9 candidates  FAISS, Annoy: as many as hold k allowed rows,    _over_fetched
-      │               until k eligible ones are left; rows with a
-      │               bonus; exact scores, sort, keep the best k
+      │ 8 plan        if at most 256 rows are allowed, score all       _fetched
+      │ 9 candidates  FAISS, Annoy: request enough for k allowed       _over_fetched
+      │               rows, then more until k rows are eligible; add
+      │               rows with a bonus; exact scores, sort, keep k
       │ 10 scan       exact index, or a scan is as fast: products +    _scanned
       │               bonuses, keep the k best and near ties
       │ 11 cut        exact score + bonus, sort, keep the best k       results.best_of
       ▼
     rows and scores → list[Recommendation]                             Ranking.listed
 
-If no item of a history is known, or the vectors cancel out, the history has no taste in step 4, and
-``Ranker.rank`` returns the most popular eligible items (``Ordered.best``) in place of steps 8 to 11. With
-``interests``, step 4 computes a taste per interest. Rows with a bonus are added to the candidates of an
-approximate index only, because a scan adds bonuses to the scores of all rows.
+A history has no taste in step 4 if none of its items is known, no weight is positive, or the vectors cancel
+out. For such a history, ``Ranker.rank`` returns the most popular eligible items (``Ordered.best``) in place
+of steps 8 to 11. With ``interests``, step 4 computes a taste per interest. Rows with a bonus are added to the
+candidates of an approximate index only, because a scan adds bonuses to the scores of all rows.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 
 BLOCK_BYTES = 1 << 25
 FEW_ROWS = 256
-"""Up to this number, all allowed rows are candidates: a selection would take longer than exact scores."""
+"""If at most this many rows are allowed, all are candidates: a selection would take longer than scoring."""
 NO_BONUSES = (NO_ROWS, np.empty(0, dtype=np.float32))
 
 
@@ -81,11 +82,11 @@ class Index(Protocol):
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
         """Return about ``n`` of the best rows, in any order, or ``None`` to request a scan.
 
-        The scan takes the time of a scan of ``n_scanned`` rows of the matrix.
+        The requested scan would take as long as a scan of ``n_scanned`` rows of the matrix.
         """
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write and flush the index's files into an existing folder; return the description for ``load``."""
+        """Write the files of the index, if any, into a folder, and flush them; return the description."""
 
 
 def find(
@@ -125,7 +126,8 @@ def find_many(
 ) -> list[SearchResult]:
     """Return the result of ``find``, bit for bit, for each row of ``queries``; see ``search``.
 
-    ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries.
+    ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries. ``search`` describes
+    ``bonuses``.
 
     Examples
     --------
@@ -149,12 +151,12 @@ def search(
 ) -> SearchResults:
     """Return the results of ``find_many`` in flat arrays; ``excluded`` holds a list of rows per query.
 
-    A scan processes blocks of queries, with about 8 million scores or one query per block, to bound memory.
-    An approximate index returns more candidates the fewer rows are allowed, and requests a scan of the
-    allowed rows if the scan is as fast.
+    Queries are processed in blocks, each with up to 8 million scores or one query, to bound memory. The fewer
+    rows are allowed, the more candidates are requested from an approximate index; the index requests a scan
+    of the allowed rows if the scan is faster.
 
-    ``bonuses`` are added to the inner products. They are never negative, so each of the best ``k`` rows has
-    a bonus, or is among the ``k`` rows with the highest inner products.
+    ``bonuses`` are added to the inner products. They must not be negative: each of the best ``k`` rows then
+    has a bonus, or is among the ``k`` rows with the highest inner products.
     """
     queries = _checked_queries(index, queries)
     n_rows = len(index.matrix)
@@ -183,7 +185,8 @@ def as_matrix(matrix: Floats) -> Floats:
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype != np.float32:
         raise InputError(
-            f"the vectors are {matrix.dtype} of shape {matrix.shape}; expected float32 of n rows × dimensions"
+            f"the vectors are {matrix.dtype} of shape {matrix.shape}; expected float32 of n rows × "
+            "dimensions, and at least one row"
         )
     matrix = np.ascontiguousarray(matrix)
     norms = row_norms(matrix)
@@ -257,7 +260,7 @@ def _search_block(
 def _fetched(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> list[SearchResult | None]:
-    """Return the result of each query without a scan; ``None`` for a query that requires a scan.
+    """Return the result of each query for which no scan is needed, and ``None`` for each other query.
 
     If few rows are allowed, all of them are candidates; otherwise, an approximate index returns candidates.
     """
@@ -286,7 +289,7 @@ def _scanned(
 
 
 class _Best(NamedTuple):
-    """A query with its filters and bonuses: returns the best ``k`` eligible rows among candidates."""
+    """A query with its filters and bonuses. ``of`` selects the best ``k`` eligible rows among candidates."""
 
     matrix: Floats
     query: Floats
@@ -296,7 +299,10 @@ class _Best(NamedTuple):
     k: int
 
     def of(self, candidates: Rows, n_built: int) -> tuple[SearchResult, int]:
-        """Return the best candidates, and the number of eligible candidates in the first ``n_built`` rows."""
+        """Return the best of the eligible candidates and the rows with a bonus.
+
+        The second result is the number of eligible candidates among the first ``n_built`` rows of the matrix.
+        """
         allowed = NO_MASK if self.scan.allowed is None else self.scan.allowed
         rows, scores, n_eligible = best_candidates(
             self.matrix,
@@ -313,12 +319,15 @@ class _Best(NamedTuple):
 
 
 def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> SearchResult | None:
-    """Return the best of enough candidates of an approximate index, or ``None`` to request a scan."""
+    """Request candidates until ``k`` are eligible; return the best ``k`` rows.
+
+    ``None`` is returned if the approximate index requests a scan.
+    """
     k, scan = best.k, best.scan
-    # Usually few excluded rows are among the best, and few allowed rows are excluded. If not, the second
-    # search allows for all of them.
+    # Usually few of the best rows are excluded: the first search allows for at most k excluded rows. The
+    # second search allows for all excluded rows.
     n = _n_candidates(k, scan) + min(k, len(excluded))
-    # Rows added after the index was built are always candidates, in addition to those of the index.
+    # Rows that were added after the index was built are always candidates, and are not counted.
     n_built = getattr(index, "n_built", len(index.matrix))
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
         result, n_eligible = best.of(rows, n_built)
@@ -329,9 +338,9 @@ def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> S
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
-    """Return the number of candidates of which ``n`` are expected to be allowed, and a margin.
+    """Return the number of candidates of which at least ``n`` are very probably allowed.
 
-    The margin covers two standard deviations.
+    It is the number of which ``n`` are allowed on average, plus a margin of two standard deviations.
     """
     if scan.allowed is None:
         return n

@@ -19,7 +19,7 @@ SAMPLED_QUERIES = 256
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """Queries, and the ``k`` best rows of each by exact search.
+    """Queries, and the ``k`` best rows of each query by exact search.
 
     >>> matrix = np.eye(3, dtype=np.float32)
     >>> yardstick = Yardstick.of(matrix, None, k=2, random=np.random.default_rng(1))
@@ -33,13 +33,16 @@ class Yardstick:
 
     @classmethod
     def of(cls, matrix: Floats, queries: Floats | None, *, k: int, random: np.random.Generator) -> Yardstick:
-        """Draw up to 256 queries, or non-zero rows if there are no queries, and find their best rows."""
+        """Draw up to 256 of the queries, and find the ``k`` best rows of each.
+
+        Without queries, non-zero rows are drawn. If all rows are zero, the only query is a vector of ones.
+        """
         queries = _sample(matrix, queries, random)
         exact = ExactIndex(matrix, float(row_norms(matrix).max()))
         return cls(queries, find_many(exact, queries, k=k), k)
 
     def within(self, k: int) -> Yardstick:
-        """Return the same queries with the best ``k`` results of each."""
+        """Return the same queries with only the best ``k`` results of each query."""
         return Yardstick(self.queries, [SearchResult(rows[:k], scores[:k]) for rows, scores in self.exact], k)
 
     def recall(self, index: Index) -> tuple[float, float]:

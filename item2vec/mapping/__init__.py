@@ -22,14 +22,17 @@ def map_of(
 ) -> Figure:
     """Return a map of several catalogues as a plotly figure, coloured by catalogue.
 
-    The vectors of the models must share a space: the models were trained together, or the vectors of one were
-    mapped to the space of the other. ``labels`` are the names of the catalogues; ``method`` and ``seed`` are
-    arguments of ``layout``.
+    The vectors of the models must share a space: the models were trained together, or the vectors of all
+    models were mapped to one space. ``labels`` are the names of the catalogues, one per model; ``method`` and
+    ``seed`` are arguments of ``layout``.
 
     Raises
     ------
     InputError
-        If there are no models, a label is missing or repeated, or the vectors differ in their dimensions.
+        If there are no models, the labels are not one distinct name per model, or the vectors differ in their
+        dimensions.
+    ConfigError
+        If the method is unknown.
     MissingExtraError
         If plotly, or the library of the method, is not installed.
 

@@ -15,7 +15,7 @@ from item2vec.items import Items
 __all__ = ["MOST", "Colours", "colours_of"]
 
 MOST = 12
-"""Number of values that have a separate colour."""
+"""Maximum number of values of an attribute that have a separate colour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,13 @@ class Colours:
     attribute
         Name of the attribute.
     names
-        The values with a separate colour, most frequent first; empty if the values are numbers.
+        The values with a separate colour, most frequent first; empty if ``numbers`` is set.
     groups
-        Index into ``names`` (int32, n items); ``len(names)``: another value; -1: no value.
+        Index into ``names`` (int32, n items); ``len(names)``: another value; -1: no value, or ``numbers`` is
+        set.
     numbers
-        The values if they are numbers (float64, n items; NaN: no value), otherwise ``None``.
+        The values of an attribute that is drawn with a colour scale (float64, n items; NaN: no finite value);
+        ``None`` for an attribute that is drawn with separate colours.
     """
 
     attribute: str
@@ -41,10 +43,11 @@ class Colours:
 
 
 def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
-    """Return the colours of items by an attribute. Of a list, the first element is used.
+    """Return the colours of items by an attribute. If a value is a list, its first element is used.
 
-    An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers.
-    For any other attribute, each of the ``most`` most frequent values of these items has a separate colour.
+    An attribute whose values are all numbers, with more than ``most`` distinct ones, is returned as
+    ``numbers``. For any other attribute, the up to ``most`` values that are most frequent in these items have
+    separate colours.
 
     Raises
     ------

@@ -15,8 +15,8 @@ BLOCK = 8_192
 def components(matrix: Floats) -> Doubles:
     """Return the coordinates of the unit rows of a matrix along their first two principal components (n × 2).
 
-    The rows are read in blocks, so that no copy of the matrix is needed. Each axis points to the side of its
-    largest coefficient, so that the result is unique.
+    The rows are read in blocks, so that no copy of the matrix is needed. The sign of each axis is chosen such
+    that its coefficient of largest magnitude is positive, so that the result does not depend on the solver.
 
     >>> components(np.array([[0, 1], [1, 0]], dtype=np.float32)).round(3) + 0
     array([[-0.707,  0.   ],

@@ -47,7 +47,7 @@ show().catch((error) => (document.getElementById("map").textContent = `The map c
 
 
 def figure_of(item_map: ItemMap) -> Figure:
-    """Return a map as a plotly figure: points drawn by WebGL, with titles on hover.
+    """Return a map as a plotly figure: points drawn with WebGL, with titles on hover.
 
     Raises
     ------
@@ -87,9 +87,14 @@ def figure_of(item_map: ItemMap) -> Figure:
 
 
 def page_of(item_map: ItemMap) -> bytes:
-    """Return a map as an HTML page that loads nothing: plotly.js and the figure are compressed within it.
+    """Return a map as a self-contained HTML page, which embeds plotly.js and the figure in compressed form.
 
-    Browsers decompress both by ``DecompressionStream``, which all major browsers support since 2023.
+    Browsers decompress both with ``DecompressionStream``, which all major browsers have supported since 2023.
+
+    Raises
+    ------
+    MissingExtraError
+        If plotly is not installed.
     """
     figure = figure_of(item_map)
     page = PAGE.format(

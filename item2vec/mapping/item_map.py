@@ -83,20 +83,21 @@ def map_items(
         A ``Recommender``.
     color
         Attribute of the model's items that determines the colours. An attribute with more than twelve
-        distinct values, all of which are numbers, is drawn by a colour scale. For any other attribute, each
-        of the twelve most frequent values has a colour.
+        distinct values, all of which are numbers, is drawn with a colour scale. For any other attribute, each
+        of the twelve most frequent values has a separate colour.
     items
         Ids of the items to draw.
     where
         Conditions on the attributes of the items to draw.
     method, seed
-        Arguments of ``layout``. If both have their defaults and all items are drawn, the layout that the
-        model contains is used, if there is one.
+        Arguments of ``layout``. If both have their defaults and all items are drawn, the layout that is
+        stored in the model is used, if there is one.
 
     Raises
     ------
     InputError
-        If the selection is empty, or an attribute is unknown.
+        If the selection is empty, an attribute is unknown, or ``color`` or ``where`` is passed and the model
+        has no items with attributes.
     UnknownItemError
         If an item of ``items`` is unknown.
     ConfigError, MissingExtraError
@@ -136,12 +137,15 @@ def joint_map(
 ) -> ItemMap:
     """Return a map of the items of several models whose vectors share a space, with a colour per model.
 
-    ``labels`` are the names of the models.
+    ``labels`` are the names of the models, one per model.
 
     Raises
     ------
     InputError
-        If there are no models, a label is missing or repeated, or the vectors differ in their dimensions.
+        If there are no models, the labels are not one distinct name per model, or the vectors differ in their
+        dimensions.
+    ConfigError, MissingExtraError
+        As for ``layout``.
 
     Examples
     --------
@@ -155,7 +159,8 @@ def joint_map(
     """
     if not models or len(labels) != len(models) or len(set(labels)) < len(labels):
         raise InputError(
-            f"got {len(models)} models and the labels {list(labels)}; expected one distinct label per model"
+            f"got {len(models)} models and the labels {list(labels)}; expected at least one model, and one "
+            "distinct label per model"
         )
     matrices = [compared_matrix(model.vectors) for model in models]
     sizes = sorted({matrix.shape[1] for matrix in matrices})

@@ -18,9 +18,10 @@ __all__ = ["picture_of"]
 RASTER_ABOVE = 10_000
 LABELS = 14
 MIN_GAP = (0.12, 0.035)
-"""Two labels are more than three times the first number apart across, or more than the second number down.
+"""Minimum gaps between two labels, as shares of the width and of the height of the map.
 
-Both numbers are shares of the map.
+Two labels do not overlap if their points are more than three times the first gap apart horizontally, or more
+than the second gap vertically.
 """
 LONGEST = 26
 DPI = 125
@@ -47,7 +48,7 @@ def picture_of(item_map: ItemMap, kind: Literal["png", "svg"]) -> bytes:
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # warns of characters that the font lacks
+        warnings.simplefilter("ignore", UserWarning)  # matplotlib warns of characters that the font lacks
         figure = Figure(figsize=(8, 6.4), dpi=DPI, facecolor="white", layout="constrained")
         axes = figure.add_subplot()
         _draw_points(figure, axes, item_map)
@@ -112,7 +113,10 @@ def _draw_labels(axes: Any, item_map: ItemMap) -> None:
 
 
 def _labelled(positions: Floats, order: Any) -> list[int]:
-    """Return the rows of up to 14 frequent items whose labels do not overlap, most frequent first."""
+    """Return the rows of up to 14 of the 2,000 most frequent items, with labels that do not overlap.
+
+    ``order`` holds all rows, most frequent first. The result is in this order.
+    """
     chosen: list[int] = []
     for row in order[:2_000].tolist():
         gaps = np.abs(positions[chosen] - positions[row])

@@ -20,7 +20,7 @@ __all__ = ["METHODS", "Method", "available_method", "beside", "compared_matrix",
 Method = Literal["tsne", "umap", "pca"]
 METHODS = ("tsne", "umap", "pca")
 LIBRARIES = {"tsne": ("openTSNE", "report"), "umap": ("umap", "maps")}
-"""For each method, the module that it needs, and the extra that installs it."""
+"""For each method that needs a library: the module to import, and the extra that installs this module."""
 
 MIN_ITEMS = 100
 LANDMARKS = 3_000
@@ -43,14 +43,15 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
     """Return the position of each item in the unit square (float32, n items × 2).
 
     Similar items are close. An item without a vector has the position NaN. Equal arguments give equal
-    positions. With t-SNE and UMAP, the method places up to 3,000 items, sampled in proportion to popularity.
-    Each other item is placed near the weighted mean of its eight most similar placed items, so that time
-    grows linearly with the number of items.
+    positions. t-SNE and UMAP place up to 3,000 items, sampled with probabilities proportional to their counts
+    plus 1. Each other item is placed near the weighted mean of the positions of its eight most similar
+    sampled items, so that the computing time grows linearly with the number of items.
 
     Parameters
     ----------
     vectors
-        Item vectors. The input vectors are compared by cosine, or the output vectors if fewer are missing.
+        Item vectors. The input vectors are compared by cosine, or the output vectors if fewer items lack an
+        output vector than an input vector.
     method
         ``"tsne"``, ``"umap"``, or ``"pca"``: the first two principal components of all items, which are also
         used for fewer than 100 items.
@@ -82,7 +83,7 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
 
 
 def compared_matrix(vectors: ItemVectors) -> Floats:
-    """Return the input vectors, or the output vectors if fewer of them are missing."""
+    """Return the input vectors, or the output vectors if fewer items lack an output vector."""
     if vectors.output is None or vectors.has_input.all():
         return vectors.input
     n_output = np.count_nonzero(vectors.output.any(axis=1))
@@ -90,7 +91,7 @@ def compared_matrix(vectors: ItemVectors) -> Floats:
 
 
 def place(matrix: Floats, counts: Doubles, *, method: Method, seed: int) -> Floats:
-    """Return positions of rows with these counts, as in ``layout``; a row of zeros has the position NaN."""
+    """Return the positions of rows with these counts, as ``layout`` does; a row of zeros gets NaN."""
     _check(method)
     result = np.full((len(matrix), 2), np.nan, dtype=np.float32)
     known = np.flatnonzero(matrix.any(axis=1))
@@ -110,8 +111,9 @@ def place(matrix: Floats, counts: Doubles, *, method: Method, seed: int) -> Floa
 def beside(matrix: Floats, counts: Doubles, positions: Floats) -> Floats:
     """Return positions (float32, n × 2) in which rows with the position NaN are placed between other rows.
 
-    Such a row gets the weighted mean of the positions of its eight most similar rows, as in ``layout``, among
-    up to 3,000 rows that are sampled in proportion to their counts. A row of zeros keeps the position NaN.
+    Up to 3,000 rows with a position are sampled as in ``layout``. A row without a position gets the weighted
+    mean of the positions of its eight most similar sampled rows. It keeps NaN if it is a row of zeros, or if
+    no row has a position.
 
     >>> rows, two = np.array([[1, 0], [0, 1], [1, 0]], np.float32), np.array([[0, 0], [1, 1]], np.float32)
     >>> beside(rows, np.ones(3), np.append(two, [[np.nan, np.nan]], axis=0))[2].round(3)
@@ -148,7 +150,7 @@ def _landmarks(counts: Doubles, seed: int) -> Rows:
 
 
 def _spread(matrix: Floats, landmarks: Rows, method: Method, seed: int) -> Doubles:
-    """Place the landmarks by a method, and all other rows between them, with a little noise."""
+    """Place the landmarks by t-SNE or UMAP, and all other rows between landmarks, with a little noise."""
     units = unit_rows(matrix[landmarks])
     placed = _by_method(units, method, seed)
     positions = np.empty((len(matrix), 2))
@@ -164,7 +166,7 @@ def _spread(matrix: Floats, landmarks: Rows, method: Method, seed: int) -> Doubl
 
 
 def _between(units: Floats, landmarks: Floats, placed: Doubles) -> Doubles:
-    """Return the mean of the positions of the most similar landmarks, weighted by exp(20 · cosine)."""
+    """Return, per row, the mean position of its 8 most similar landmarks, weighted by exp(20 · cosine)."""
     cosines = units @ landmarks.T
     n = min(NEAREST, len(landmarks))
     nearest = np.argpartition(cosines, len(landmarks) - n, axis=1)[:, -n:]

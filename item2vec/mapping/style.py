@@ -16,14 +16,14 @@ PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9",
     "#d55e00", "#8a7d00", "#7a4fb5", "#b23a48", "#3d8b8b", "#6b8e23", "#a0522d",
 )  # fmt: skip
-"""The colours of Okabe and Ito, which colour-blind readers can distinguish, and six more."""
+"""Six of the eight colours of Okabe and Ito, which colour-blind readers can distinguish, and six others."""
 PLAIN = "#0072b2"
 OTHER = "#a9aeaa"
 NO_VALUE = "#d3d6d4"
 
 
 class Series(NamedTuple):
-    """Items of one colour: name in the legend, colour, and rows of the map.
+    """Items of one colour: their name in the legend, their colour, and their rows in the map.
 
     ``is_named`` is false for the grey series "no value" and "other".
     """
@@ -35,7 +35,7 @@ class Series(NamedTuple):
 
 
 def series_of(item_map: ItemMap) -> Iterator[Series]:
-    """Yield the series of a map in drawing order: the grey series, then the groups, most frequent first."""
+    """Yield the series of a map in drawing order: the grey series, then the groups in order of ``names``."""
     colours = item_map.colours
     if colours is None:
         yield Series("items", PLAIN, np.arange(len(item_map)), True)
@@ -49,7 +49,7 @@ def series_of(item_map: ItemMap) -> Iterator[Series]:
 
 
 def point_size(n_items: int) -> float:
-    """Return the diameter of a point in pixels on a map of 800 pixels.
+    """Return the diameter of a point in pixels on a map of 800 × 800 pixels.
 
     >>> point_size(100), point_size(10_000), point_size(100_000)
     (8.0, 3.5, 2.0)

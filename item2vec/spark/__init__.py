@@ -1,4 +1,4 @@
-"""Preparation and batch recommendations on a Spark cluster. Training runs on one machine.
+"""Corpus preparation and batch recommendations on a Spark cluster. Training runs on one machine.
 
 Only this package imports pyspark, which the extra ``spark`` installs. The data flow::
 

@@ -51,8 +51,9 @@ def recommend(
 
     ``recommend_all`` gives the same items and scores, bit for bit, for the same interactions and model. The
     executors receive the path of the model, not its matrices. Each Python process of an executor
-    memory-maps the model once, so that the processes of a machine share its pages. Like any DataFrame, the
-    result is computed when it is written or collected. Each user occurs once, even if Spark repeats a task.
+    memory-maps the model once, so that the processes of a machine share the memory of the model. Like any
+    DataFrame, the result is computed when it is written or collected. Each user occurs once, even if Spark
+    repeats a task.
 
     Parameters
     ----------
@@ -61,15 +62,18 @@ def recommend(
         whose array is empty or null gets the most popular items.
     model
         Path of a bundle or of a models folder, on a file system that all machines see under the same path.
-        The version served at the time of the call is used, even if another is published later.
+        Of a models folder, the version served at the time of the call is used, even if another version is
+        published before the result is computed.
     k
         Number of items per user, as in ``Recommender.recommend``.
     user, item, timestamp, weight, event
-        Names of the columns; ``None`` omits an optional column. Ids are text or integers. Timestamps are
-        timestamps, dates or numbers; rows with equal timestamps keep their order. If items are in arrays,
-        timestamps, weights and events are in arrays of the same lengths.
+        Names of the columns; ``None`` omits an optional column. Ids and events are text or integers, weights
+        are numbers, and ``timestamp`` is a column of Spark timestamps, dates or numbers. Rows with equal
+        timestamps keep their order. If items are in arrays, timestamps, weights and events must be in arrays
+        of the same lengths.
     time_unit
-        Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
+        Unit of a numeric ``timestamp`` column: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``. ``None`` for Spark
+        timestamps and dates.
     partitions
         Number of partitions of the result; by default ``spark.sql.shuffle.partitions``.
     filter_seen, rules
@@ -84,13 +88,14 @@ def recommend(
     Raises
     ------
     InputTypeError, InputError
-        If ``df`` is not a Spark DataFrame, a column is missing or has another type, or an argument is
+        If ``df`` is not a Spark DataFrame, a column is missing or has an unsupported type, or an argument is
         invalid. An invalid id or timestamp, such as null, fails the Spark job later; the ``PythonException``
         of Spark contains the message.
     ConfigError
         If ``time_unit`` is unknown.
     BundleNotFoundError, CorruptBundleError
-        If no model is at the path, or the model is damaged.
+        If no model is at the path, or the manifest of the model is damaged. Damage of another file of the
+        model fails the Spark job later.
     MissingExtraError
         If pyspark is not installed.
 
@@ -102,7 +107,7 @@ def recommend(
     >>> answers.write.parquet("recommendations/")  # doctest: +SKIP
     """
     if partitions is not None and not 1 <= partitions < 2**31:
-        raise InputError(f"partitions is {partitions}; expected 1 to {2**31 - 1:,}")
+        raise InputError(f"partitions is {partitions}; expected an integer from 1 to {2**31 - 1:,}")
     check_time_unit(time_unit)
     request = Request.of(k, filter_seen, rules)
     request.described()
@@ -118,7 +123,7 @@ def recommend(
 
 @dataclass(frozen=True)
 class _Answering:
-    """Computes recommendations for the users of a partition, whose rows are sorted by user."""
+    """Computes recommendations for the users of a partition. The rows of the partition are sorted by user."""
 
     model: str
     digest: str
@@ -137,7 +142,7 @@ class _Answering:
 
 
 def _bundle_of(path: Path) -> tuple[Path, str]:
-    """Return the absolute path of the bundle that executors load, and the digest of its manifest."""
+    """Return the absolute path of the bundle that executors load, and the SHA-256 of its manifest."""
     if (path / CURRENT).exists() or (path / VERSIONS).is_dir():
         version = served_version(path)
         return version.path.absolute(), version.manifest_sha256
@@ -149,5 +154,5 @@ def _bundle_of(path: Path) -> tuple[Path, str]:
 
 @lru_cache(maxsize=1)
 def _loaded(path: str, digest: str) -> Recommender:
-    """Load a model once per process; raise ``CorruptBundleError`` if its manifest has another digest."""
+    """Load a model once per process; raise ``CorruptBundleError`` if its manifest has another SHA-256."""
     return Recommender.from_parts(bundle.read(Path(path), manifest_sha256=digest))

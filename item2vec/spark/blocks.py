@@ -22,7 +22,7 @@ BLOCK_ROWS = 200_000
 
 
 def groups_by(name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield a table for each value of the column ``name``, by which the rows are sorted.
+    """Yield one table per value of the column ``name``. The rows must be sorted by this column.
 
     >>> batches = pa.table({"shard": [1, 1, 4]}).to_batches(max_chunksize=1)
     >>> [table["shard"].to_pylist() for table in groups_by("shard", batches)]
@@ -56,10 +56,10 @@ def row_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Ite
 
 
 def user_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Iterator[pa.Table]:
-    """Yield tables that contain all rows of each of their users. The rows of a user are consecutive.
+    """Yield tables, each with all rows of one or more users. The rows of a user must be consecutive.
 
-    When at least ``size`` rows are read, they are yielded as a table, except the rows of the last user: more
-    rows of this user may follow in the next batch.
+    As soon as at least ``size`` rows are in memory, a table of these rows is yielded, but without the rows of
+    the last user: more rows of this user may follow in the next batch.
 
     >>> batches = pa.table({"user": ["a", "b", "b", "b", "c"]}).to_batches(max_chunksize=1)
     >>> [table["user"].to_pylist() for table in user_blocks(batches, size=3)]
@@ -83,9 +83,9 @@ def user_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> It
 
 
 def interactions_of(table: pa.Table, time_unit: str | None) -> Interactions:
-    """Return the rows as interactions. Users are in the order of their first rows.
+    """Return the rows as interactions. A row whose ``present`` is false adds its user, but no interaction.
 
-    A row whose ``present`` is false adds its user, but no interaction. Users without interactions are last.
+    Users are in the order of their first interactions, followed by the users without interactions.
     """
     names = [name for name in COLUMNS if name in table.column_names]
     options: dict[str, Any] = {name: name if name in names else None for name in COLUMNS[2:]}

@@ -1,4 +1,4 @@
-"""Calls of pyspark: check a DataFrame, select its rows, run a task in the executors, raise its errors."""
+"""Functions that call pyspark: check a DataFrame, convert its rows, run a task in the executors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ _ERROR = re.compile(r"^item2vec\.errors\.(\w+): (.*)$", re.MULTILINE)
 
 
 class Task(Protocol):
-    """Function that an executor calls with the batches of a partition. Its results have this ``schema``."""
+    """A function that an executor calls with the batches of a partition.
+
+    ``schema`` is the Spark schema of the batches that the function yields.
+    """
 
     schema: ClassVar[str]
 
@@ -57,7 +60,7 @@ def functions() -> Any:
 
 
 def chosen(**columns: str | None) -> dict[str, str]:
-    """Return the columns that are not ``None``; the columns of users and items are required."""
+    """Return the columns that are not ``None``; raise ``InputTypeError`` if ``user`` or ``item`` is."""
     for parameter in ("user", "item"):
         if columns[parameter] is None:
             raise InputTypeError(f"{parameter} is None; expected the name of a column")
@@ -75,13 +78,14 @@ def check_frame(
 ) -> None:
     """Check that ``df`` is a Spark DataFrame with columns of supported types.
 
-    ``columns`` holds the names of the columns by parameter. With ``arrays``, items may be in arrays. In this
-    case, timestamps, weights and events must be in arrays, too.
+    ``columns`` maps parameters to names of columns. With ``arrays``, all columns except ``user`` may contain
+    arrays; if one of them does, all of them must.
 
     Raises
     ------
     InputTypeError
-        If ``df`` is not a Spark DataFrame, or a column has another type.
+        If ``df`` is not a Spark DataFrame, a column has an unsupported type, or only some of the columns
+        contain arrays.
     InputError
         If a column does not exist, ``time_unit`` is missing for timestamps that are numbers, or ``time_unit``
         is set for timestamps of another type.
@@ -111,8 +115,8 @@ def check_frame(
 def rows_of(df: DataFrame, columns: Mapping[str, str]) -> DataFrame:
     """Return one row per interaction; columns have the names of their parameters, and ids are text.
 
-    Arrays are exploded. ``row`` numbers the rows of ``df`` in ascending order, and ``place`` is the position
-    in the array. A user whose array is empty or null has one row, whose ``present`` is false.
+    Arrays are exploded. ``row`` is an integer that ascends with the rows of ``df``, and ``place`` is the
+    position in the array. A user whose array is empty or null has one row, whose ``present`` is false.
     """
     f = functions()
     number = f.monotonically_increasing_id().alias("row")
@@ -131,14 +135,17 @@ def rows_of(df: DataFrame, columns: Mapping[str, str]) -> DataFrame:
 def map_batches(df: DataFrame, task: Task) -> DataFrame:
     """Return a DataFrame of the batches that ``task`` yields for each partition."""
     with warnings.catch_warnings():
-        # The warning concerns versions of pandas, and Arrow batches are not converted to pandas.
+        # The warning concerns the version of pandas, but Arrow batches are not converted to pandas.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         return df.mapInArrow(task, task.schema)
 
 
 @contextmanager
 def original_errors() -> Iterator[None]:
-    """Raise the item2vec error that failed a task, in place of Spark's ``PythonException``."""
+    """Raise the item2vec error that failed a task, in place of Spark's ``PythonException``.
+
+    A ``PythonException`` that contains no such error is raised unchanged.
+    """
     from pyspark.errors import PythonException
 
     try:
@@ -164,7 +171,7 @@ def _check_type(parameter: str, name: str, kind: str, time_unit: str | None) -> 
         fits, expected = kind in _TIMES or is_number, "timestamps, dates or numbers"
         if is_number and time_unit is None:
             raise InputError(
-                f"column {name!r} is of type {kind}; expected the unit of the numbers",
+                f"column {name!r} is of type {kind}; expected the unit of the numbers as time_unit",
                 remedies=[Remedy("time_unit", text="pass {}, such as time_unit='s'")],
             )
         if fits and not is_number and time_unit is not None:

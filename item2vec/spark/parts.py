@@ -1,4 +1,7 @@
-"""Files of one shard before the common vocabulary is known: a folder that appears when it is complete."""
+"""Intermediate files of one shard, which executors write before the common vocabulary is known.
+
+The folder of these files gets its name when all files are complete.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ DTYPES = {"tokens": "<i4", "offsets": "<i8", **COLUMNS}
 
 @dataclass(frozen=True)
 class Part:
-    """The sentences of a shard, with a user each, and the items of the shard with their counts.
+    """The sentences of a shard, the user of each sentence, and the items of the shard with their counts.
 
-    The codes of the sentences are numbers of the items of this shard.
+    The item codes of the sentences are positions in the list of the items of this shard.
     """
 
     folder: Path
@@ -41,7 +44,7 @@ class Part:
 
     @property
     def path(self) -> Path:
-        """The folder of the files."""
+        """The folder that contains the files of this shard."""
         return self.folder / str(self.shard)
 
     def write(self, sentences: Sentences, counts: Offsets, users: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ __all__ = ["prepare"]
 
 MOST_SHARDS = 100_000
 UNSUPPORTED = {"core": False, "group_by": None}
-"""Required values of the settings that need all events at once (``core``) or attributes (``group_by``)."""
+"""Unsupported settings and their only accepted values: ``core`` needs all events, ``group_by`` attributes."""
 
 
 @checked_except("df")
@@ -71,37 +71,39 @@ def prepare(
     interactions; it copies the vocabulary from file to file.
 
     An executor reads the rows of a shard into memory: about 60 bytes per event and the ids of the shard.
-    Choose ``shards`` such that each has 5 to 20 million events.
+    Choose ``shards`` such that each shard has 5 to 20 million events.
 
     Parameters
     ----------
     df
         The events, with a row per interaction.
     out
-        Folder to create, on a file system that all machines see under the same path. Until it is complete,
-        the sentences are in temporary folders beside it.
+        Folder to create, on a file system that all machines see under the same path. Until the corpus is
+        complete, its files are in temporary folders beside ``out``.
     shards
         Number of shards of the corpus: 1 to 100,000.
     user, item, timestamp, weight, event, session
         Names of the columns; ``None`` omits an optional column. Every row needs a value in each named column.
-        Ids, events and sessions are text or integers, weights are numbers, timestamps are timestamps, dates
-        or numbers. Rows with equal timestamps keep their order in ``df``. If ``df`` is read from several
-        files, the rows have the order in which Spark reads the files.
+        Ids, events and sessions are text or integers, weights are numbers, and ``timestamp`` is a column of
+        Spark timestamps, dates or numbers. Rows with equal timestamps keep their order in ``df``. If ``df``
+        is read from several files, the rows have the order in which Spark reads the files.
     time_unit
-        Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
+        Unit of a numeric ``timestamp`` column: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``. ``None`` for Spark
+        timestamps and dates.
     adapter
-        Settings of the sentences. ``core`` and ``group_by`` are not available.
+        Settings of the sentences. ``core`` and ``group_by`` are not supported.
 
     Raises
     ------
     InputTypeError, InputError
-        If ``df`` is not a Spark DataFrame, a column is missing or has another type, ``shards`` is out of
-        range, an event of ``adapter`` does not occur, or a row is invalid, such as a row with an empty id. In
-        all cases, ``out`` is not created.
+        If ``df`` is not a Spark DataFrame, a column is missing or has an unsupported type, ``time_unit`` does
+        not fit the type of the timestamps, ``shards`` is out of range, a name in ``adapter.events`` does not
+        occur, or a row is invalid, such as a row with an empty id. In all cases, ``out`` is not created.
     ConfigError
-        If ``core`` or ``group_by`` is set, ``days`` is set without timestamps, or ``time_unit`` is unknown.
+        If ``adapter`` sets ``core`` or ``group_by``, or sets ``days`` without a timestamp column, or if
+        ``time_unit`` is unknown.
     NothingToTrainError
-        If the adapter selects no event.
+        If the settings of ``adapter`` select no interaction.
     BundleExistsError
         If ``out`` exists.
     MissingExtraError
@@ -154,7 +156,7 @@ class _Preparation:
         if not n_items:
             raise NothingToTrainError(
                 "the adapter settings select no interaction of df; expected at least one: check events, "
-                "since and the minimum counts"
+                "since, days and the minimum counts"
             )
         with_weights = "weight" in self.columns or isinstance(adapter.events, Mapping)
         columns = ["weights"] * with_weights + ["timestamps"] * ("timestamp" in self.columns)
@@ -173,7 +175,7 @@ class _Preparation:
                 raise
 
     def _resolved(self) -> AdapterConfig:
-        """Return the settings with ``since`` in place of ``days``."""
+        """Return the settings with ``since`` in place of ``days``, relative to the newest timestamp."""
         if self.adapter.days is None:
             return self.adapter
         if "timestamp" not in self.columns:
@@ -185,7 +187,7 @@ class _Preparation:
         return self.adapter.resolved(interactions_of(last, self.time_unit).timestamp)
 
     def _rows(self, adapter: AdapterConfig) -> DataFrame:
-        """Return the rows of items with at least ``min_item_count`` interactions."""
+        """Return the rows of items with at least ``min_item_count`` interactions that the adapter selects."""
         rows = rows_of(self.df, self.columns)
         if adapter.min_item_count == 1:
             return rows
@@ -201,7 +203,7 @@ class _Preparation:
         """Write the sentences of each shard as a ``Part``; return the number of sentences by shard."""
         f = functions()
         digest = f.conv(f.substring(f.md5(f.col("user").cast("binary")), 1, 8), 16, 10).cast("bigint")
-        # Rows of a null user are assigned to shard 0, whose reader raises an error.
+        # Rows of a null user are assigned to shard 0; the task that reads this shard raises an error.
         shard = f.coalesce((digest % self.n_shards).cast("int"), f.lit(0))
         arranged = rows.withColumn("shard", shard).repartition(self.n_shards, "shard")
         arranged = arranged.sortWithinPartitions("shard", "user", "row")
@@ -209,14 +211,14 @@ class _Preparation:
         done = map_batches(arranged, task).collect()
         found = {name for row in done for name in row.events}
         if unknown := [name for name in adapter.events or () if name not in found]:
-            known = ", ".join(sorted(found)[:10])
+            known = ", ".join(sorted(found)[:10]) + (", …" if len(found) > 10 else "")
             raise InputError(
                 f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: {known}"
             )
         return {row.shard: row.n_sentences for row in done}
 
     def _write_vocabulary(self, shards: tuple[int, ...]) -> int:
-        """Write the ids of all shards by descending count; return their number."""
+        """Write the distinct ids of all shards in descending order of count; return the number of ids."""
         f = functions()
         writer = VocabularyWriter(self.folder)
         counts = self._items_of(shards).groupBy("item")
@@ -226,7 +228,7 @@ class _Preparation:
         return sum(row.n for row in rows)
 
     def _items_of(self, shards: tuple[int, ...]) -> DataFrame:
-        """Return the items of the parts of these shards."""
+        """Return a DataFrame of the items of these shards, with one row per shard and item."""
         n = len(shards)
         positions = self.df.sparkSession.range(0, n, 1, max(1, n))
         return map_batches(positions, ItemReader(self.folder, shards))

@@ -1,4 +1,7 @@
-"""Tasks of ``prepare`` in the executors: from rows to sentences, and from codes of a shard to common codes.
+"""Tasks of ``prepare`` in the executors: convert rows to sentences, and codes of a shard to common codes.
+
+A code of a shard is the position of an item in the list of the items of the shard. A common code is the code
+of the item in the vocabulary of the corpus.
 
 The files of a task have temporary names until they are complete. If Spark repeats a task, or runs it twice at
 the same time, the first complete result is kept.
@@ -68,7 +71,7 @@ class ItemCounter(_Reader):
     schema: ClassVar = "item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the counts of the items in each block of rows."""
+        """Yield the counts of the items, separately for each block of rows."""
         for table in row_blocks(batches):
             kept = chosen_interactions(self.read(table), self.adapter)
             counts = np.bincount(kept.item, minlength=len(kept.items))
@@ -84,7 +87,7 @@ class PartWriter(_Reader):
     schema: ClassVar = "shard int, n_sentences bigint, events array<string>"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the number of each shard, its number of sentences, and the events of its rows."""
+        """Yield, per shard, the shard, the number of sentences, and the names of the events in the rows."""
         for table in groups_by("shard", batches):
             part = Part(self.folder, table["shard"][0].as_py())
             interactions = self.read(table)
@@ -100,7 +103,7 @@ class PartWriter(_Reader):
 
 @dataclass(frozen=True)
 class ItemReader:
-    """Reads the items of parts. The rows of a batch are positions in ``shards``."""
+    """Reads the items of shards. The rows of a batch are positions in the tuple ``shards``."""
 
     folder: Path
     shards: tuple[int, ...]
@@ -108,7 +111,7 @@ class ItemReader:
     schema: ClassVar = "shard int, own bigint, item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the items with counts above 0, with their codes in the part and their counts."""
+        """Yield the items with counts above 0, with their codes of the shard and their counts."""
         for position in _numbers(batches):
             shard = self.shards[position]
             items = Part(self.folder, shard).items()
@@ -123,7 +126,7 @@ class ItemReader:
 
 @dataclass(frozen=True)
 class VocabularyWriter:
-    """Writes the rows of its only partition, which are sorted, as an Arrow file."""
+    """Writes all rows as an Arrow file. The rows are sorted, and in a single partition."""
 
     folder: Path
 
@@ -153,7 +156,7 @@ class VocabularyReader:
 
 @dataclass(frozen=True)
 class ShardFinisher:
-    """Writes shards with common codes. A row maps a code of a part (``own``, ascending) to a common code."""
+    """Writes shards with common codes. A row maps ``own``, a code of a shard (ascending), to ``code``."""
 
     folder: Path
     writer: ShardWriter
@@ -161,7 +164,7 @@ class ShardFinisher:
     schema: ClassVar = "shard int"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Write the shards, and yield their numbers."""
+        """Write the shards, and yield a row per finished shard."""
         for table in groups_by("shard", batches):
             shard = table["shard"][0].as_py()
             code_of = np.full(table["own"][-1].as_py() + 1, -1, dtype=np.int32)
