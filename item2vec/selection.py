@@ -23,17 +23,19 @@ OVER_FETCHED = 2
 """Without diversity, the first block has this number of rows for each row to select."""
 
 DEMOTION = 3.0
-"""Larger than any difference of two marginal relevances, which are between -1 and 1."""
+"""Subtracted from demoted rows; more than any difference of marginal relevances, which are from -1 to 1."""
 
 POOL = 50
 POOL_PER_ITEM = 5
 
 
 def select(source: Source, rules: RowRules, vectors: ItemVectors, k: int) -> list[Ranking]:
-    """Return ``k`` rows of each query of a source, as ``at_most`` and ``diversity`` of the rules require.
+    """Return up to ``k`` rows for each query of a source, as ``at_most`` and ``diversity`` require.
 
-    ``item2vec.rules.Rules`` describes both. Rows are read in blocks of doubling size until ``k`` rows are
-    selected or no eligible row is left. The result therefore equals a selection from all rows in order.
+    ``item2vec.rules.Rules`` describes both rules. Rows are read in blocks of doubling size until ``k`` rows
+    are selected or no eligible row is left. With diversity, the first block is the pool of maximal marginal
+    relevance, and rows of later blocks are selected in order of score. Without diversity, all rows are
+    selected in order of score, so that the result does not depend on the size of the blocks.
     """
     if not rules.caps and not rules.diversity:
         return source.best(k)
@@ -67,7 +69,7 @@ def _select(stream: _Stream, rules: RowRules, vectors: ItemVectors, k: int, pool
     rows = np.concatenate([ranking.rows for ranking in chosen])
     scores = np.concatenate([ranking.scores for ranking in chosen])
     if not pool:
-        # A search with other rows left out may find a row that an approximate index had missed before.
+        # A later search, with more rows left out, may find a row that an approximate index missed before.
         demoted = np.concatenate([_is_demoted(ranking) for ranking in chosen])
         order = np.lexsort((rows, -scores, demoted))
         rows, scores = rows[order], scores[order]
@@ -89,7 +91,7 @@ class _Stream:
         self._n_rows = n_rows
 
     def blocks(self) -> Iterator[Ranking]:
-        """Yield the first block, then blocks of the best rows that are neither yielded nor left out."""
+        """Yield the first block, then blocks of the best rows that are not yet yielded and not left out."""
         block, n = self._first, self._n
         yield block
         source = self._source.take(self._query)
@@ -109,13 +111,13 @@ class _Stream:
 
 
 class _Caps:
-    """The number of selected rows by value of each capped attribute."""
+    """For each capped attribute, the number of selected rows per value."""
 
     def __init__(self, caps: tuple[tuple[Values, int], ...]) -> None:
         self._caps: list[tuple[Values, int, dict[int, int]]] = [(values, most, {}) for values, most in caps]
 
     def admit(self, row: int) -> bool:
-        """Count a row and return True, unless one of its values has reached its limit."""
+        """Count a row and return True; if one of its values has reached the limit, only return False."""
         own = [(values.of(row), most, counts) for values, most, counts in self._caps]
         if any(counts.get(value, 0) >= most for codes, most, counts in own for value in codes):
             return False
@@ -146,7 +148,7 @@ def _first(rows: Rows, k: int, caps: _Caps) -> list[int]:
 
 
 def _most_diverse(pool: Ranking, vectors: ItemVectors, rules: RowRules, k: int, caps: _Caps) -> list[int]:
-    """Return the positions of up to ``k`` rows of a pool by maximal marginal relevance, in this order."""
+    """Return the positions of up to ``k`` rows of a pool, in order of maximal marginal relevance."""
     diversity, n_before = rules.diversity, len(rules.selected)
     units = _units(np.concatenate((rules.selected, pool.rows)), vectors)
     selected, units = units[:n_before], units[n_before:]
@@ -169,7 +171,7 @@ def _most_diverse(pool: Ranking, vectors: ItemVectors, rules: RowRules, k: int, 
 
 
 def _scaled(scores: npt.NDArray[Any]) -> Doubles:
-    """Return scores scaled to 0…1; equal scores become 0."""
+    """Return scores scaled to 0…1; if all scores are equal, all become 0."""
     if not len(scores):
         return np.zeros(0)
     least, most = float(scores.min()), float(scores.max())
@@ -178,7 +180,7 @@ def _scaled(scores: npt.NDArray[Any]) -> Doubles:
 
 
 def _units(rows: Rows, vectors: ItemVectors) -> Floats:
-    """Return the unit input vectors of rows, or the unit output vectors if a row has no input vector."""
+    """Return the unit input vectors of rows, or the unit output vectors if any row has no input vector."""
     if vectors.output is not None and not vectors.has_input[rows].all():
         return unit_rows(vectors.output[rows])
     return unit_rows(vectors.input[rows])

@@ -41,7 +41,7 @@ class Sentences(Sequence[list[str]]):
     A token of negative weight is a dislike: it is not trained, and user vectors are moved away from its item.
     ``timestamps`` (int64) holds the time of each token's interaction in microseconds since 1970-01-01 UTC, or
     is ``None``. ``ordered=False`` means that the order of tokens in a sentence carries no information;
-    training then shuffles each sentence in each epoch.
+    training then shuffles each sentence, see ``train``.
 
     An integer index returns a list of ids, a slice returns ``Sentences``.
 
@@ -174,7 +174,7 @@ class Sentences(Sequence[list[str]]):
         """Concatenate two corpora. The vocabulary is the union of the two vocabularies.
 
         If only one corpus has weights, the tokens of the other corpus have weight 1. Timestamps are kept if
-        both corpora have timestamps.
+        both corpora have timestamps. The result is ordered if both corpora are ordered.
 
         >>> list(Sentences.of([["a", "b"]]) + Sentences.of([["c", "a"]]))
         [['a', 'b'], ['c', 'a']]
@@ -219,10 +219,10 @@ class Sentences(Sequence[list[str]]):
 
     @checked
     def save(self, path: str | PathLike[str], *, shards: int | None = None) -> None:
-        """Write the sentences to a new folder, for ``Sentences.open``.
+        """Write the sentences to a new folder, for ``Sentences.open``; an existing path raises an error.
 
-        With ``shards``, they are written as ``ShardedSentences``: contiguous runs of about equal numbers of
-        tokens. If the process is killed, repeat the call: it keeps the complete shards and writes the others.
+        If ``shards`` is set, the sentences are written as ``ShardedSentences`` with this number of shards of
+        about equally many tokens. If the process is killed, a repeated call writes only the missing shards.
         """
         if shards is None:
             write_sentences(Path(path), self.vocabulary.ids, self._arrays(), ordered=self.ordered)
@@ -243,7 +243,7 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open saved sentences as read-only memory maps; checksums of a shard are verified at first access.
+        """Open sentences as memory maps. Checksums are verified now, those of a shard at its first access.
 
         Raises
         ------
@@ -265,10 +265,10 @@ class Sentences(Sequence[list[str]]):
 class ShardedSentences(Sequence[list[str]]):
     """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
 
-    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of memory-mapped ``Sentences``. The
-    checksums of a shard are verified at its first access; only the shard accessed last is kept. All shards
-    have the same ``vocabulary``, ``ordered`` and ``columns`` (some of ``weights`` and ``timestamps``).
-    ``users`` has the user ids of the sentences of each shard, or is ``None``. A slice returns ``Sentences``.
+    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of memory-mapped ``Sentences``, of
+    which only the shard accessed last is kept. Checksums of a shard are verified at its first access. All
+    shards have the same ``vocabulary``, ``ordered`` and ``columns``. ``users`` holds the user id of each
+    sentence, by shard; ``None`` if no user ids were written. A slice returns ``Sentences`` in memory.
 
     Examples
     --------
@@ -289,7 +289,7 @@ class ShardedSentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> ShardedSentences:
-        """Open a sharded corpus like ``Sentences.open``, after verifying the checksums of its vocabulary."""
+        """Open a sharded corpus as ``Sentences.open`` does, after verifying the vocabulary."""
         from item2vec.shards.corpus import read_corpus
 
         folder = Path(path)
@@ -347,14 +347,14 @@ class ShardedSentences(Sequence[list[str]]):
         return counts
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 digest of the manifest, which has the checksums of all files, in hexadecimal."""
+        """Return the hexadecimal SHA-256 of the manifest, which contains the checksums of all files."""
         return hashlib.sha256(json.dumps(self._manifest.as_json(), sort_keys=True).encode()).hexdigest()
 
     @checked
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:
         """Return the sentences selected by a mask, or by positions and in the order of the positions.
 
-        The vocabulary does not change. The selected sentences are in memory.
+        The vocabulary does not change. The selected sentences are read into memory.
         """
         rows = _positions(sentences, len(self))
         order = np.argsort(rows, kind="stable")
@@ -368,16 +368,16 @@ class ShardedSentences(Sequence[list[str]]):
         return joined(parts).take(np.argsort(order))
 
     def whole(self) -> Sentences:
-        """Return all sentences in memory."""
+        """Read all sentences into memory."""
         log.info("%r is read into memory", self)
         return joined(list(self.shards))
 
     @checked
     def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
-        """Return shards that are computed by ``function(number, shard)`` at each access.
+        """Return a corpus whose shard ``number`` is computed by ``function(number, shard)`` when accessed.
 
-        The function must keep the vocabulary and the columns. ``derive`` calls it once for each shard, to
-        compute the manifest. The corpus may be larger than the memory. The result has no ``users``.
+        Only the shard accessed last is kept. The function must be deterministic, and keep the vocabulary and
+        the columns. ``derive`` calls it once per shard, for the manifest. The result has no ``users``.
         """
 
         def shard(number: int) -> Sentences:
@@ -394,7 +394,7 @@ def _positions(sentences: npt.NDArray[Any], n: int) -> Offsets:
 
 
 def joined(parts: Sequence[Sentences]) -> Sentences:
-    """Concatenate sentences with the same vocabulary and columns; see ``Sentences.__add__`` for others."""
+    """Concatenate sentences with the same vocabulary and columns; otherwise, see ``Sentences.__add__``."""
     arrays = {name: np.concatenate([part._arrays()[name] for part in parts]) for name in parts[0]._arrays()}
     arrays["offsets"] = offsets_of(np.concatenate([part.lengths for part in parts]))
     return Sentences(parts[0].vocabulary, **arrays, ordered=parts[0].ordered)

@@ -52,8 +52,9 @@ def shape_training_sentences(
 ) -> Sentences:
     """Drop overlong sentences; apply ``group_collapse_truncate``; drop short sentences and unused ids.
 
-    Sentences are overlong with more than ``drop_longer_than`` tokens, and short with fewer than
-    ``min_length`` tokens.
+    A sentence is overlong if it has more than ``drop_longer_than`` tokens. After ``group_collapse_truncate``,
+    it is short if it has fewer than ``min_length`` tokens. If no token has a group in ``group_by``,
+    ``InputError`` is raised.
     """
     shaped, _ = shape_numbered(
         sentences,
@@ -77,7 +78,7 @@ def shape_numbered(
 ) -> tuple[Sentences, Rows]:
     """Shape sentences as ``shape_training_sentences`` does, but keep unused ids in the vocabulary.
 
-    The second result holds the position of each remaining sentence in ``sentences``.
+    The second result holds the position in ``sentences`` of each remaining sentence.
     """
     numbers = np.arange(len(sentences))
     if drop_longer_than is not None and bool((sentences.lengths > drop_longer_than).any()):
@@ -121,7 +122,8 @@ def group_collapse_truncate(
 ) -> Sentences:
     """Replace items by their groups, collapse adjacent repeats, and keep the last ``max_length`` tokens.
 
-    The steps are applied in this order. The number of sentences does not change; sentences may become empty.
+    The steps are applied in this order. Items without a group are dropped if ``group_by`` is set. The number
+    of sentences does not change; sentences may become empty.
 
     >>> lists = Sentences.of([["a", "a", "b", "c"]])
     >>> artists = {"a": "x", "b": "y", "c": "z"}
@@ -148,10 +150,11 @@ def shape_histories(
     """Convert all events of each user to the history of the user, which is the input of a model.
 
     Events are filtered by name and time, and weighted; then ``group_collapse_truncate`` is applied. Serving
-    and evaluation both call this function, so that their histories are equal.
+    and evaluation both call this function, so that they read equal histories.
 
-    Events with a negative weight in ``adapter.events`` are dislikes. They come first in the history, in their
-    order, with negative weights. They neither count in ``max_length`` nor are collapsed.
+    Events are dislikes if their weight is negative, after multiplication by the weight in ``adapter.events``.
+    Dislikes come first in the history, oldest first, with their negative weights. They do not count towards
+    ``max_length``, and are not collapsed.
 
     Parameters
     ----------
@@ -159,13 +162,20 @@ def shape_histories(
         One sentence per user with all events of the user, oldest first. The sentence of a user without events
         is empty.
     event_codes, event_names
-        The event of each token as a code, and the vocabulary of event names. Both are ``None`` if the events
-        have no names.
+        The code of each token's event name, and the vocabulary of event names. Both are ``None`` if the
+        events have no names.
     adapter
         The adapter settings. Settings that apply only to training, such as ``kind``, ``gap``, ``min_length``,
         ``drop_longer_than`` and the minimum counts, are ignored.
     items
         The items with the attribute ``adapter.group_by``. They are required if this setting is not ``None``.
+
+    Raises
+    ------
+    ConfigError
+        If ``adapter.group_by`` is set and ``items`` is ``None``.
+    InputTypeError
+        If a group is neither text, an integer nor ``None``.
 
     Examples
     --------
@@ -219,7 +229,7 @@ def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
 
 
 def _event_weights(selected: Iterable[str] | Mapping[str, float], event_names: Vocabulary) -> Floats:
-    """Return the weight of each event code. The weight of an event that is not selected is NaN."""
+    """Return the weight of each event code: NaN for an event that is not selected, 1 for a plain list."""
     weights = np.full(len(event_names), np.nan, dtype=np.float32)
     for name in selected:
         if name in event_names:
@@ -250,7 +260,7 @@ def check_shape(
 def check_least(name: str, value: int, least: int, origin: str = "", *, most: float = 2**63 - 1) -> None:
     """Raise ``ConfigError`` unless ``value`` is an integer from ``least`` to ``most``.
 
-    The message ends with ``origin``.
+    The message ends with ``origin``, such as the setting from which the bound comes.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} is {short_repr(value)}; expected an integer of at least {least}{origin}")
@@ -261,7 +271,8 @@ def check_least(name: str, value: int, least: int, origin: str = "", *, most: fl
 def _without_overlong(sentences: Sentences, most: int) -> Sentences:
     overlong = sentences.lengths > most
     log.info(
-        "dropped %d of %d sentences (%d of %d interactions): each has more than %d (drop_longer_than)",
+        "dropped %d of %d sentences (%d of %d interactions): each has more than %d interactions "
+        "(drop_longer_than)",
         overlong.sum(),
         len(overlong),
         sentences.lengths[overlong].sum(),

@@ -1,4 +1,4 @@
-"""Public names for sharded corpora: the classes that read and write a corpus, and ``shard_of`` for users."""
+"""Public names for sharded corpora: classes to read and write a corpus, and the shard of a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of rows in order of score: rows of an index, rows by given scores, boosted rows, demoted rows."""
+"""Sources of ranked rows: from an index, by given scores, with boosted scores, or with demoted rows."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "b
 class Ranking(NamedTuple):
     """Rows (intp), best first, their scores (float32 or float64), and the source of the scores.
 
+    ``demoted`` (bool, one flag per row) marks the rows that come after all others in spite of their scores;
+    ``None`` if no row was demoted.
+
     >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
     'model'
-
-    ``demoted`` (bool) marks the rows that come after all others in spite of their scores; ``None`` if there
-    are none.
     """
 
     rows: Rows
@@ -36,7 +36,7 @@ class Ranking(NamedTuple):
     demoted: Mask | None = None
 
     def listed(self, vectors: ItemVectors) -> list[Recommendation]:
-        """Return the ranking with ids.
+        """Return the ranking as a list of recommendations, with the ids of the items.
 
         In a ranking with the source ``"model"``, items of count 0 have the source ``"attributes"``.
         """
@@ -49,7 +49,7 @@ class Ranking(NamedTuple):
 
 
 class Source(Protocol):
-    """The eligible rows for each of several queries, in order of score; equal scores are ordered by row."""
+    """The eligible rows for each of several queries, best first. Equal scores are ordered by row."""
 
     def best(self, n: int) -> list[Ranking]:
         """Return the ``n`` best rows of each query, or all eligible rows if there are fewer."""
@@ -65,9 +65,9 @@ class Source(Protocol):
 class Searched:
     """The rows with the highest scores in an index; see ``search`` for the fields.
 
-    With ``offsets``, several queries have one answer, in which the score of a row is its highest score for
+    With ``offsets``, several queries share one answer, in which the score of a row is its highest score for
     these queries. The queries of answer ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive);
-    ``excluded`` must be equal for the queries of an answer.
+    ``excluded`` must be the same for the queries of an answer. Without ``offsets``, each query has an answer.
     """
 
     index: Index
@@ -78,7 +78,7 @@ class Searched:
     offsets: Rows | None = None
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the results of ``search``, merged by answer."""
+        """Return the results of ``search``; the results of the queries that share an answer are merged."""
         found = search(
             self.index,
             self.queries,
@@ -110,7 +110,10 @@ class Searched:
 
 @dataclass(frozen=True, eq=False)
 class Ordered:
-    """Rows by given scores: ``order`` holds all rows, best first, and ``scores`` a score per row."""
+    """Rows by given scores: ``order`` holds all rows, best first, and ``scores`` holds one score per row.
+
+    ``excluded`` holds an array of excluded rows per query. ``source`` is the source of the scores.
+    """
 
     order: Rows
     scores: Doubles
@@ -139,17 +142,17 @@ class Ordered:
 
 @dataclass(frozen=True, eq=False)
 class Boosted:
-    """The rows of several disjoint sources, each with a factor of its scores.
+    """The rows of several disjoint sources (``parts``), each with a factor for the scores of its rows.
 
     A positive score is multiplied by the factor, and a negative score is divided by it. Within a part, the
     factor does not change the order, so that the best rows are among the best rows of the parts. Products are
-    computed in float64, in which different scores of type float32 have different products.
+    computed in float64, so that different float32 scores have different products.
     """
 
     parts: tuple[tuple[float, Source], ...]
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the ``n`` rows with the highest scores after multiplication."""
+        """Return the ``n`` rows with the highest boosted scores for each query."""
         found = [(factor, part.best(n)) for factor, part in self.parts]
         per_query = zip(*(rankings for _, rankings in found), strict=True)
         factors = [factor for factor, _ in found]
@@ -166,22 +169,28 @@ class Boosted:
 
 @dataclass(frozen=True, eq=False)
 class Demoting:
-    """The rows of a source, in which the rows that a function selects follow all others.
+    """The rows of a source, with demoted rows after all others.
 
-    ``is_demoted`` holds a function of row numbers per answer, or ``None`` for an answer without such rows.
+    ``is_demoted`` holds a function per answer, which returns a mask of the rows to demote among given rows;
+    ``None`` for an answer without demoted rows.
     """
 
     source: Source
     is_demoted: Sequence[Callable[[Rows], Mask] | None]
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the ``n`` first rows. The number of rows read is doubled until ``n`` are not demoted."""
+        """Return the first ``n`` rows of each answer.
+
+        The number of rows that are read from the source is doubled until ``n`` of them are not demoted, or no
+        row is left.
+        """
         if not any(self.is_demoted):
             return self.source.best(n)
         if all(self.is_demoted):
             found = self.source.best(2 * n)
         else:
-            # An approximate search for 2 n rows may find better rows than a search for n rows.
+            # Answers without demoted rows are searched with n, as without this class: an approximate search
+            # for 2 n rows may find better rows than a search for n rows.
             found = [
                 first if function is None else self.source.take(query).best(2 * n)[0]
                 for query, (function, first) in enumerate(
@@ -226,7 +235,10 @@ def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
 
 
 def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:
-    """Return the ``n`` best rows of several rankings of ``n`` rows each, by the highest score of a row."""
+    """Merge rankings of ``n`` rows each; return the ``n`` rows with the best scores.
+
+    The score of a row is its highest score in any of the rankings.
+    """
     if len(rankings) == 1:
         return rankings[0]
     rows = np.concatenate([ranking.rows for ranking in rankings])

@@ -31,7 +31,7 @@ __all__ = [
 
 SMALLEST_NORM = 1e-6
 CACHED_LENGTH = 200
-"""The largest length of a history whose weights are cached."""
+"""Maximum number of items of a history whose weights are cached."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,12 @@ class Tastes:
 
         weights @ matrix[history] * scale
 
-    ``weights`` (float64, n history tokens × parts) sum to 1 per history. ``scales`` (float64, n histories ×
-    parts) are ``part_weights``. For ``score="cosine"``, they are divided by the norm of the whole taste. For
-    output vectors that were trained by cosine, they are divided by the norm of each part, so that a score is
-    the weighted mean of the cosines of the parts, divided by the temperature. ``empty`` (bool, n histories)
-    marks histories without a taste: without a known item, without a positive weight, or with vectors that
-    cancel out.
+    ``weights`` (float64, n history tokens × parts) sum to 1 per history and part, or are all 0. ``scales``
+    (float64, n histories × parts) are ``part_weights``. For ``score="cosine"``, these are divided by the norm
+    of the whole taste. For output vectors that were trained by cosine, they are divided by the norm of the
+    part and by ``cosine_divisor``, so that a score is the weighted mean of the cosines of the parts, divided
+    by the temperature. ``empty`` (bool, n histories) marks histories without a taste: without a known item,
+    without a positive weight, or with vectors that cancel out.
     """
 
     vectors: Floats
@@ -107,10 +107,12 @@ def history_weights(
 ) -> Doubles:
     """Return the weight of each history token in its taste (float64, n tokens × parts).
 
-    Weights sum to 1 per history, or are all 0 if no token has a positive weight. The weight of a token is
-    proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest token of a
-    history is 0 steps back and has age 0. Tokens older than the newest ``last_n`` have weight 0. For a
-    learned decay, ``positions[part, steps_back]`` replaces the power; it is 0 beyond the last position.
+    Weights sum to 1 per history and part, or are all 0 if no token has a positive weight. The weight of a
+    token is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest
+    token of a history is 0 steps back and has age 0. Without ``timestamps`` or a ``half_life``, the second
+    factor is 1; without ``weights``, the third is 1. Tokens older than the newest ``last_n`` have weight 0.
+    For a learned decay, ``positions[part, steps_back]`` replaces ``decay ** steps_back``; it is 0 beyond the
+    last position.
 
     >>> import numpy as np
     >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
@@ -161,11 +163,11 @@ def read_tastes(
 
 @dataclass(frozen=True, eq=False)
 class TasteReader:
-    """The values that ``read_tastes`` derives from vectors and settings, for use with many histories.
+    """Computes tastes of many histories; holds the arrays and settings that do not depend on a history.
 
-    ``matrix`` is the result of ``taste_matrix``, and ``divisor`` the result of ``cosine_divisor``. A sum of
-    vectors that is shorter than ``smallest`` counts as zero. ``cached`` holds the weights of single histories
-    by their lengths.
+    ``matrix`` is the result of ``taste_matrix``, and ``divisor`` the result of ``cosine_divisor``. A weighted
+    sum of vectors counts as zero if its norm is below ``smallest``. ``cached`` holds the weights of histories
+    by the length of the history, for weights that depend only on the length.
     """
 
     vectors: ItemVectors
@@ -237,9 +239,10 @@ def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: 
 
 
 def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
-    """Return the divisor of the weighted sum of the cosines of the parts in a score.
+    """Return the number by which a score divides the weighted sum of the cosines of the parts.
 
-    It is 1 for ``score="cosine"``. It is ``None`` for inner products, which are not divided.
+    It is 1 for ``score="cosine"``. For output vectors that were trained by cosine, it is the sum of the part
+    weights, times the temperature. It is ``None`` for scores that are inner products.
     """
     taste, trained = _with_trained_defaults(taste, vectors), vectors.config
     if taste.score == "cosine":
@@ -263,7 +266,7 @@ def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
     if "learned" in decays(taste) and n_learned != n_parts:
         raise ConfigError(
             f"decay={taste.decay} needs learned weights of {n_parts} parts, and these vectors have "
-            f"{n_learned}; set decay to numbers, or train next_item with {n_parts} learned parts"
+            f"{n_learned} such parts; set decay to numbers, or train next_item with {n_parts} learned parts"
         )
     if size % n_parts:
         raise ConfigError(
@@ -273,7 +276,7 @@ def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
 
 
 def _learned_weights(positions: Floats | None, part: int, steps_back: Rows) -> Doubles:
-    """Return the learned weight of each step back, 0 beyond the last position."""
+    """Return the learned weight for each number of steps back; 0 beyond the last position."""
     assert positions is not None, "_check_parts rejects a missing array"
     padded = np.append(positions[part].astype(np.float64), 0.0)
     weights: Doubles = padded[np.minimum(steps_back, len(padded) - 1)]

@@ -1,4 +1,4 @@
-"""Two catalogues in one space: a map between two models' vectors, and joint sentences, from known pairs."""
+"""Vectors of two catalogues in one space, by known pairs of items: a linear map, or joint sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Translation", "align", "join_catalogues"]
 
 NEIGHBOURS = 10
-"""Number of nearest neighbours in the mean cosines of CSLS, see ``Translation.translate``."""
+"""Number of nearest neighbours in the mean cosines of CSLS; see ``Translation.translate``."""
 ROWS_PER_BLOCK = 1 << 10
 
 Pairs = Iterable[tuple[str, str]]
@@ -77,7 +77,7 @@ class Translation:
 
     @cached_property
     def mapped(self) -> Floats:
-        """The source items, mapped to unit vectors of the target space; zero without an input vector."""
+        """The source items as unit vectors of the target space; zero for items without an input vector."""
         return read_only(unit_rows(_centred(self.source) @ self.matrix), np.float32)
 
     @cached_property
@@ -114,10 +114,17 @@ class Translation:
 
     @checked
     def precision(self, pairs: Pairs, *, k: Sequence[int] = (1, 10), csls: bool = True) -> dict[str, float]:
-        """Return the share of pairs whose target is among the ``k`` best translations of the source.
+        """Return, for each ``k``, the share of pairs whose target is among the ``k`` best translations.
 
-        A source item may have several targets; each pair counts. Pass pairs that ``align`` did not use.
-        Ties count against the target.
+        A source item may have several targets; each pair counts. Pass pairs that ``align`` did not use. Other
+        target items with the same score count as better than the target.
+
+        Raises
+        ------
+        UnknownItemError
+            If an item of a pair is unknown.
+        InputError
+            If there are no pairs, an item of a pair has no input vector, or an element of ``k`` is invalid.
         """
         cuts = [check_k(cut) for cut in as_history(k, "k")]
         sources, targets = _rows_of(pairs, self.source, self.target)
@@ -138,7 +145,7 @@ class Translation:
         """Return the scores of all target items for source rows (float32, n rows × n target items)."""
         scores: Floats = self.mapped[rows] @ self.centred_target.T
         if csls:
-            # The term of the source item does not change its order of targets; it makes the scores of
+            # The term of the source item does not change the order of its targets; it makes the scores of
             # different source items comparable.
             scores = 2 * scores - _neighbourhood(scores)[:, None] - self._target_neighbourhood
         scores[:, ~self.target.has_input] = -np.inf
@@ -222,7 +229,8 @@ def join_catalogues(
     source, target
         The sentences of both catalogues.
     pairs
-        Pairs of a source and a target item. An item of several pairs is replaced by one of them, at random.
+        Pairs of a source and a target item. An item of several pairs is replaced by one of its partners, at
+        random.
     swap
         Probability that a token whose item is in a pair is replaced.
     seed
@@ -231,7 +239,9 @@ def join_catalogues(
     Raises
     ------
     InputError
-        If an item occurs in both catalogues, or ``swap`` is not a probability.
+        If an item occurs in both catalogues, ``swap`` is not a probability, or a pair is not two ids.
+    ConfigError
+        If ``seed`` is negative.
     UnknownItemError
         If an item of a pair occurs in neither catalogue.
 
@@ -268,7 +278,7 @@ def _centred(vectors: ItemVectors) -> Floats:
 
 
 def _rotation(x: Doubles, y: Doubles) -> Doubles:
-    """Return the orthogonal matrix R that minimises the squared distance of x R and y."""
+    """Return the orthogonal matrix R that minimises the sum of squared distances of the rows of x R and y."""
     left, _, right = np.linalg.svd(x.T @ y)
     return np.asarray(left @ right)
 
@@ -311,7 +321,7 @@ def _checked_pairs(pairs: Pairs) -> list[tuple[str, str]]:
         items = as_history(pair, "a pair")
         if len(items) != 2 or not all(isinstance(item, str) for item in items):
             raise InputTypeError(
-                f"a pair is {short_repr(pair)}; expected two ids, of the source and the target"
+                f"a pair is {short_repr(pair)}; expected two ids: a source item and a target item"
             )
         checked_pairs.append((items[0], items[1]))
     return checked_pairs

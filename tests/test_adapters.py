@@ -360,7 +360,8 @@ def test_overlong_sentences_are_dropped_whole_and_counted(adapter, caplog):
     rows = [("robot", "ab"[n % 2], n, "") for n in range(9)] + [("u", "c", 1, ""), ("u", "b", 2, "")]
     interactions = interactions_of(rows)
     assert list(adapter(interactions, drop_longer_than=8, max_length=4)) == [["c", "b"]]
-    assert "dropped 1 of 2 sentences (9 of 11 interactions): each has more than 8 (drop" in caplog.text
+    message = "dropped 1 of 2 sentences (9 of 11 interactions): each has more than 8 interactions (drop"
+    assert message in caplog.text
     assert [len(sentence) for sentence in adapter(interactions, drop_longer_than=9, max_length=4)] == [4, 2]
     config = AdapterConfig(drop_longer_than=8, kind="sessions", gap="10s")
     assert list(training_sentences(interactions, config)) == [["c", "b"]]
