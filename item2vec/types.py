@@ -43,11 +43,11 @@ class Recommendation:
     """A recommended item with its score and its source.
 
     ``score`` is a cosine or an inner product, depending on the ``score`` setting of the model, plus the
-    bonuses and the prior of the model, and changed by ``boost``. It ranks the items of one result and is not
-    a probability. ``source`` is ``"model"``, ``"attributes"`` for an item that occurs in no training sentence
-    and whose vectors come from its attributes, or ``"popular"`` if the history has no user vector, for
-    example because no item is known. The score of a popular item is its share of the training tokens. If the
-    model has a popularity prior with a half-life, these tokens are discounted by age.
+    bonuses and the prior of the model, and changed by the rule ``boost``. It ranks the items of one result
+    and is not a probability. ``source`` is ``"model"``, ``"attributes"`` for an item that occurs in no
+    training sentence and whose vectors come from its attributes, or ``"popular"`` if the history has no user
+    vector, for example because no item is known. The score of a popular item is its share of the training
+    tokens. If the popularity prior of the model has a half-life, these tokens are discounted by age.
 
     Unpacks to ``item, score``:
 
@@ -76,8 +76,9 @@ class Recommendation:
 class Share:
     """The contribution of one history item to a recommendation's score; the contributions sum to the score.
 
-    ``item`` is ``None`` for the popularity prior and a direction, which do not depend on the history. With
-    interests, ``interest`` is the central item of the interest with the highest score.
+    ``item`` is ``None`` for the joint contribution of the popularity prior and the rule ``direction``, which
+    do not depend on the history. ``interest`` is the central item of the interest with the highest score;
+    ``None`` without the rule ``interests``.
 
     >>> item, share = Share("age-of-consent", 0.25)
     >>> share
@@ -164,7 +165,7 @@ class Vocabulary:
         return f"Vocabulary({len(self):,} ids: {shown})" if len(self) else "Vocabulary(0 ids)"
 
     def code(self, id_: str) -> int:
-        """Return the code of a known id; otherwise raise ``UnknownItemError`` with the closest known ids."""
+        """Return the code of a known id; for an unknown id, raise ``UnknownItemError`` with similar ids."""
         as_texts([id_])
         code = self._find(id_)
         if code is None:
@@ -184,7 +185,7 @@ class Vocabulary:
         """
         ids = as_texts(ids)
         codes = np.empty(len(ids), dtype=np.int32)
-        # In blocks, because a call of fromiter blocks the other threads.
+        # Ids are encoded in blocks, because a call of fromiter blocks the other threads.
         for start in range(0, len(ids), ENCODED_BLOCK):
             block = ids[start : start + ENCODED_BLOCK]
             codes[start : start + len(block)] = np.fromiter(
@@ -213,6 +214,8 @@ class Vocabulary:
         InputTypeError
             If ``other`` is not a vocabulary.
 
+        Examples
+        --------
         >>> Vocabulary(("a", "b", "c")).codes_in(Vocabulary(("c", "a")))
         array([ 1, -1,  0], dtype=int32)
         """
@@ -232,8 +235,8 @@ class Vocabulary:
     def closest(self, id_: str, n: int = 3) -> list[str]:
         """Return up to ``n`` known ids with a similar spelling, most similar first.
 
-        Only ids of about the same length are compared, and only 200,000 characters of them, which takes a
-        fraction of a second.
+        Only ids whose length differs by at most 3 characters are compared, and of these only the first, up to
+        about 200,000 characters in total, so that a call takes a fraction of a second.
         """
         as_texts([id_])
         check_k(n)
@@ -286,7 +289,7 @@ def check_ids(ids: Sequence[str]) -> None:
 def as_texts(ids: Iterable[str]) -> Sequence[str]:
     """Return ids as a list; raise ``InputTypeError`` if an id is not text.
 
-    Each distinct type is checked once, which is ten times as fast as checking each id.
+    Each distinct type is checked once, which is ten times as fast as a check of each id.
     """
     ids = as_history(ids, "ids")
     if all(issubclass(kind, str) for kind in set(map(type, ids))):
@@ -312,9 +315,10 @@ def _fault_of_id(id_: str) -> str | None:
 
 
 def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
-    """Return ids, or lists of ids, as a list.
+    """Return ids, or lists of ids, as a list; ``name`` is the name of the argument in messages.
 
-    A string raises ``InputTypeError``, because it would be read character by character.
+    ``InputTypeError`` is raised for a value that cannot be iterated, and for a string, which would be read
+    character by character.
     """
     if isinstance(items, str):
         raise InputTypeError(

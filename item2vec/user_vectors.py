@@ -24,11 +24,11 @@ class UserVectors(NamedTuple):
     """The user vectors of several histories.
 
     ``tastes`` and ``histories`` have one entry per user vector: the vector, and the part of the history from
-    which it was computed. ``owners`` is the number of the history of each user vector, ascending.
-    ``dislikes`` are the disliked items of each user vector, and ``steps`` the steps away from these items
-    (see ``move_away``). ``medoids`` is the central item of each interest; ``None`` without interests.
-    ``moves`` (float32, user vectors × dimensions) are the steps in a direction that are part of the vectors;
-    ``None`` without a direction.
+    which the vector was computed. ``owners`` holds, for each user vector, the position of its history,
+    ascending. ``dislikes`` holds the disliked items of each user vector, and ``steps`` the lengths of the
+    steps away from these items (see ``move_away``). ``medoids`` holds the code of the central item of each
+    interest; ``None`` without interests. ``moves`` (float32, user vectors × dimensions) holds the steps in a
+    direction that the vectors include; ``None`` without a direction.
     """
 
     histories: Histories
@@ -45,14 +45,16 @@ class UserVectors(NamedTuple):
         Raises
         ------
         InputError
-            If the direction has no vector for the scores of the model, or its dimensions differ.
+            If the direction lacks the output vectors that the scores of the model require, or has other
+            dimensions.
         """
         matrix, tastes = scored_matrix(vectors, taste), self.tastes
         step = direction.input if matrix is vectors.unit_input else direction.output
         if step is None or step.shape != matrix.shape[1:]:
+            found = "no output vector" if step is None else f"a vector of shape {step.shape}"
             raise InputError(
-                f"the direction is not one of this model, whose scores have {matrix.shape[1]} dimensions; "
-                "expected the result of model.direction"
+                f"the direction has {found}, and is not one of this model; expected shape "
+                f"{matrix.shape[1:]}: pass the result of model.direction"
             )
         lengths = np.linalg.norm(tastes.vectors.astype(np.float64), axis=1, keepdims=True)
         added = lengths * step
@@ -71,7 +73,10 @@ class UserVectors(NamedTuple):
         )
 
     def share_of_move(self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int) -> float:
-        """Return the contribution of the direction to the inner product of a user vector and an item."""
+        """Return the direction's contribution to the inner product of user vector ``number`` and an item.
+
+        The result is 0 without a direction.
+        """
         if self.moves is None:
             return 0.0
         row = scored_matrix(vectors, taste)[item].astype(np.float64)
@@ -82,7 +87,8 @@ class UserVectors(NamedTuple):
     ) -> tuple[Codes, Doubles]:
         """Return the contribution of each history token to the inner product of a user vector and an item.
 
-        The result is the item of each token, disliked items included, and its contribution (float64).
+        The user vector is the one at position ``number``. The results are the code of each token, followed by
+        the codes of the disliked items, and the contribution of each entry (float64).
         """
         one = _take(self, number)
         codes = one.histories.codes
@@ -111,7 +117,8 @@ def read_user_vectors(
     reader
         The vectors, and the settings of tastes.
     interests
-        The number of interests of a history, or ``"auto"``; ``None`` for one user vector per history.
+        The maximum number of interests of a history, or ``"auto"`` (see ``interests.clusters``); ``None`` for
+        one user vector per history.
 
     Examples
     --------
@@ -135,7 +142,7 @@ def read_user_vectors(
 
 
 def _take(users: UserVectors, number: int) -> UserVectors:
-    """Return one user vector."""
+    """Return the user vector ``number`` as the only one, without ``moves``."""
     offsets = users.histories.offsets
     entries = np.zeros(len(users.histories.codes), dtype=bool)
     entries[offsets[number] : offsets[number + 1]] = True

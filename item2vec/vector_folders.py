@@ -5,7 +5,7 @@
     ids.jsonl        item ids in row order, one JSON string per line
     input.npy, counts.npy    arrays of ``ItemVectors``
     output.npy, positions.npy    arrays of ``ItemVectors``, if the vectors have them
-    training.json    the settings of training, or null
+    training.json    the settings of training, or null if they are unknown
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def write_folder(
 
 
 def read_folder(path: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]], TrainConfig | None]:
-    """Return the ids, the memory-mapped arrays by name, and the settings of a folder.
+    """Return the ids, the memory-mapped arrays by name, and the settings of training, if they are known.
 
     Raises
     ------
     CorruptBundleError
-        If a file is missing or damaged.
+        If a required file is missing, or a file is damaged.
     """
     ids = read_ids(path / IDS)
     arrays = {

@@ -50,7 +50,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemVectors(Geometry):
-    """The input and output matrices of a training run, one row per item, most frequent item first.
+    """Input and output vectors with one row per item; after training, the most frequent item is first.
 
     Attributes
     ----------
@@ -60,10 +60,11 @@ class ItemVectors(Geometry):
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
         that the item has no input vector, see ``has_input`` and ``has_vector``.
     output
-        Output vectors (same shape), or ``None`` after hierarchical softmax. The inner product of the input
-        vector of one item and the output vector of another is high if the second item occurs near the first.
+        Output vectors (same shape); ``None`` after hierarchical softmax, or for other libraries' files. If an
+        item occurs near another, the inner product of its output vector and the other's input vector is high.
     counts
-        Number of tokens of each item (float64, n items). If the sentences have weights, the sum of weights.
+        Number of tokens of each item (float64, n items). If the sentences have weights, the sum of the
+        positive weights of the item's tokens.
     config
         The settings of training; ``None`` for vectors that were not trained by item2vec.
     curve
@@ -172,7 +173,7 @@ class ItemVectors(Geometry):
         known = np.array(list(dict.fromkeys(codes[codes >= 0].tolist())), dtype=np.intp)
         if not len(known):
             raise InputError(
-                f"none of {len(codes):,} ids has a vector; expected ids such as {self.vocabulary.ids[0]!r}"
+                f"none of {len(codes):,} ids is known; expected ids such as {self.vocabulary.ids[0]!r}"
             )
         return self.take(known)
 
@@ -205,7 +206,7 @@ class ItemVectors(Geometry):
         UnknownItemError
             If ``unknown`` is ``None`` and an id is unknown.
         InputError
-            If ``unknown`` is ``None`` and an item has no input vector.
+            If ``unknown`` is ``None`` and an item has no input vector, or ``unknown`` has another value.
 
         Examples
         --------
@@ -236,8 +237,8 @@ class ItemVectors(Geometry):
     def save(self, path: str | PathLike[str]) -> None:
         """Write all matrices and the settings of training to a new folder; ``load`` memory-maps the matrices.
 
-        The system reads memory-mapped vectors on demand, and processes share their memory. Convert a large
-        file once: ``ItemVectors.load("glove.txt").save("glove")``.
+        The training curve is not saved. The system reads memory-mapped vectors on demand, and processes share
+        the memory. Convert a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
 
         Raises
         ------
@@ -253,15 +254,15 @@ class ItemVectors(Geometry):
 
     @checked
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
-        """Write the input vectors in word2vec's text or binary format, and the counts beside them.
+        """Write the input vectors in word2vec's text or binary format, and a file of counts beside them.
 
-        The counts are written to a file with the suffix ``.vocab`` in the layout of gensim's ``fvocab``
-        ("id count" per line). gensim reads only whole counts. Existing files are overwritten. The vectors are
-        compressed if the suffix of the path is ``.gz``. Items without an input vector are left out, and a
-        warning is logged.
+        The file of counts has the suffix ``.vocab`` after the whole name, and the layout of gensim's
+        ``fvocab`` ("id count" per line). gensim reads only whole counts. Existing files are overwritten. The
+        vectors are compressed if the suffix of the path is ``.gz``. Items without an input vector are left
+        out, and a warning is logged.
 
-        In this format, a blank ends an id. An id with white space is therefore written as ``%:`` and the
-        percent-encoded id, such as ``%:new%20order``. ``load`` and ``load_word2vec`` decode such ids.
+        In word2vec's formats, a space ends an id. An id with white space is therefore written as ``%:`` and
+        the percent-encoded id, such as ``%:new%20order``. ``load`` and ``load_word2vec`` decode such ids.
 
         Raises
         ------
@@ -287,9 +288,9 @@ class ItemVectors(Geometry):
         vocab: str | PathLike[str] | None = None,
         encoding: str = "utf-8",
     ) -> ItemVectors:
-        r"""Read vectors in the formats of word2vec, GloVe and gensim, or from a folder of ``save``.
+        r"""Read vectors in the formats of word2vec, GloVe and gensim, or from a folder written by ``save``.
 
-        The format is recognised by the content: word2vec (text or binary), GloVe, gensim's ``KeyedVectors``
+        The format is detected by the content: word2vec (text or binary), GloVe, or gensim's ``KeyedVectors``
         (read without unpickling; see ``item2vec.keyed_vectors``). These files may be compressed, and contain
         input vectors only.
 
@@ -299,8 +300,8 @@ class ItemVectors(Geometry):
         Parameters
         ----------
         path
-            The file or folder. The first line of a text may contain the number of rows and the number of
-            dimensions; without such a line, the file has GloVe's format, whose ids may contain blanks. The
+            The file or folder. The first line of a text file may contain the number of rows and the number of
+            dimensions. Without such a line, the file has GloVe's format, whose ids may contain spaces. The
             matrices of a folder, and the file ``.vectors.npy`` that gensim writes beside large
             ``KeyedVectors``, are memory-mapped.
         limit
@@ -312,7 +313,7 @@ class ItemVectors(Geometry):
             (``fvocab``) or word2vec.c (``-save-vocab``). ``None``: the file with the name of ``path`` and the
             suffix ``.vocab``, if it exists; otherwise the counts of ``KeyedVectors``, or 1 for other formats.
         encoding
-            Encoding of ids.
+            Text encoding of the file of vectors and of the file of counts.
 
         Raises
         ------
@@ -361,7 +362,7 @@ class ItemVectors(Geometry):
     @classmethod
     @checked
     def load_word2vec(cls, path: str | PathLike[str], *, binary: bool = False) -> ItemVectors:
-        """Return the result of ``load`` for a file in word2vec's text or binary format."""
+        """Return the result of ``load`` for a file in word2vec's text format, or binary if ``binary``."""
         return cls.load(path, binary=binary)
 
 
@@ -371,28 +372,29 @@ def _fault(vectors: ItemVectors) -> str | None:
         if matrix is None:
             continue
         if matrix.ndim != 2 or len(matrix) != n_items or matrix.shape != vectors.input.shape:
-            return f"{name} has shape {matrix.shape}; expected {n_items} rows, one per item"
+            expected = f"{n_items} rows, one per item, and equal dimensions of input and output"
+            return f"{name} has shape {matrix.shape}; expected {expected}"
         finite = finite_rows(matrix)
         if not bool(finite.all()):
             return f"{name} vector of {vectors.vocabulary.ids[int(np.argmin(finite))]!r} is not finite"
-    if vectors.counts.shape != (n_items,) or not bool(
-        np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
-    ):
-        return "counts is invalid; expected one finite number >= 0 per item"
+    valid = np.isfinite(counts := vectors.counts) & (counts >= 0)
+    if counts.shape != (n_items,) or not bool(valid.all()):
+        found = f"has shape {counts.shape}" if valid.all() else f"contains {counts[~valid][0]}"
+        return f"counts is invalid: it {found}; expected {n_items} finite numbers >= 0, one per item"
     if vectors.positions is not None and (problem := _positions_problem(vectors.positions, vectors.input)):
         return problem
     if vectors.output is not None and not bool(vectors.has_vector.all()):
         item = vectors.vocabulary.ids[int(np.argmin(vectors.has_vector))]
-        return f"input vector of {item!r} is zero, and so is its output vector"
-    return None if bool(vectors.has_input.any()) else "no item has an input vector"
+        return f"input vector of {item!r} is zero, and so is its output vector; expected one non-zero vector"
+    return None if bool(vectors.has_input.any()) else "no item has an input vector; expected at least one"
 
 
 def _positions_problem(positions: Floats, matrix: Floats) -> str | None:
     size = matrix.shape[1]
     if positions.ndim != 2 or 0 in positions.shape or size % len(positions):
-        return f"positions has shape {positions.shape}; expected one row per part of the {size} dimensions"
-    if not bool((np.isfinite(positions) & (positions >= 0)).all()):
-        return f"positions contains {positions.min()}; expected finite weights >= 0"
+        return f"positions has shape {positions.shape}; expected one row per equal part of {size} dimensions"
+    if not bool((valid := np.isfinite(positions) & (positions >= 0)).all()):
+        return f"positions contains {positions[~valid][0]}; expected finite weights >= 0"
     if not bool((positions[:, 0] > 0).all()):
         return "positions has weight 0 for the newest item; expected a weight above 0"
     return None

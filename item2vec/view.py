@@ -1,4 +1,4 @@
-"""``View``: the queries of an engine, answered by one version and one catalogue."""
+"""``View``: the queries of an engine, answered by one model version and one catalogue."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ logger = logging.getLogger(__name__)
 @checked
 @dataclass(frozen=True, eq=False)
 class View:
-    """A version and a catalogue, which answer any number of queries. Immutable.
+    """A model version and a catalogue, which answer any number of queries. Immutable.
 
-    ``Engine.view`` returns the current view. All answers of a view are consistent with each other, even while
-    another version is published. A query reads only histories and impressions from the store, and writes only
-    impressions.
+    ``Engine.view`` returns the current view. All answers of a view come from the same model and the same
+    catalogue, even while another version is published. A query reads users, histories and impressions from
+    the store at the time of the query. With ``log``, it records impressions; no query writes anything else.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class View:
     version
         The id of the version; ``None`` for a single bundle.
     catalogue
-        The items of the store with their active flags, or the items of the model if there is no store.
+        The items of the store with their active flags; if there is no store, the items of the model.
     store
         The store of the users' histories; ``None`` if only histories are queried.
     created_at
@@ -190,7 +190,7 @@ class View:
         return [self.model.explain(history[0], item, **own) for item in items]
 
     def history(self, user: str) -> list[str]:
-        """Return the history that the model reads: disliked items, then the others, each oldest first."""
+        """Return the history that the model reads: disliked items, then the others, both oldest first."""
         return list(self._histories([user])[0][0])
 
     def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
@@ -209,7 +209,7 @@ class View:
         return Taste.of(user, self._histories_of(period, [user]), self.model, period)
 
     def _tastes_of(self, period: Period) -> Iterator[tuple[list[str], Floats]]:
-        """Yield the users of the store and their tastes in a period, in blocks of row numbers."""
+        """Yield the users of the store and the tastes of these users in a period, in blocks of users."""
         assert self.store is not None, "_events raises an error without a store"
         for start in range(1, last_user(self.store) + 1, USERS_PER_BLOCK):
             users = list(users_of(self.store, (start, start + USERS_PER_BLOCK - 1)))
@@ -233,8 +233,8 @@ class View:
         """Return, for each user, the history that the model reads and the items that count as seen.
 
         Events with implausible times in the future count only as seen; training excludes these events, too.
-        If the clock is behind the time of the version's creation, the time of creation replaces the clock,
-        because training included the events up to this time.
+        If the system clock is behind the time of the version's creation, the time of creation is used as the
+        current time, because training included the events up to this time.
         """
         events = self._events(users)
         adapter, items = self.model.adapter, self.catalogue.items

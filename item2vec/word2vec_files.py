@@ -1,13 +1,13 @@
 """Files of item vectors in the formats of word2vec and GloVe, and the files of counts beside them.
 
-Text has one row per line: an id and its numbers, separated by single blanks. In the binary format, the id and
-a blank precede little-endian float32 numbers, and a line break may end the row. The first line of word2vec's
-formats contains the number of rows and the number of dimensions; GloVe's format has no such line. Files may
-be compressed. A file of counts has a line "id count" per item, as written by word2vec.c (``-save-vocab``) and
-gensim (``fvocab``).
+A text file has one row per line: an id and the numbers of its vector, separated by single spaces. A row of a
+binary file is an id, a space, and little-endian float32 numbers; a line break may follow. The first line of
+word2vec's formats contains the number of rows and the number of dimensions; GloVe's format has no such line.
+Files may be compressed. A file of counts has a line "id count" per item, as written by word2vec.c
+(``-save-vocab``) and gensim (``fvocab``).
 
-A blank ends an id. An id with white space is therefore written as ``%:`` and the percent-encoded id. No other
-id changes: ``c%20d`` is written and read unchanged.
+In word2vec's formats, a space ends an id. An id that contains white space, or starts with ``%:``, is written
+as ``%:`` and the percent-encoded id. All other ids are written and read unchanged, such as ``c%20d``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from item2vec.arrays import Doubles, Floats
-from item2vec.errors import InputError
+from item2vec.errors import InputError, short_repr
 from item2vec.matrices import finite_rows
 from item2vec.opening import check_file, open_bytes, reading
 from item2vec.outputs import output
@@ -37,9 +37,9 @@ __all__ = ["check_limit", "counts_beside", "read_counts", "read_vectors", "write
 log = logging.getLogger(__name__)
 
 MAX_LINE = 1 << 24
-"""Maximum length of a line, in bytes; also limits the memory that a damaged file can request."""
+"""Maximum length of a line in bytes, which also limits the memory that a damaged file can request."""
 MAX_ENCODED_ID = 1 << 11
-"""Maximum length of an encoded id in bytes: 512 bytes, each as three, and the prefix."""
+"""Upper bound of the size of an encoded id in bytes: ``%:``, and up to 3 bytes for each of 512 bytes."""
 READ_BYTES = 1 << 20
 BOM = b"\xef\xbb\xbf"
 CHECKED_WITHOUT_CALL = 128
@@ -51,11 +51,11 @@ _FOREIGN = {
 }
 
 Row = tuple[int, bytes, "Sequence[bytes] | Floats"]
-"""The number of a line (text) or row (binary), the encoded id, and the numbers."""
+"""The line number (text) or row number (binary), the encoded id, and the numbers of the vector."""
 
 
 class _Layout(NamedTuple):
-    """The number of rows (``None`` for a file without a header), the dimensions, and the format of a file."""
+    """The number of rows (``None`` in GloVe's format), the number of dimensions, and the format of a file."""
 
     n_rows: int | None
     size: int
@@ -72,8 +72,8 @@ def read_vectors(
 ) -> tuple[Vocabulary, Floats]:
     """Return the ids of a file and their vectors (float32, n items × dimensions), in the order of the rows.
 
-    ``binary=None`` detects the format. With ``limit``, only the first rows are read. A row whose id occurred
-    before is dropped; a warning contains the number of such rows and the first of them.
+    ``binary=None`` detects the format. With ``limit``, only the first ``limit`` rows are read. A row whose id
+    occurs in an earlier row is dropped, and a warning contains the number and the first of these rows.
 
     Raises
     ------
@@ -99,13 +99,13 @@ def read_vectors(
 
 
 def check_limit(limit: int | None) -> None:
-    """Raise ``InputError`` unless a limit is an integer of at least 1, or ``None``."""
+    """Raise ``InputError`` unless ``limit`` is an integer of at least 1, or ``None``."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InputError(f"limit is {limit!r}; expected a number of rows of at least 1, or None")
+        raise InputError(f"limit is {limit!r}; expected a number of rows (an integer of at least 1), or None")
 
 
 def write_vectors(path: Path, ids: Sequence[str], matrix: Floats, *, binary: bool) -> None:
-    """Write ids and their vectors in word2vec's format; compressed if the suffix of the path is ``.gz``."""
+    """Write ids and vectors in word2vec's text or binary format; compressed if the suffix is ``.gz``."""
     with _writing(path) as file:
         file.write(f"{len(ids)} {matrix.shape[1]}\n".encode())
         for id_, row in zip(ids, matrix, strict=True):
@@ -129,7 +129,8 @@ def counts_beside(path: Path) -> Path:
 def read_counts(path: Path, vocabulary: Vocabulary, encoding: str = "utf-8") -> Doubles:
     """Return the counts of the ids of a vocabulary from a file of counts (float64).
 
-    The count of an id that the file does not contain is 1; a warning contains the number of such ids.
+    The count of an id that the file does not contain is 1; a warning contains the number of such ids. Ids
+    outside the vocabulary are ignored. ``InputError`` is raised if the file cannot be read or is malformed.
     """
     counts = np.full(len(vocabulary), np.nan)
     with reading(path), open_bytes(path, encoding) as file:
@@ -167,7 +168,7 @@ def _encode_id(id_: str) -> str:
 
 
 def _decode_id(text: str) -> str:
-    """Return the id that ``_encode_id`` encodes as ``text``; any other text is returned unchanged."""
+    """Return the id that ``_encode_id`` encodes as ``text``, or ``text`` itself if there is no such id."""
     if not text.startswith(ENCODED):
         return text
     id_ = unquote(text.removeprefix(ENCODED))
@@ -186,7 +187,7 @@ def _writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 
 
 def _allocated(n_rows: int, size: int) -> Floats:
-    """Return an uninitialised matrix. The system provides its memory when rows are written."""
+    """Return an uninitialised matrix. The system allocates its memory when rows are written."""
     try:
         return np.empty((n_rows, size), np.float32)
     except (MemoryError, ValueError, OverflowError) as error:
@@ -196,7 +197,7 @@ def _allocated(n_rows: int, size: int) -> Floats:
 
 
 def _check_format(path: Path) -> None:
-    """Raise ``ValueError`` for a file of another library, with the advice which file to use."""
+    """Raise ``ValueError`` for a binary model of fastText, with the advice to use its ``.vec`` file."""
     check_file(path)
     with path.open("rb") as file:
         start = file.read(4)
@@ -213,28 +214,28 @@ def _layout_of(path: Path, binary: bool | None, encoding: str) -> _Layout:
             n_rows, size = map(int, fields)
             if min(n_rows, size) < 1 or size > MAX_LINE // 2:
                 raise ValueError(
-                    f"line 1 declares {n_rows} × {size} numbers; expected at least 1 × 1, and at most "
-                    f"{MAX_LINE // 2:,} dimensions"
+                    f"line 1 declares {n_rows} × {size} numbers (rows × dimensions); expected 1 × 1 or more, "
+                    f"and at most {MAX_LINE // 2:,} dimensions"
                 )
             return _Layout(n_rows, size, _looks_binary(file, size) if binary is None else binary)
         size = _n_numbers(first.rstrip(b"\r\n ").split(b" "))
         if binary or not size:
-            also = "" if binary else ", or an id and its numbers, separated by blanks"
+            also = "" if binary else ", or an id and its numbers, separated by spaces"
             raise ValueError(
-                f"line 1 is {first[:60]!r}; expected the number of rows and the number of dimensions{also}"
+                f"line 1 is {short_repr(first)}; expected the number of rows and of dimensions{also}"
             )
         return _Layout(None, size, binary=False)
 
 
 def _looks_binary(file: IO[bytes], size: int) -> bool:
-    """Return whether the next line is probably binary: most fields after the id are not numbers."""
+    """Return whether the next line is probably binary: most of its last ``size`` fields are not numbers."""
     line = file.readline(MAX_LINE).rstrip(b"\r\n ")
     numbers = line.rsplit(b" ", size)[1:]
     return bool(line) and (not numbers or sum(map(_is_number, numbers)) * 2 < len(numbers))
 
 
 def _n_numbers(fields: list[bytes]) -> int:
-    """Return how many fields at the end of a line are numbers; the first field is never counted."""
+    """Return how many consecutive fields at the end of a line are numbers, not counting the first field."""
     return next((n for n, field in enumerate(reversed(fields[1:])) if not _is_number(field)), len(fields) - 1)
 
 
@@ -247,7 +248,7 @@ def _is_number(field: bytes) -> bool:
 
 
 def _most_rows(path: Path, limit: int | None, encoding: str) -> int:
-    """Return an upper bound of the number of rows of a file. Counting stops when ``limit`` is reached."""
+    """Return an upper bound of the number of rows to read. Counting stops when it reaches ``limit``."""
     n_lines = 1
     with open_bytes(path, encoding) as file:
         while (limit is None or n_lines < limit) and (block := file.read(READ_BYTES)):
@@ -263,7 +264,7 @@ def _line(file: IO[bytes], number: int) -> bytes:
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the non-empty lines with their numbers, without line ends and trailing blanks."""
+    """Yield the non-empty lines with their line numbers, without line breaks and trailing spaces."""
     number = 1
     while line := _line(file, number):
         if stripped := line.rstrip(b"\r\n "):
@@ -302,7 +303,7 @@ def _binary_rows(file: IO[bytes], layout: _Layout, limit: int | None) -> Iterato
         end = blank + 1 + n_bytes
         if blank < 0 or end > len(buffer):
             raise ValueError(
-                f"row {number} is incomplete; expected an id, a blank and {layout.size} numbers of 4 bytes, "
+                f"row {number} is incomplete; expected an id, a space and {layout.size} numbers of 4 bytes, "
                 f"and {layout.n_rows} rows, as line 1 declares"
             )
         yield number, buffer[start:blank].lstrip(b"\n"), np.frombuffer(buffer, "<f4", layout.size, blank + 1)
@@ -314,7 +315,10 @@ def _binary_rows(file: IO[bytes], layout: _Layout, limit: int | None) -> Iterato
 def _collected(
     path: Path, rows: Iterable[Row], matrix: Floats, unit: str, encoding: str
 ) -> tuple[Vocabulary, Floats]:
-    """Copy rows into a matrix, without the rows whose id occurred before; check that numbers are finite."""
+    """Copy rows into ``matrix``, without the rows whose id occurs in an earlier row; return ids and vectors.
+
+    ``ValueError`` is raised for an invalid id, and for a number that is not finite.
+    """
     ids: dict[str, None] = {}
     numbers_of_rows = array("q")
     repeated = 0
@@ -373,6 +377,6 @@ def _count_of(path: Path, number: int, line: bytes, encoding: str) -> tuple[str,
         return _id_of(raw, f"line {number}", encoding), value
     except ValueError as error:
         raise InputError(
-            f"{path}: line {number} is {line[:60]!r}; expected an id, a blank, and a count >= 0: "
+            f"{path}: line {number} is {short_repr(line)}; expected an id, a space, and a count >= 0: "
             "rename the file if it does not contain counts"
         ) from error

@@ -52,5 +52,5 @@ def test_a_subset_has_the_known_ids_in_their_order():
     assert some.vocabulary.ids == ("c", "a")
     assert (some.input.tolist(), some.counts.tolist()) == ([[5, 0], [1, 2]], [2, 4])
     assert some.output.shape == (2, 2)
-    with pytest.raises(InputError, match="none of 2 ids has a vector; expected ids such as 'a'"):
+    with pytest.raises(InputError, match="none of 2 ids is known; expected ids such as 'a'"):
         VECTORS.select(["x", "y"])
