@@ -243,7 +243,7 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open sentences as memory maps. Checksums are verified now, those of a shard at its first access.
+        """Open sentences as memory maps. Checksums are verified now; those of shards, at their first access.
 
         Raises
         ------

@@ -330,7 +330,7 @@ def _group_id(value: Any) -> Any:
 
 
 def without_unused(sentences: Sentences) -> Sentences:
-    """Return the sentences with a vocabulary of the ids that occur, in the same order.
+    """Return the sentences with a vocabulary of only the ids that occur, in unchanged order.
 
     >>> without_unused(Sentences.of([["a"], ["b"]])[1:]).vocabulary.ids
     ('b',)

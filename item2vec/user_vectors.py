@@ -142,7 +142,7 @@ def read_user_vectors(
 
 
 def _take(users: UserVectors, number: int) -> UserVectors:
-    """Return the user vector ``number`` as the only one, without ``moves``."""
+    """Return only the user vector at position ``number``, without ``moves``."""
     offsets = users.histories.offsets
     entries = np.zeros(len(users.histories.codes), dtype=bool)
     entries[offsets[number] : offsets[number + 1]] = True

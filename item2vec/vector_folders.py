@@ -1,4 +1,4 @@
-"""Folders of item vectors, whose matrices are memory-mapped.
+"""Folders of item vectors, with memory-mapped matrices.
 
 ::
 

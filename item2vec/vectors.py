@@ -69,7 +69,7 @@ class ItemVectors(Geometry):
         The settings of training; ``None`` for vectors that were not trained by item2vec.
     curve
         The training loss of each epoch, and the validation metrics, if there are validation data. Empty for
-        vectors that were not trained by item2vec.
+        vectors that were not trained by item2vec, and after ``load``.
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share

@@ -240,8 +240,8 @@ class AnnoyIndex:
         """Increase ``search_k`` until the index reaches ``recall``, and return the index.
 
         The measured recall minus two standard errors must reach ``recall``. In addition, at least 99.9 % of
-        sampled items must be retrieved by queries with their own vectors. ``InputError`` is raised if this
-        requires more than all nodes of all trees.
+        sampled items must be retrieved by queries with their own vectors. ``InputError`` is raised if even an
+        inspection of all nodes does not reach this.
         """
         rng = np.random.default_rng(self.description.seed)
         yardstick = Yardstick.of(self.matrix, queries, k=self.description.k, random=rng)

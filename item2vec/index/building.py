@@ -55,7 +55,7 @@ def build(
     """Return an index over the rows of a float32 matrix (n rows × dimensions), which may be a memory map.
 
     ``kind="auto"`` returns an exact index below 50,000 rows, where the time of a scan matters little. From
-    50,000 rows on, it returns a FAISS index, unless a scan is as fast at this recall or FAISS is not
+    50,000 rows on, it returns a FAISS index, unless a scan is faster at this recall or FAISS is not
     installed. In these two cases, it returns an exact index, and a missing FAISS is logged as a warning.
 
     For an approximate index, the search effort is increased until recall@``k`` on a sample of ``queries`` (n

@@ -55,10 +55,10 @@ class ExtendedIndex:
 
 
 def extended(base: Index, matrix: Floats) -> Index:
-    """Return an index of a matrix whose first rows are the rows of ``base``, without building one.
+    """Return an index of a matrix whose first rows are the rows of ``base``.
 
-    The result is exact if ``base`` is exact. If ``base`` is an ``ExtendedIndex``, the result extends the
-    approximate index in ``base.base``.
+    No approximate index is built. The result is exact if ``base`` is exact. If ``base`` is an
+    ``ExtendedIndex``, the result extends the approximate index in ``base.base``.
     """
     exact = ExactIndex.build(as_matrix(matrix))
     if base.kind == "exact":

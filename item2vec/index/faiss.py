@@ -215,7 +215,10 @@ class FaissIndex:
         return self.description.effort * SCANNED_PER_STEP > self.description.rows
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return the rows of about ``n`` best nodes; ``None`` if a scan of ``n_scanned`` rows is faster."""
+        """Return the rows of about the ``n`` best nodes, or ``None`` to request a scan.
+
+        A scan is requested if a scan of ``n_scanned`` rows is faster.
+        """
         effort = self.description.effort_for(n)
         if effort * SCANNED_PER_STEP > n_scanned:
             return None

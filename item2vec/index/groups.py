@@ -44,7 +44,7 @@ class Groups:
 
     @classmethod
     def load(cls, folder: Path, n_rows: int, n_groups: int) -> Groups:
-        """Read the groups that ``save`` wrote. The numbers of the groups are only checked by ``is_valid``."""
+        """Read the groups that ``save`` wrote. The group numbers are not checked here, see ``is_valid``."""
         return cls(np.asarray(open_array(folder / FILE, np.int32, (n_rows,))), n_groups)
 
     def save(self, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Groups:
         return self._members[self._offsets[:-1]] if self._are_repeated else np.arange(len(self.codes))
 
     def rows_of(self, groups: Rows, n: int) -> Rows:
-        """Return the rows of the groups; at most ``n`` rows per group, because they have equal scores."""
+        """Return the rows of the groups, at most ``n`` per group. The rows of a group have equal scores."""
         if not self._are_repeated:
             return groups
         starts = self._offsets[groups]

@@ -27,7 +27,7 @@ class PriorIndex:
     The last element of a query is the weight of the prior. Candidates are the best rows of the index and the
     rows with the highest priors. No other row scores more than the lowest inner product among the rows of the
     index plus the weighted next highest prior. The number of rows to read is doubled until this bound is
-    below the score of the ``n``-th best candidate, or a scan is requested.
+    below the score of the ``n``-th best candidate; if it reaches the number of rows, a scan is requested.
 
     Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
     algorithm).

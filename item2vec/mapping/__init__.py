@@ -1,4 +1,4 @@
-"""Maps of a catalogue: positions of items on a plane, where similar items are close, and drawings of them."""
+"""Maps of a catalogue: item positions on a plane, with similar items close together, and drawings of maps."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = 
 
 
 def _number(value: float) -> float:
-    """Return a number as float64; NaN if it is not finite, such as 10**400."""
+    """Return a number as float64; NaN if it is not finite or too large for float64, such as 10**400."""
     return float(value) if -sys.float_info.max <= value <= sys.float_info.max else math.nan
 
 
