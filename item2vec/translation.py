@@ -124,7 +124,8 @@ class Translation:
         UnknownItemError
             If an item of a pair is unknown.
         InputError
-            If there are no pairs, an item of a pair has no input vector, or an element of ``k`` is invalid.
+            If there are no pairs, a pair is not two ids, an item of a pair has no input vector, or an element
+            of ``k`` is invalid.
         """
         cuts = [check_k(cut) for cut in as_history(k, "k")]
         sources, targets = _rows_of(pairs, self.source, self.target)
@@ -186,15 +187,16 @@ def align(
         distance plus ``penalty`` times the squared norm of the map; the dimensions may differ (Mikolov et
         al., Exploiting Similarities among Languages for Machine Translation, 2013).
     penalty
-        Weight of the norm of the map, for "ridge".
+        Weight of the squared norm of the map, for "ridge".
 
     Raises
     ------
     UnknownItemError
         If an item of a pair is unknown.
     InputError
-        If there are no pairs, an item of a pair has no input vector, ``method`` is unknown, ``penalty`` is
-        negative or not finite, or ``method`` is "procrustes" and the dimensions differ.
+        If there are no pairs, a pair is not two ids, an item of a pair has no input vector, ``method`` is
+        unknown, ``penalty`` is negative or not finite, or ``method`` is "procrustes" and the dimensions
+        differ.
     """
     if method not in {"procrustes", "ridge"}:
         raise InputError(f"method is {short_repr(method)}; expected 'procrustes' or 'ridge'")
