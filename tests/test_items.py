@@ -102,9 +102,18 @@ def test_an_unknown_attribute_error_suggests_names(name, message):
         Items.of({"a": {}}).where({name: 1})
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, [["jazz"]], b"jazz", object()])
-def test_conditions_of_other_types_are_errors(value):
-    with pytest.raises(InputTypeError, match="genre is"):
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": 1}, "genre has the unknown operator 'a'"),
+        ([["jazz"]], r"an element of genre is \['jazz'\]"),
+        (b"jazz", "genre is b'jazz'"),
+        (object(), "genre is <object object"),
+    ],
+    ids=["operator", "list", "bytes", "object"],
+)
+def test_conditions_of_other_types_are_errors(value, message):
+    with pytest.raises(InputTypeError, match=message):
         Items.of({"a": {"genre": "jazz"}}).where({"genre": value})
     with pytest.raises(InputTypeError, match="an attribute name is 7"):
         Items.of({"a": {"genre": "jazz"}}).where({7: "jazz"})

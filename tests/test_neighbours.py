@@ -164,13 +164,13 @@ def test_a_table_is_read_only():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"offsets": [0, 1]}, "expected non-decreasing numbers from 0 to 2"),
-        ({"offsets": [0, 2, 1, 2]}, "expected non-decreasing numbers"),
-        ({"offsets": []}, "expected non-decreasing numbers"),
+        ({"offsets": [0, 1]}, "expected non-decreasing integers from 0 to 2"),
+        ({"offsets": [0, 2, 1, 2]}, "expected non-decreasing integers"),
+        ({"offsets": []}, "expected non-decreasing integers"),
         ({"items": [0, 3]}, "neighbours range from 0 to 3; expected 0 to 2"),
         ({"items": [-1, 1]}, "neighbours range from -1"),
-        ({"items": [1]}, r"found \(1,\) items and \(2,\) weights"),
-        ({"weights": [[0.5, 0.1]]}, r"found \(2,\) items and \(1, 2\) weights"),
+        ({"items": [1]}, r"items have shape \(1,\), weights \(2,\)"),
+        ({"weights": [[0.5, 0.1]]}, r"items have shape \(2,\), weights \(1, 2\)"),
         ({"weights": [0.5, 0]}, "a weight is 0 or not finite"),
         ({"weights": [0.5, np.inf]}, "a weight is 0 or not finite"),
         ({"weights": [0.5, np.nan]}, "a weight is 0 or not finite"),

@@ -179,7 +179,8 @@ def test_a_prior_needs_a_finite_number_for_each_item():
     for wrong in (PRIOR[1:], PRIOR[:, None], np.where(PRIOR > 1, np.nan, PRIOR), PRIOR + np.inf):
         for popularity in (0.0, 0.5):
             with pytest.raises(
-                ConfigError, match=r"the prior (has shape|of item) .*; expected a finite number for"
+                ConfigError,
+                match=r"the prior (has shape .*; expected .*, one|of item .*; expected a finite) number",
             ):
                 Recommender(vectors(), popularity=popularity, prior=wrong)
     assert "popularity=0.5)" in repr(Recommender(vectors(), popularity=0.5, prior=PRIOR))

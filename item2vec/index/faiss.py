@@ -219,7 +219,8 @@ class FaissIndex:
 
         A scan is requested if a scan of ``n_scanned`` rows is faster.
         """
-        effort = self.description.effort_for(n)
+        # FAISS keeps at least as many nodes as it returns.
+        effort = max(self.description.effort_for(n), n + SPARE)
         if effort * SCANNED_PER_STEP > n_scanned:
             return None
         nodes = self._nearest(direction_of(query, self.description.scale), n + SPARE, effort)[0]
@@ -242,9 +243,9 @@ class FaissIndex:
         """Return the index with the lowest efforts that suffice for ``k`` and for ten times as many results.
 
         The measured recall minus two standard errors must reach ``recall``. Unless a scan is faster, queries
-        with the vectors of sampled items must also retrieve at least 98 % of these items. If this effort suffices
-        for more results, ``k`` is raised to their number, at most to 8 times its value: a search with a filter
-        requests more results than it returns, and should not take a higher effort than it needs.
+        with the vectors of sampled items must also retrieve at least 98 % of these items. If this effort
+        suffices for more results, ``k`` is raised to their number, at most to 8 times its value: a search
+        with a filter requests more results than it returns, and should take no higher effort than it needs.
         """
         random, k = np.random.default_rng(self.description.seed), self.description.k
         yardstick = Yardstick.of(self.matrix, queries, k=WIDE * MOST * k, random=random)

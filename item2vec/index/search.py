@@ -11,7 +11,7 @@ The eleven steps from a history to recommendations::
       │ 3 filter      drop history items without an input vector       Ranker.with_input
       │ 4 taste       weighted mean of the history's vectors           TasteReader.read
       │               moved away from disliked items                   dislikes.move_away
-      │               moved in a direction, if one is given            UserVectors.moved
+      │               and in the given direction
       │ 5 bonuses     of repeats and neighbours                        bonuses.history_bonuses
       │ 6 query       taste + the popularity dimension, if used        prior.queries_of
       ▼ step 7: the order of the rows, before the search ───────────────────────────────────────

@@ -3,23 +3,23 @@
 The steps are those of docs/retraining.md. The following functions carry them out, in the order of the calls:
 
 1. ``Store.check_schema``; ``publishing.attempt`` locks the models folder (``locks.locked``), and removes
-   temporary files of killed runs (``versions.layout.sweep``). [parent]
+   temporary files of killed runs (``layout.sweep``). [parent]
 2. ``record.begin`` removes temporary reports, starts the record, and reads the results of earlier versions
    (``earlier_versions.read_earlier_results``). The class ``Worker`` starts the process of the jobs. [parent]
 3. ``rollbacks.held`` and ``gates.of_hold``. [parent]
 4. ``Jobs.snapshot`` [worker] and ``gates.of_data``. [parent]
 5. ``Jobs.train_and_evaluate``: ``jobs._split`` and ``jobs._sampled`` hold out the newest interactions
-   (``PreparedCorpus.split``, on a prepared corpus, the last item of each sentence), ``fitting.fit`` trains on
-   the remaining interactions, ``Study.of`` evaluates the model and the baselines. [worker]
+   (of a prepared corpus, the last item of each sentence), ``fitting.fit`` trains on the remaining
+   interactions, ``Study.of`` evaluates the model and the baselines. [worker]
    ``gates.of_evaluation``. [parent]
 6. ``Jobs.train``: ``fitting.fit`` calls ``training.train_with_table`` and, for objectives with epochs,
    ``epochs.run_epochs``. ``drift.compare_models`` compares the model with the served version, and
    ``health.measure_health`` computes its statistics. [worker] ``gates.of_model``. [parent]
-7. ``Jobs.write``: ``bundle.layout.with_layout`` computes the positions of the items, ``bundle.write`` writes
+7. ``Jobs.write``: ``layout.with_layout`` computes the positions of the items, ``bundle.write`` writes
    the model to ``staging``. [worker]
 8. ``Attempt.commit`` checks for a hold again (``rollbacks.check_not_held``), lets another process read and
    query the bundle (``checking.run_canary``) [canary], moves the bundle to ``versions``, and replaces
-   ``CURRENT`` (``versions.layout.point_to``). [parent]
+   ``CURRENT`` (``layout.point_to``). [parent]
 9. ``Record.end`` writes the report (``Record._write``) and the row of the store (``Record._write_to_store``),
    and removes old reports (``Record._prune``) [parent]; ``Jobs.draw_page`` draws the HTML page. [worker]
 10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
