@@ -180,7 +180,14 @@ class TasteReader:
 
     @classmethod
     def of(cls, vectors: ItemVectors, taste: TasteConfig) -> TasteReader:
-        """Return a reader; raise ``ConfigError`` as ``scored_matrix`` does."""
+        """Return the reader for these vectors and settings.
+
+        Raises
+        ------
+        ConfigError
+            If a decay is "learned" and the vectors have no learned weights of each part, or if the number of
+            decays does not divide the number of dimensions.
+        """
         taste = _with_trained_defaults(taste, vectors)
         _check_parts(vectors, taste)
         matrix = view_of(taste_matrix(vectors, taste))

@@ -74,11 +74,11 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The contribution of one history item to a recommendation's score; the contributions sum to the score.
+    """The contribution of one item to a recommendation's score; the contributions sum to the score.
 
-    ``item`` is ``None`` for the joint contribution of the popularity prior and the rule ``direction``, which
-    do not depend on the history. ``interest`` is the central item of the interest with the highest score;
-    ``None`` without the rule ``interests``.
+    ``item`` is an item of the history or a disliked item; ``None`` for the joint contribution of the
+    popularity prior and the rule ``direction``. With the rule ``interests``, ``interest`` is the central item
+    of the interest that gives the recommended item its highest score; otherwise it is ``None``.
 
     >>> item, share = Share("age-of-consent", 0.25)
     >>> share

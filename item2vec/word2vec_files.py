@@ -220,7 +220,7 @@ def _layout_of(path: Path, binary: bool | None, encoding: str) -> _Layout:
             return _Layout(n_rows, size, _looks_binary(file, size) if binary is None else binary)
         size = _n_numbers(first.rstrip(b"\r\n ").split(b" "))
         if binary or not size:
-            also = "" if binary else ", or an id and its numbers, separated by spaces"
+            also = "" if binary else ", or an id and the components of its vector, separated by spaces"
             raise ValueError(
                 f"line 1 is {short_repr(first)}; expected the number of rows and of dimensions{also}"
             )
@@ -259,7 +259,7 @@ def _most_rows(path: Path, limit: int | None, encoding: str) -> int:
 def _line(file: IO[bytes], number: int) -> bytes:
     line = file.readline(MAX_LINE + 1)
     if len(line) > MAX_LINE:
-        raise ValueError(f"line {number} is longer than {MAX_LINE:,} bytes; expected an id and its numbers")
+        raise ValueError(f"line {number} is longer than {MAX_LINE:,} bytes; expected an id and its vector")
     return line
 
 

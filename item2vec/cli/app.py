@@ -64,7 +64,7 @@ for group in (app, models.models, runs.runs, data.db):
 
 @cache
 def root() -> Any:
-    """Return the command that contains all others. It is cached, because typer needs 35 ms to build it."""
+    """Return the root command. It is cached, because typer needs 35 ms to build it."""
     return typer.main.get_command(app)
 
 

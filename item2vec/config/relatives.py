@@ -54,7 +54,8 @@ class LSA(OneStep):
     """Whether the weight of a neighbour decreases linearly with its distance, as the mean over widths from 1
     to ``window``. Otherwise, or with window="full", all neighbours have equal weights."""
     forward_only: Flag = False
-    """Use only earlier items of a sentence as neighbours of an item."""
+    """Count only later items of a sentence as contexts of an item: input vectors then belong to the earlier
+    item of a pair, output vectors to the later item. Not used with matrix="sentences"."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 1
     """Shift of the pointwise mutual information by -log(negative), as in skip-gram with this number of
     negative samples (Levy & Goldberg, 2014). Used with weighting="ppmi"."""
@@ -93,7 +94,8 @@ class GloVe(TrainConfig):
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. A neighbour at
     distance d adds 1 / d to the co-occurrence count."""
     forward_only: Flag = False
-    """Use only earlier items of a sentence as neighbours of an item."""
+    """Count only later items of a sentence as contexts of an item: input vectors then belong to the earlier
+    item of a pair, output vectors to the later item."""
     x_max: Annotated[Finite, Field(gt=0)] = 10.0
     """Count from which on a pair has the full weight 1 in the loss."""
     x_exponent: Annotated[Finite, Field(ge=0, le=1)] = 0.75

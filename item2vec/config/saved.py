@@ -1,4 +1,7 @@
-"""Conversion of the training settings in a bundle to the settings of their objective."""
+"""Migration of stored training settings to the settings of their objective.
+
+item2vec 0.1.0 stored the settings of all objectives together.
+"""
 
 from __future__ import annotations
 

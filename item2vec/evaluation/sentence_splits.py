@@ -246,7 +246,7 @@ def k_fold(
             "at most as many folds as sentences"
         )
     fold_of = np.random.default_rng(seed).permutation(len(sentences)) % folds
-    leak = f"k-fold trains on interactions of other users after the time of a query; {_REMEDY}"
+    leak = f"k-fold does not split by time: training folds contain interactions after a query; {_REMEDY}"
     warnings.warn(leak, LeakWarning, stacklevel=3)
     splits = []
     for fold in range(folds):

@@ -111,7 +111,7 @@ class Draws(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Settings of a step.
+    """Hyperparameters of a training step.
 
     ``cosine`` selects cosines instead of inner products, and ``scale`` (1 / temperature) multiplies the
     cosines. ``position_rate`` is the learning rate of theta; with 0, theta is not trained.

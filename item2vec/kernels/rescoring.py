@@ -1,4 +1,7 @@
-"""Exact scores of candidate rows. The score of a row and a query is the same in every batch and index."""
+"""Exact scores of candidate rows.
+
+The score of a row for a query has the same bits in every batch, and with every index that returned the row.
+"""
 
 from __future__ import annotations
 

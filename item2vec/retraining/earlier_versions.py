@@ -92,7 +92,7 @@ class EarlierResults(TypedDict, total=False):
     data: dict[str, float]
     """Counts of the served version, by their names in ``COUNTED``."""
     evaluation: EarlierScore
-    """Score of the served version, by any protocol."""
+    """Score of the served version, with its protocol, which may differ from that of the present run."""
     promoted: list[PromotedScore]
     """Scores of at most seven promoted versions by the protocol of the present run, newest first."""
 

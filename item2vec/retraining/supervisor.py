@@ -145,9 +145,9 @@ class Worker:
         ending = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         if code == -signal.SIGBUS:
             return CorruptBundleError(
-                f"job {job!r} read a page of a mapped file that the disk no longer provides ({ending}): a "
-                "file in the models folder was truncated, or the disk failed; check the disk, and that no "
-                "other process writes to the models folder, then run the command again"
+                f"job {job!r} ended with {ending} while it read a memory-mapped file: the file was "
+                "truncated, or the disk failed; check the disk, and that no other process writes to the models folder "
+                "or to the prepared corpus, then run the command again"
             )
         return RunFailedError(
             f"the worker process ended in job {job!r} with {ending}; see its messages above"

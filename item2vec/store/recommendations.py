@@ -31,7 +31,7 @@ UserRange = tuple[int, int]
 
 
 def last_user(store: Store) -> int:
-    """Return the highest row number of a user; 0 if there are no users."""
+    """Return the largest ``id`` of the table ``user_account``; 0 if the table is empty."""
     highest = sa.select(sa.func.coalesce(sa.func.max(user_account.c.id), 0))
     return store._data("read", lambda connection: int(connection.scalars(highest).one()))
 

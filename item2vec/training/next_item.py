@@ -150,9 +150,9 @@ class NextItemTrainer(WithState):
 
     @property
     def positions(self) -> Floats | None:
-        """Weight of each step back, newest item first (parts × steps); ``None`` if no weight is learned.
+        """Learned position weights (parts × positions), newest item first; ``None`` if none are learned.
 
-        The largest weight of each part is 1. Beyond the last step of a part, weights are 0.
+        The largest weight of each part is 1. Beyond the last position of a part, weights are 0.
         """
         if "learned" not in self._config.context_decay:
             return None

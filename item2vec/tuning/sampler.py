@@ -375,7 +375,11 @@ def _parameters_of(config: Config) -> dict[str, Any]:
 
 
 def _first_configs(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> Iterator[Config]:
-    """Yield the configurations of ``FIRST_TRIALS`` that are compatible with the fixed settings."""
+    """Yield the configurations of ``FIRST_TRIALS``, with the fixed settings in place of their own.
+
+    A configuration is omitted if its objective is not in ``starts``, if all its changes are to fixed
+    settings, or if it is invalid.
+    """
     for objective, changes in FIRST_TRIALS:
         free = {name: value for name, value in changes.items() if name not in fixed}
         if objective in starts and (free or not changes):

@@ -197,7 +197,8 @@ def point_to(models: Path, version: Version) -> None:
         # requires a flush.
         raise DurabilityError(
             f"{models} serves version {version.id}, but the disk did not confirm the write "
-            f"({error.strerror}); check the disk, then repeat the command"
+            f"({error.strerror}), and a power loss may undo it; check the disk, then the served version: "
+            "item2vec models list"
         ) from error
 
 
