@@ -146,8 +146,8 @@ class Worker:
         if code == -signal.SIGBUS:
             return CorruptBundleError(
                 f"job {job!r} ended with {ending} while it read a memory-mapped file: the file was "
-                "truncated, or the disk failed; check the disk, and that no other process writes to the models folder "
-                "or to the prepared corpus, then run the command again"
+                "truncated, or the disk failed; check the disk, and that no other process writes to the "
+                "models folder or to the prepared corpus, then run the command again"
             )
         return RunFailedError(
             f"the worker process ended in job {job!r} with {ending}; see its messages above"
