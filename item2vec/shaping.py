@@ -90,8 +90,8 @@ def shape_numbered(
     )
     if group_by is not None and n_tokens and not len(sentences.tokens):
         raise InputError(
-            f"none of {n_tokens:,} tokens has a group; expected a group of at least one item: check that "
-            "the item ids in group_by are the ids in the sentences"
+            f"none of {n_tokens:,} tokens has a group in group_by; expected a group for at least one item: "
+            "check that the item ids in group_by are the ids in the sentences"
         )
     if bool((sentences.lengths < min_length).any()):
         long_enough = sentences.lengths >= min_length
