@@ -322,7 +322,9 @@ def _paths(files: Any) -> list[Any]:
     sources = [files] if isinstance(files, str | PathLike) else as_history(files, "files")
     for source in sources:
         if not isinstance(source, str | PathLike) or "\0" in os.fspath(source):
-            raise InputTypeError(f"files contains {short_repr(source)}; expected only paths (str or os.PathLike) without NUL characters")
+            raise InputTypeError(
+                f"files contains {short_repr(source)}; expected only paths (str or os.PathLike), without NUL"
+            )
     if not sources:
         raise InputError("files is empty; expected at least one path")
     return list(sources)

@@ -312,7 +312,7 @@ def _names_all(wanted: set[str]) -> Callable[[list[str]], bool]:
 def _check_separator(sep: str) -> str:
     if not isinstance(sep, str) or not sep or any(mark in sep for mark in '"\r\n\0'):
         raise InputError(
-            f"sep is {sep!r}; expected one or more characters, such as ',', a tab or '::', none of them a double "
-            "quote, a line break or NUL"
+            f"sep is {sep!r}; expected one or more characters, such as ',', a tab or '::', without double "
+            "quotes, line breaks and NUL"
         )
     return sep
