@@ -76,7 +76,7 @@ class ContextVectors:
     @classmethod
     @checked
     def of(cls, vectors: ItemVectors) -> ContextVectors:
-        """Separate the items from the contexts of vectors that were trained on ``adapters.pairs``.
+        """Return the items and the contexts of vectors that were trained on ``adapters.pairs``.
 
         A row without an input vector is a context.
 

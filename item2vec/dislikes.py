@@ -1,4 +1,4 @@
-"""Disliked items: they repel user vectors, and items that are nearer to them than to the history rank last.
+"""Disliked items: user vectors move away from them, and items nearer to them than to the history rank last.
 
 An item is disliked if the argument ``disliked`` of a request contains it, or if an entry of the item in the
 history has a negative weight.
@@ -53,7 +53,7 @@ class Dislikes(NamedTuple):
         return Dislikes(self.codes[entries], offsets, self.strengths[entries])
 
     def of(self, history: int) -> tuple[Codes, Doubles]:
-        """Return the codes and the strengths of the disliked items of a history."""
+        """Return a pair of arrays: the codes of the disliked items of a history; and their strengths."""
         own = slice(self.offsets[history], self.offsets[history + 1])
         return self.codes[own], self.strengths[own]
 
@@ -62,8 +62,8 @@ def split_dislikes(histories: Histories, further: Sequence[Rows] | None = None) 
     """Split each history into the entries that are not disliked, and the disliked items.
 
     Entries of negative weight are disliked, with their absolute weight as strength. ``further`` holds the
-    rows of further disliked items for each history, with strength 1. All entries of a disliked item are
-    removed from the history, including those of positive weight.
+    row indices of further disliked items for each history, with strength 1. All entries of a disliked item
+    are removed from the history, including the entries of positive weight.
 
     Examples
     --------
@@ -110,13 +110,15 @@ def move_away(
     part is moved separately. A history whose vector becomes zero is marked as empty.
 
     Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. A step
-    only away from the input vectors of the disliked items lowers HR@10 (docs/benchmarks/rules.md).
+    away from the input vectors of the disliked items, without a step towards the items of the history, lowers
+    HR@10 (docs/benchmarks/rules.md).
 
     Returns
     -------
     tuple
-        The moved tastes, and the factor of the sum in each step, for ``dislike_scores`` (float64, n histories
-        × moved parts): 0.3 · |v|, times the factor that restores the length of v.
+        The moved tastes; and the factor by which the sum is multiplied in each step (float64, n histories ×
+        moved parts), for ``dislike_scores``. The factor is 0.3 · |v|, times the factor that restores the
+        length of v.
     """
     if not len(dislikes.codes):
         return tastes, np.zeros((len(tastes.vectors), 1))

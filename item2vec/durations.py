@@ -37,14 +37,14 @@ DEFAULT_GAP = "30min"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of timestamp 0."""
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-"""Units of epoch numbers, which count a unit of time since 1970-01-01 UTC: the number of units per second."""
+"""Units of Unix timestamps (epoch numbers). Each unit is mapped to its number per second."""
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-"""Names of the units of epoch numbers, for messages."""
+"""Names of the units of Unix timestamps, for messages."""
 PLAUSIBLE = (631_152_000, 4_102_444_800)
 """Start of 1990 (inclusive) and start of 2100 (exclusive), in seconds since 1970-01-01 UTC.
 
-A unit is plausible for an epoch number if the number, read in this unit, is a date in this period. A number
-has at most one plausible unit.
+A unit is plausible for a Unix timestamp if the timestamp, read in this unit, is a date in this period. A
+timestamp has at most one plausible unit.
 """
 
 

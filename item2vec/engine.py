@@ -56,7 +56,7 @@ class Engine:
         ``refresh`` checks for new versions and for changes by other processes.
     wait_for_new_items
         Whether the first request after new items appear in the store waits for their vectors, which can take
-        seconds. If false, the vectors are computed in a thread, and answers do not contain the new items
+        seconds. If false, the vectors are computed in a thread, and results do not contain the new items
         meanwhile. The first request of an engine waits in any case.
 
     Raises
@@ -186,13 +186,13 @@ class Engine:
             ``seen_events`` in the adapter settings of the model lists. A visitor has seen the items of
             ``history``.
         log
-            Whether to record the items of the answer in the store, as impressions of the user. One
-            transaction records the items after the answer is computed. If the store cannot be written, a
-            warning is logged, and the answer is returned all the same.
+            Whether to record the returned items in the store, as impressions of the user. One transaction
+            records the items after the result is computed. If the store cannot be written, a warning is
+            logged, and the result is still returned.
         exclude_shown
             A duration such as ``"7d"``, a number of seconds, or a ``timedelta``: items that were shown to the
-            user within this time before now are excluded. The items of answers with ``log=True`` count as
-            shown. ``None``: shown items are not excluded.
+            user within this time before now are excluded. Items that were returned with ``log=True``
+            count as shown. ``None``: shown items are not excluded.
         rules
             As in ``Recommender.recommend``, such as ``where={"genre": ["jazz", "soul"]}``. Attributes are
             read from the store, or from the model if the store has none.
@@ -312,20 +312,21 @@ class Engine:
         Raises
         ------
         InputError
-            If no item that the user liked in the period is in the model; if ``since`` is not before
-            ``until``; if a bound is passed, and the events in the store have no timestamps; or if the engine
-            has no store.
+            If no item that the user liked in the period is in the model; if a bound is invalid, or ``since``
+            is not before ``until``; if a bound is passed, and the events in the store have no timestamps; or
+            if the engine has no store.
         """
         return self.view().taste(user, since=since, until=until)
 
     def similar_users(
         self, user: str, *, since: Moment = None, until: Moment = None, k: int = 10
     ) -> list[SimilarUser]:
-        """Return the ``k`` other users whose tastes in a period have the highest cosines, best first.
+        """Return the ``k`` other users whose tastes have the highest cosine to a user's taste, best first.
 
-        The histories of all users are read, in blocks of 1,000 users. Users without a taste in the period are
-        left out, so the result may be shorter. Users with equal cosines are in the order in which they were
-        ingested. Arguments and errors are those of ``taste``.
+        The histories of all users are read, in blocks of 1,000 users. All tastes are those in the period
+        ``since <= time < until``. Users without a taste in the period are left out, so the result may be
+        shorter. Users with equal cosines are in the order in which they were ingested. The errors, and the
+        arguments except ``k``, are those of ``taste``.
         """
         return self.view().similar_users(user, since=since, until=until, k=k)
 
@@ -361,8 +362,8 @@ class Engine:
         """Add items to the store, or replace their titles and attributes; see ``Store.ingest_items``.
 
         An item that the model does not know gets vectors from its attributes, as in
-        ``Recommender.with_items``, and ``source="attributes"``. With ``wait_for_new_items``, the next answer
-        may already contain the item; otherwise, answers may contain it as soon as a thread has computed its
+        ``Recommender.with_items``, and ``source="attributes"``. With ``wait_for_new_items``, the next result
+        may already contain the item; otherwise, results may contain it as soon as a thread has computed its
         vectors. Items that another process adds to the store have the same effect when the catalogue is next
         read. An engine without a store raises ``InputError``.
         """

@@ -181,7 +181,7 @@ class Item2VecError(Exception):
         return self.described(str)
 
     def described(self, render: Callable[[Remedy], str]) -> str:
-        """Return the message, followed by the rendered remedies. A remedy rendered as "" is left out."""
+        """Return the message, then the rendered remedies. Remedies that are rendered as "" are omitted."""
         message = str(self.args[0]) if len(self.args) == 1 else super().__str__()
         advice = ", or ".join(filter(None, map(render, self.remedies)))
         return f"{message}; {advice}" if advice else message
@@ -231,8 +231,8 @@ class NothingToTrainError(Item2VecError, ValueError):
 class TrainingError(Item2VecError, RuntimeError):
     """Training failed, and there are no usable vectors.
 
-    A vector is not finite, no vector changed, the trainer skipped tokens, a training process ended, or the
-    matrix of LSA or the table of neighbours is empty.
+    For example, a vector is not finite, no vector changed, the trainer skipped tokens, gensim or a training
+    process failed, or the matrix of LSA or the table of neighbours is empty.
     """
 
 

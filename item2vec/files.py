@@ -174,7 +174,7 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
 def unreadable(path: Path, error: OSError) -> CorruptBundleError:
     """Return the error for a file or folder that cannot be read.
 
-    If a permission is missing, the message names the path without the permission, its mode and its owner.
+    If access is denied, the message names the path that denies access, with the mode and owner of this path.
     """
     message = f"{path} cannot be read: {error.strerror}"
     if not isinstance(error, PermissionError):
@@ -200,7 +200,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
 @contextlib.contextmanager
 def refusing_unreadable() -> Iterator[None]:
-    """Convert a ``PermissionError`` in the block that names a file to the error of ``unreadable``."""
+    """Convert a ``PermissionError`` from the block to the error of ``unreadable``, if it names a file."""
     try:
         yield
     except PermissionError as error:

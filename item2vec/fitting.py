@@ -35,8 +35,8 @@ def fit(
     """Train vectors on sentences, and return a recommender.
 
     ``settings`` are settings of training, taste and index by name, and override ``config``. ``validation``,
-    ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``, ``adapter`` to
-    ``Recommender``, and ``items`` to both.
+    ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``. ``adapter`` is passed to
+    ``Recommender``. ``items`` is passed to both.
 
     If ``mixture`` of the taste is above 0, which is the default for the objectives transitions, linkprop and
     ease, the table of neighbours is computed from the sentences. If ``popularity`` of the taste is above 0,

@@ -29,8 +29,8 @@ EPSILON = 1e-6
 class Geometry:
     """The base class of ``ItemVectors``, with methods that compare unit vectors.
 
-    The methods compare input vectors. If an item of the query has no input vector, they compare output
-    vectors.
+    The methods compare input vectors. If an item in the arguments of a method has no input vector, the method
+    compares output vectors.
     """
 
     vocabulary: Vocabulary
@@ -89,7 +89,7 @@ class Geometry:
     def similarity_matrix(self, rows: Rows) -> Floats:
         """Return the matrix of unit vectors in which the items of ``rows`` are compared with all items.
 
-        It holds the input vectors (n items × dimensions), or the output vectors if an item of ``rows`` has no
+        The matrix is ``unit_input`` (n items × dimensions), or ``unit_output`` if an item of ``rows`` has no
         input vector.
 
         Raises
@@ -238,9 +238,10 @@ class Geometry:
         return self._best(scores, left_out, k)
 
     def analogy_target(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Floats, Rows]:
-        """Return the unit query vector of an analogy, and the rows of its positive and negative items.
+        """Return a pair of arrays: the unit query vector of an analogy; and the row indices of its items.
 
-        The score of an item is the inner product of the query and the item's row in ``similarity_matrix``.
+        The indices of the positive items come first. The score of an item is the inner product of the query
+        vector and the vector of the item in the matrix that ``similarity_matrix`` returns for these indices.
         """
         rows, n_positive = self._analogy_rows(positive, negative)
         weights = np.where(np.arange(len(rows)) < n_positive, np.float32(1), np.float32(-1))
@@ -253,7 +254,7 @@ class Geometry:
         return target / norm, rows
 
     def analogy_products(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Doubles, Rows]:
-        """Return the 3CosMul scores of all items (float64, n items), and the rows of the query's items."""
+        """Return two arrays: the 3CosMul scores of all items; and the row indices of the query's items."""
         rows, n_positive = self._analogy_rows(positive, negative)
         units = self.similarity_matrix(rows)
         products: Doubles = np.ones((2, len(units)), np.float64)
@@ -278,7 +279,7 @@ class Geometry:
 
     @checked
     def direction_between(self, rows_a: npt.NDArray[Any], rows_b: npt.NDArray[Any]) -> Direction:
-        """Return the direction from the rows ``rows_a`` to the rows ``rows_b``; see ``direction``."""
+        """Return the direction from the items at ``rows_a`` to the items at ``rows_b``; see ``direction``."""
         means = []
         for name, rows in (("first", rows_a), ("second", rows_b)):
             check_rows(rows, len(self.input))
@@ -333,7 +334,9 @@ def finite_vector(vector: npt.ArrayLike, size: int) -> Floats:
 
 
 def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
-    """Return a vector scaled to length 1 (float32, dimensions); raise ``InputError`` for a zero vector.
+    """Return a vector scaled to length 1 (float32, dimensions).
+
+    Raise ``InputError`` for a vector that is zero, or that ``finite_vector`` does not accept.
 
     >>> unit_query([3, 4], 2)
     array([0.6, 0.8], dtype=float32)
@@ -347,7 +350,10 @@ def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
 
 
 def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floats:
-    """Return the unit vector of a query plus a direction, for a search by input or by output vectors."""
+    """Return the sum of a query and a direction, scaled to length 1.
+
+    The direction of input vectors is added if ``by_input`` is true; otherwise, that of output vectors.
+    """
     step = direction.input if by_input else direction.output
     if step is None or step.shape != target.shape:
         found = "no output vector" if step is None else f"{len(step)} dimensions"
@@ -358,7 +364,7 @@ def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floa
 
 
 def _mean(units: Floats, rows: npt.NDArray[Any]) -> Floats:
-    """Return the mean of the non-zero rows, or zeros if all rows are zero."""
+    """Return the mean of the non-zero vectors of ``units`` at ``rows``; zeros if there are none."""
     own = units[rows]
     present = own[own.any(axis=1)]
     mean: Floats = present.sum(axis=0, dtype=np.float64).astype(np.float32) / np.float32(max(1, len(present)))

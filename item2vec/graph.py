@@ -67,8 +67,8 @@ class Graph:
         Raises
         ------
         InputError
-            If an edge has another form, only some edges have a weight, an id is invalid, or a weight is not
-            finite and above 0.
+            If an edge has another form, only some edges have a weight, an id is invalid, or a weight, or a
+            sum of weights, is not a finite number above 0.
         """
         rows: list[tuple[Any, ...]] = [tuple(as_history(edge, "an edge")) for edge in edges]
         if wrong := [row for row in rows if len(row) not in (2, 3)]:
@@ -106,8 +106,8 @@ class Graph:
         Raises
         ------
         InputError
-            If the arrays differ in length, a code is not the code of a node, or a weight is not finite and
-            above 0.
+            If the arrays differ in length, a code is not the code of a node, or a weight, or a sum of
+            weights, is not a finite number above 0.
         """
         for name, column in (("source", source), ("target", target), ("weights", weights)):
             if column is not None and column.shape != (len(source),):

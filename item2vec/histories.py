@@ -22,7 +22,8 @@ class Histories(NamedTuple):
     """Histories encoded with the vocabulary of a model, oldest item first.
 
     ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the item codes of history ``i``. ``weights`` (float64)
-    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``. A negative
+    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``. ``weights``
+    is ``None`` for histories without weights, and ``timestamps`` for histories without timestamps. A negative
     weight marks a disliked item.
     """
 
@@ -107,7 +108,7 @@ def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
 
 
 def _joined(name: str, columns: Iterable[npt.NDArray[Any]], lengths: Sequence[int]) -> npt.NDArray[Any]:
-    """Concatenate the columns of all histories; raise ``InputError`` if the lengths are not ``lengths``."""
+    """Concatenate the columns of all histories; raise ``InputError`` if a length differs from ``lengths``."""
     arrays = list(columns)
     if [array.shape for array in arrays] == [(length,) for length in lengths]:
         return np.concatenate([np.empty(0, arrays[0].dtype if arrays else np.float64), *arrays])

@@ -20,7 +20,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["select"]
 
 OVER_FETCHED = 2
-"""Without diversity, the first block has this number of rows for each row to select."""
+"""Without diversity, the first block has ``OVER_FETCHED * k`` rows."""
 
 DEMOTION = 3.0
 """Subtracted from demoted rows; more than any difference of marginal relevances, which are from -1 to 1."""
@@ -34,8 +34,9 @@ def select(source: Source, rules: RowRules, vectors: ItemVectors, k: int) -> lis
 
     ``item2vec.rules.Rules`` describes both rules. Rows are read in blocks of doubling size until ``k`` rows
     are selected or no eligible row is left. With diversity, the first block is the pool of maximal marginal
-    relevance, and rows of later blocks are selected in order of score. Without diversity, all rows are
-    selected in order of score, so that the result does not depend on the size of the blocks.
+    relevance, and rows of later blocks are selected in the order of the source: by score, demoted rows last.
+    Without diversity, all rows are selected in this order, so that the result does not depend on the size of
+    the blocks.
     """
     if not rules.caps and not rules.diversity:
         return source.best(k)
@@ -81,7 +82,7 @@ def _is_demoted(ranking: Ranking) -> Mask:
 
 
 class _Stream:
-    """The rows of one query in order of score, in blocks of doubling size."""
+    """The rows of one query in the order of the source, in blocks of doubling size."""
 
     def __init__(self, source: Source, query: int, first: Ranking, n: int, n_rows: int) -> None:
         self._source = source

@@ -243,7 +243,7 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open sentences as memory maps. Checksums are verified now; those of shards, at their first access.
+        """Open sentences as memory maps. Checksums of a shard are verified at the first access, others now.
 
         Raises
         ------
@@ -377,7 +377,7 @@ class ShardedSentences(Sequence[list[str]]):
         """Return a corpus whose shard ``number`` is computed by ``function(number, shard)`` when accessed.
 
         Only the shard accessed last is kept. The function must be deterministic, and keep the vocabulary and
-        the columns. ``derive`` calls it once per shard, for the manifest. The result has no ``users``.
+        the columns. To compute checksums, ``derive`` computes each shard once. The result has no ``users``.
         """
 
         def shard(number: int) -> Sentences:

@@ -78,7 +78,7 @@ def shape_numbered(
 ) -> tuple[Sentences, Rows]:
     """Shape sentences as ``shape_training_sentences`` does, but keep unused ids in the vocabulary.
 
-    The second result holds the position in ``sentences`` of each remaining sentence.
+    Return a pair: the remaining sentences; and the position of each remaining sentence in ``sentences``.
     """
     numbers = np.arange(len(sentences))
     if drop_longer_than is not None and bool((sentences.lengths > drop_longer_than).any()):
@@ -229,7 +229,10 @@ def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
 
 
 def _event_weights(selected: Iterable[str] | Mapping[str, float], event_names: Vocabulary) -> Floats:
-    """Return the weight of each event code: NaN for an event that is not selected, 1 for a plain list."""
+    """Return the weight of each event code: NaN if the event is not selected.
+
+    If ``selected`` is a list, which has no weights, each selected event has the weight 1.
+    """
     weights = np.full(len(event_names), np.nan, dtype=np.float32)
     for name in selected:
         if name in event_names:

@@ -1,4 +1,8 @@
-"""Public names for sharded corpora: classes to read and write a corpus, and the shard of a user."""
+"""Public names for sharded corpora.
+
+``ShardedSentences`` reads a corpus, ``ShardWriter`` writes a corpus, and ``shard_of`` returns the number of
+the shard that holds the sentences of a user.
+"""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ __all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "b
 
 
 class Ranking(NamedTuple):
-    """Rows (intp), best first, their scores (float32 or float64), and the source of the scores.
+    """Ranked rows (intp, best first), with their scores (float32 or float64) and the source of the scores.
 
-    ``demoted`` (bool, one flag per row) marks the rows that come after all others in spite of their scores;
-    ``None`` if no row was demoted.
+    ``demoted`` (bool, one flag per row) marks the rows that come after all others in spite of their scores.
+    It is ``None`` if the query has no rule that demotes rows.
 
     >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
     'model'
@@ -65,9 +65,9 @@ class Source(Protocol):
 class Searched:
     """The rows with the highest scores in an index; see ``search`` for the fields.
 
-    With ``offsets``, several queries share one answer, in which the score of a row is its highest score for
-    these queries. The queries of answer ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive);
-    ``excluded`` must be the same for the queries of an answer. Without ``offsets``, each query has an answer.
+    With ``offsets``, several queries share one ranking, in which the score of a row is its highest score for
+    these queries. The queries of ranking ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive), and
+    must all have the same ``excluded``. Without ``offsets``, there is one ranking per query.
     """
 
     index: Index
@@ -78,7 +78,7 @@ class Searched:
     offsets: Rows | None = None
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the results of ``search``; the results of the queries that share an answer are merged."""
+        """Return the results of ``search``; the results of the queries that share a ranking are merged."""
         found = search(
             self.index,
             self.queries,
@@ -93,7 +93,7 @@ class Searched:
         return [_best_of(rankings[start:stop], n) for start, stop in pairwise(self.offsets.tolist())]
 
     def take(self, query: int) -> Searched:
-        """Return a source for one of the answers."""
+        """Return a source for one of the rankings."""
         start, stop = (query, query + 1) if self.offsets is None else self.offsets[query : query + 2].tolist()
         return replace(
             self,
@@ -144,9 +144,10 @@ class Ordered:
 class Boosted:
     """The rows of several disjoint sources (``parts``), each with a factor for the scores of its rows.
 
-    A positive score is multiplied by the factor, and a negative score is divided by it. Within a part, the
-    factor does not change the order, so that the best rows are among the best rows of the parts. Products are
-    computed in float64, so that different float32 scores have different products.
+    A positive score is multiplied by the factor, and a negative score is divided by the factor. This does not
+    change the order of the rows of a part. The ``n`` best rows of each part therefore contain the ``n`` best
+    rows of all parts. Boosted scores are computed in float64, so that different float32 scores remain
+    different.
     """
 
     parts: tuple[tuple[float, Source], ...]
@@ -171,15 +172,15 @@ class Boosted:
 class Demoting:
     """The rows of a source, with demoted rows after all others.
 
-    ``is_demoted`` holds a function per answer, which returns a mask of the rows to demote among given rows;
-    ``None`` for an answer without demoted rows.
+    ``is_demoted`` holds a function per ranking, which returns a mask of the rows to demote among given rows;
+    ``None`` for a ranking without demoted rows.
     """
 
     source: Source
     is_demoted: Sequence[Callable[[Rows], Mask] | None]
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the first ``n`` rows of each answer.
+        """Return the first ``n`` rows of each ranking.
 
         The number of rows that are read from the source is doubled until ``n`` of them are not demoted, or no
         row is left.
@@ -189,8 +190,8 @@ class Demoting:
         if all(self.is_demoted):
             found = self.source.best(2 * n)
         else:
-            # Answers without demoted rows are searched with n, as without this class: an approximate search
-            # for 2 n rows may find better rows than a search for n rows.
+            # Rankings without demoted rows are searched with n, so that they are the same as without this
+            # class: an approximate search for 2 n rows may find better rows than a search for n rows.
             found = [
                 first if function is None else self.source.take(query).best(2 * n)[0]
                 for query, (function, first) in enumerate(
@@ -213,7 +214,7 @@ class Demoting:
         return Ranking(found.rows[order], found.scores[order], found.source, demoted[order])
 
     def take(self, query: int) -> Demoting:
-        """Return a source for one of the answers."""
+        """Return a source for one of the rankings."""
         return Demoting(self.source.take(query), [self.is_demoted[query]])
 
     def within(self, mask: Mask) -> Demoting:
@@ -222,7 +223,7 @@ class Demoting:
 
 
 def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
-    """Return a source with boosted scores; ``factors`` holds pairs of a factor and a mask of its rows.
+    """Return a source with boosted scores; ``factors`` holds pairs ``(factor, mask of the boosted rows)``.
 
     >>> rows = Ordered(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
     >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows

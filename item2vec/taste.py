@@ -43,11 +43,12 @@ class Tastes:
         weights @ matrix[history] * scale
 
     ``weights`` (float64, n history tokens × parts) sum to 1 per history and part, or are all 0. ``scales``
-    (float64, n histories × parts) are ``part_weights``. For ``score="cosine"``, these are divided by the norm
-    of the whole taste. For output vectors that were trained by cosine, they are divided by the norm of the
-    part and by ``cosine_divisor``, so that a score is the weighted mean of the cosines of the parts, divided
-    by the temperature. ``empty`` (bool, n histories) marks histories without a taste: without a known item,
-    without a positive weight, or with vectors that cancel out.
+    (float64, n histories × parts) are computed from ``part_weights``. For ``score="cosine"``, each part
+    weight is divided by the norm of the whole taste. For output vectors that were trained by cosine, each
+    part weight is divided by the norm of the part and by ``cosine_divisor``, so that a score is the weighted
+    mean of the cosines of the parts, divided by the temperature. For other scores, the scales are the part
+    weights. ``empty`` (bool, n histories) marks histories without a taste: without a known item, without a
+    positive weight, or with vectors that cancel out.
     """
 
     vectors: Floats
@@ -111,8 +112,8 @@ def history_weights(
     token is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest
     token of a history is 0 steps back and has age 0. Without ``timestamps`` or a ``half_life``, the second
     factor is 1; without ``weights``, the third is 1. Tokens older than the newest ``last_n`` have weight 0.
-    For a learned decay, ``positions[part, steps_back]`` replaces ``decay ** steps_back``; it is 0 beyond the
-    last position.
+    For a learned decay, ``positions[part, steps_back]`` replaces ``decay ** steps_back``, and tokens beyond
+    the last position have weight 0.
 
     >>> import numpy as np
     >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
@@ -246,7 +247,7 @@ def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: 
 
 
 def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
-    """Return the number by which a score divides the weighted sum of the cosines of the parts.
+    """Return the number by which the weighted sum of the parts' cosines is divided to give a score.
 
     It is 1 for ``score="cosine"``. For output vectors that were trained by cosine, it is the sum of the part
     weights, times the temperature. It is ``None`` for scores that are inner products.

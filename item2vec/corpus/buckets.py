@@ -31,10 +31,10 @@ DTYPES = {
     "event": "<i4",
     "session": "<i8",
 }
-"""Dtype of each column. ``user`` is a number within the shard, and ``row`` is the position in the source."""
+"""Dtype of each column. ``user`` is an index within the shard; ``row`` is the position in the source."""
 
 BYTES_PER_ROW = 120
-"""Approximate memory in bytes that ``sentences_of`` needs per row: the record, the columns, sorted copies."""
+"""Approximate memory in bytes that ``sentences_of`` needs per row: record, columns and sorted copies."""
 
 Records = npt.NDArray[Any]
 
@@ -91,10 +91,11 @@ def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) 
 def sentences_of(
     records: Records, items: Vocabulary, events: Vocabulary | None, adapter: AdapterConfig
 ) -> tuple[Sentences, Codes]:
-    """Return the sentences of a shard by the settings of the adapter, and the user number of each sentence.
+    """Return a pair: the sentences of a shard; and the index of the user of each sentence (``user``).
 
-    Tokens are codes of ``items``. Sentences are in ascending order of user numbers. The minimum counts of
-    the adapter must be 1, because ``Database.choose`` has already applied them to the rows of all shards.
+    The settings of ``adapter`` determine the sentences. Tokens are codes of ``items``. Sentences are in
+    ascending order of user indices. The minimum counts of ``adapter`` must be 1, because ``Database.choose``
+    has already applied the minimum counts to the rows of all shards.
     """
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}

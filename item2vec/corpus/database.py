@@ -79,7 +79,7 @@ class Database:
         """Count as ``count`` does. Return whether all values are present and valid (dates from 1990 to 2099).
 
         If they are, ``read_interactions`` would read the same values as DuckDB. The result is also False if
-        DuckDB cannot read the values, or reads another number of rows than the files state.
+        DuckDB cannot read the values, or reads more or fewer rows than the files state.
         """
         others = [_is_valid(name) for name in self._has if name not in _COUNTED] or ["true"]
         try:
@@ -100,7 +100,7 @@ class Database:
             return False
 
     def newest(self) -> npt.NDArray[Any] | None:
-        """Return an array of the latest timestamp: empty without rows, ``None`` without timestamps."""
+        """Return an array of the latest timestamp, empty without rows; ``None`` without timestamps."""
         if "timestamp" not in self._has:
             return None
         newest = self._value("SELECT max(micros) FROM source")
@@ -118,7 +118,7 @@ class Database:
         return Vocabulary(tuple(name for (name,) in rows))
 
     def choose(self, adapter: AdapterConfig) -> None:
-        """Define the view ``chosen`` by the filters by time and event, then by the minimum counts.
+        """Define the view ``chosen``: filter the rows by time and event, then apply the minimum counts.
 
         The minimum counts of items and of users are applied once, in this order. With the setting ``core``,
         they are applied repeatedly until no further row is removed.
@@ -179,7 +179,7 @@ class Database:
         """Yield the chosen rows, in any order, in batches. A batch maps names of columns to arrays.
 
         ``item`` and ``event`` are codes in the order of ``write_vocabulary`` and ``events``. ``session`` is
-        an arbitrary number of the session id. ``user`` is the rank of the user in the ``shard``, in the order
+        an arbitrary integer per session id. ``user`` is the rank of the user in the ``shard``, in the order
         of ``write_users``. ``row`` is the column ``position`` of the view ``source``. ``timestamp`` and
         ``weight`` are included if the rows have these columns.
         """
@@ -216,7 +216,8 @@ class Database:
 class EdgeDatabase:
     """The rows of edges as views and tables of DuckDB. ``memory`` and ``folder`` are as in ``Database``.
 
-    The view ``rows`` has the ids of the source and target, the weight, and a ``position`` as in ``Database``.
+    The view ``rows`` has the ids of the source and target, the weight if edges are weighted, and a column
+    ``position`` as in ``Database``.
     """
 
     def __init__(self, folder: Path, memory: int, rows: StagedEdges) -> None:
@@ -258,9 +259,10 @@ class EdgeDatabase:
         return vocabulary_of(table["id"])
 
     def merge(self, directed: bool) -> int:
-        """Merge duplicate edges, and return the number of neighbours of all nodes. Call ``nodes`` before.
+        """Merge duplicate edges, and return the sum of the degrees of all nodes. Call ``nodes`` first.
 
-        An undirected edge between two nodes makes each a neighbour of the other, and counts twice.
+        In a directed graph, the degree is the number of outgoing edges. An undirected edge between two nodes
+        counts twice, because each node is a neighbour of the other. A self-loop counts once.
         """
         ends = ("s.code", "t.code")
         a, b = ends if directed else (f"{name}({', '.join(ends)})" for name in ("least", "greatest"))
@@ -273,7 +275,7 @@ class EdgeDatabase:
         return int(self._value(f"SELECT {both} FROM edges"))
 
     def edges(self, directed: bool) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        """Yield the merged edges in order of source and target, in batches. Call ``merge`` before.
+        """Yield the merged edges in order of source and target, in batches. Call ``merge`` first.
 
         A batch maps ``"source"``, ``"target"`` (codes) and, for weighted edges, ``"weight"`` to arrays. An
         undirected edge between two nodes is yielded in both directions.
@@ -306,7 +308,7 @@ def read_users(path: Path, shard: int) -> Any:
 
 @contextlib.contextmanager
 def failures(folder: Path, memory: str) -> Iterator[None]:
-    """Convert errors of DuckDB to ``InputError`` or ``WriteError``, with the folder and limit of memory."""
+    """Convert errors of DuckDB to ``InputError`` or ``WriteError`` that name ``folder`` or ``memory``."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -346,7 +348,7 @@ def _connected(folder: Path, memory: int) -> duckdb.DuckDBPyConnection:
 
 def _parquet(files: Iterable[Path]) -> str:
     paths = [_text(_GLOB.sub(r"[\1]", str(file.resolve()))) for file in files]
-    # A folder "key=value" is not a column: the readers decide which folders are partitions.
+    # DuckDB must not read a folder "key=value" as a column: the readers decide which folders are partitions.
     return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
 
 

@@ -49,9 +49,9 @@ def read_graph(
         Edge lists and adjacency lists are read line by line, which takes longer. GraphML and Pajek files must
         fit into memory.
     memory
-        Approximate limit of the memory without the graph, such as ``"2GB"``; at least ``"512MB"``. Each row
-        group of a Parquet file must fit into it. Other data is in a temporary folder (``TMPDIR``). The driver
-        ``"memory"`` has no limit.
+        Approximate limit of the memory in addition to the graph, such as ``"2GB"``; at least ``"512MB"``.
+        Each row group of a Parquet file must fit into this limit. Converted edges, and data that does not fit
+        into the limit, are written to a temporary folder (``TMPDIR``). The driver ``"memory"`` has no limit.
     driver
         ``"duckdb"`` merges the edges with DuckDB (extra ``bigdata``). ``"memory"`` reads all edges into
         memory, as ``readers.read_edges`` does.

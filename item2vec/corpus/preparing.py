@@ -79,7 +79,7 @@ def prepare(
     adapter: AdapterConfig = EVERYTHING,
     **columns: Any,
 ) -> ShardedSentences:
-    """Write the training sentences of interactions in files as a sharded corpus, and open the corpus.
+    """Convert interactions in files to training sentences, write a sharded corpus, and open the corpus.
 
     With ``driver="duckdb"``, the files may be larger than the memory. With either driver, the sentences are
     those of ``adapters.histories`` or ``adapters.sessions``, in the shards and the order of
@@ -118,8 +118,8 @@ def prepare(
         needs timestamps that are missing.
     InputError
         For the same reasons as in ``readers.read_interactions``; if there are no rows, or the adapter needs a
-        column or event that is missing; if a file changes meanwhile; if ``memory`` is not sufficient; or if
-        ``shards`` is above 100,000.
+        column or event that is missing; if a file changes during the call; if ``memory`` is not sufficient;
+        or if ``shards`` is above 100,000.
     NothingToTrainError
         If the adapter selects no interaction.
     BundleExistsError
@@ -276,7 +276,7 @@ class _Preparation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[StagedRows, Any]]:
-        """Open a database in which items and users are counted. Convert files that DuckDB might misread."""
+        """Yield the rows, and a database with their counts. Convert files that DuckDB might misread."""
         limit, spill = int(SHARE_OF_DATABASE * self.memory), self.work / "spill"
         rows = self.form.as_found(self.sources)
         database = self.database.Database(spill, limit, rows) if rows is not None else None
@@ -352,7 +352,7 @@ def database_module() -> ModuleType:
 
 
 def bytes_of(memory: str) -> int:
-    """Return the number of bytes of a size of at least 512MB. 1 GB is 2**30 bytes.
+    """Return a size in bytes; raise ``ConfigError`` if it is invalid or below 512MB. 1 GB is 2**30 bytes.
 
     >>> bytes_of("2GB") == 2 << 30
     True
@@ -365,7 +365,7 @@ def bytes_of(memory: str) -> int:
 
 
 def _default_shards(n_rows: int, memory: int) -> int:
-    """Return the number of shards for which the rows of an average shard fit into ``SHARE_OF_SHARD``.
+    """Return the number of shards so that an average shard fits into ``SHARE_OF_SHARD`` of the memory.
 
     >>> _default_shards(100_000_000, 2 << 30)
     23

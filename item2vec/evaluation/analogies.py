@@ -106,8 +106,8 @@ def evaluate_analogies(
         Only the first ``restrict_vocab`` rows, usually the most frequent items, may occur in questions and
         answers. A question with another item is not answered. ``None``: all rows may occur.
     case_insensitive
-        Whether ids are compared in upper case. If so, the first of several items that differ only in case
-        represents all of them, and an answer never differs only in case from a, b or c.
+        Whether ids are compared in upper case. If so, the first item with an input vector represents all
+        items that differ only in case, and an answer never differs only in case from a, b or c.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _text(path: Path, number: int, raw: bytes) -> str:
 
 
 def _n_correct(units: npt.NDArray[np.float32], representative: Rows, questions: Rows, method: Method) -> int:
-    """Return the number of questions (rows a, b, c, d) whose best row is d."""
+    """Return the number of questions (row indices a, b, c, d) whose best item is d."""
     step = max(1, SCORES_PER_BLOCK // len(units))
     correct = 0
     for start in range(0, len(questions), step):

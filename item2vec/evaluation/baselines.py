@@ -55,10 +55,10 @@ class Baseline(ABC):
     """Base class of the baselines. Subclasses select and score candidates.
 
     ``vocabulary`` contains the items that occur in the training part, most frequent first. Equally frequent
-    items are in the order of their codes in the training part. ``counts`` (int64) is the number of
-    occurrences of each item of ``vocabulary``. Items of equal score are ranked in the order of
+    items are in the order of their codes in the training part. ``counts`` (int64) holds the number of
+    tokens of each item of ``vocabulary``. Items of equal score are ranked in the order of
     ``vocabulary``. Items without a positive score are ranked last, in the order of ``vocabulary``, with
-    ``source="popular"`` and decreasing scores from below 0 to -1.
+    ``source="popular"`` and negative scores of at least -1.
 
     ``ties`` is the tie rule of ``evaluate``. The default is ``"as answered"``, because the order of equal
     scores is part of the definition of a baseline.
@@ -192,7 +192,8 @@ class RecentPopularity(_SameForAll):
     half_life
         Half-life of the weight of a token, in days.
     decay
-        Factor by which the weight decreases per step back in the sentence, if there are no timestamps.
+        Factor by which the weight of a token is multiplied for each later token in the sentence, if there are
+        no timestamps.
 
     Raises
     ------
@@ -330,8 +331,8 @@ class Random(Baseline):
     """Recommend items of the training part, drawn uniformly at random.
 
     The ranking of a history depends on the history and on ``seed``, but not on the other histories of a
-    batch. The score of the item that is drawn n-th is 1 / n. If items at better ranks are excluded, the score
-    at rank r is therefore below 1 / r.
+    batch. The score of the item that is drawn n-th is 1 / n. Excluded items are drawn too, but not returned.
+    If an excluded item is drawn before the item at rank r, the score at rank r is therefore below 1 / r.
 
     Examples
     --------
@@ -350,7 +351,7 @@ class Random(Baseline):
 
 
 def _merged(parts: list[_Excluded], n: int) -> _Excluded:
-    """Return the union of the excluded items of all parts, for each of ``n`` histories."""
+    """Return the excluded items of all parts together, which may repeat, for each of ``n`` histories."""
     codes = np.concatenate([np.empty(0, np.int32), *(part.codes for part in parts)])
     owners = [np.repeat(np.arange(n), np.diff(part.offsets)) for part in parts]
     owner = np.concatenate([np.empty(0, np.intp), *owners])

@@ -39,7 +39,10 @@ class BeyondAccuracy:
         )
 
     def measure(self, name: str, k: int) -> Doubles | float:
-        """Return a metric of the first ``k`` ranks: one value per query; for coverage and gini, one value."""
+        """Return a metric of the first ``k`` ranks.
+
+        The result is an array with one value per query; for coverage and gini, a single number.
+        """
         items, counts = self._rankings.items, self._counts
         if name == "coverage":
             return coverage(items, k, counts)
@@ -78,7 +81,7 @@ class BeyondAccuracy:
 
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
-        """Offsets and numbers of the training sentences that contain each item."""
+        """A pair of arrays: offsets; and the indices of the training sentences that contain each item."""
         train = self._split.train.whole()
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 

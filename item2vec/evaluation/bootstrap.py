@@ -89,9 +89,10 @@ def intervals(
 
 
 def sums_by_cluster(values: Doubles, clusters: Offsets) -> tuple[Doubles, Doubles]:
-    """Return the sums of the values per cluster (clusters × metrics), and the number of queries per cluster.
+    """Return a pair of arrays: the sum of the values, and the number of queries, of each cluster.
 
-    ``values`` has the shape queries × metrics. ``clusters`` contains the cluster number of each query.
+    The sums have the shape clusters × metrics. Clusters are in ascending order of their numbers. ``values``
+    has the shape queries × metrics. ``clusters`` contains the cluster number of each query.
 
     >>> sums_by_cluster(np.array([[1.0], [0.0], [1.0]]), np.array([7, 7, 9]))
     (array([[1.],

@@ -52,8 +52,9 @@ def evaluate(
     The rankings are the results of ``recommend_many`` of the model. A ``Recommender`` thus uses its own index
     and filters, as in production. The requested rankings have one rank more than the largest cut-off, so that
     a tie at this cut-off is detected. If such a tie continues to the end of a ranking, and ``ties`` is not
-    ``"as answered"``, longer rankings are requested, up to at least 32 times the largest cut-off. All
-    cut-offs use the same rankings. A target that the model does not return is a miss.
+    ``"as answered"``, longer rankings are requested, until the tie ends or the length is at least 32 times
+    the largest cut-off. All cut-offs use the same rankings. A target that the model does not return is a
+    miss.
 
     If the model has an attribute ``exact`` that is another model, the other model is evaluated too. For a
     ``Recommender`` with an approximate index, ``exact`` is the same model with exact search. The difference
@@ -84,7 +85,7 @@ def evaluate(
     InputError
         If ``k`` is empty or below 1, there is no query, a query has no target, the model has no method
         ``recommend_many`` or returns an invalid ranking, or a custom metric does not return a finite number
-        per query. If a single query is the cause, the message contains its number.
+        per query. If a single query is the cause, the message contains the index of this query.
     ConfigError
         If a metric or ``ties`` is unknown, or a custom metric has no valid name or the name of another
         metric.
@@ -198,9 +199,9 @@ def _check_queries(split: Split) -> None:
 def _measure(
     rankings: Rankings, split: Split, metrics: Mapping[str, Metric | None], cutoffs: Sequence[int]
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
-    """Return the values per query and the mean over queries of each metric at each cut-off.
+    """Return two dicts by metric and cut-off, such as ``hr@10``: the values per query; and the means.
 
-    A metric of the whole catalogue has no values per query. Its single value is returned with the means.
+    A metric of the whole catalogue has no values per query. Its single value is in the dict of the means.
     """
     beyond_accuracy = BeyondAccuracy(rankings, split)
     per_query: dict[str, Doubles] = {}

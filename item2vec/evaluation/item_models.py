@@ -40,7 +40,7 @@ class Transitions(Baseline):
 
     Each history item has a row in the table of windowed transitions (``item2vec.neighbours.transitions``).
     The score of an item is the weighted sum of its entries in these rows. The row of the newest known item
-    has weight 1. The weight halves with each step back in the history.
+    has weight 1. The row of each earlier item has half the weight of the row of the next item.
 
     The model is a smoothed mixture of Markov chains of higher order. Source: Shani, Heckerman & Brafman, An
     MDP-based recommender system, JMLR 2005 (skipping, and mixtures of orders).
@@ -139,8 +139,8 @@ class EASE(Baseline):
     def _candidates(self, histories: Histories) -> SparseRows:
         """Return the best items of positive score for each history.
 
-        The scores of each history are summed separately. The rounding of a score thus does not depend on the
-        other histories of the batch.
+        The scores of each history are summed separately, so that the rounding of a score does not depend on
+        the other histories of the batch.
         """
         items, scores = [], []
         offsets = histories.offsets

@@ -28,7 +28,8 @@ def find_leaks(split: Split) -> list[str]:
     1 of 100 queries on purchases and click sessions, for 1 of 15 on radio playlists, and for most queries on
     walks over a small graph. A leak is therefore reported only if the share of queries that are found exceeds
     an expected share by more than two standard errors. The expected share is 0.1 plus the share of 5-grams,
-    in a sample from the training part, that occur after two or more different items. It is at most 1.
+    in a sample from the training part, that occur after two or more different items. If this sum is above 1,
+    the expected share is 1.
 
     Queries with shorter histories, and sentences in shuffled order, cannot be checked.
 
@@ -92,7 +93,7 @@ training part 2 times; expected a model trained on split.train alone
 
 
 def _query_ngrams(split: Split, checked: Mask) -> Offsets:
-    """Return the last history items and the first target of each checked query, as codes.
+    """Return the 5-grams of the checked queries as codes: the last 4 history items, then the first target.
 
     A code is a position in the vocabulary of the training part. An item that is not in this vocabulary has
     the code ``len(vocabulary)``.
@@ -111,7 +112,7 @@ def _query_ngrams(split: Split, checked: Mask) -> Offsets:
 
 
 def _repetition(train: Sentences | ShardedSentences) -> float:
-    """Return the share of sampled 5-grams of the training part that two or more different items precede.
+    """Return the share of sampled 5-grams of the training part that occur after two or more different items.
 
     Occurrences with the same preceding item count once, because duplicate sentences, which a leak produces,
     repeat the preceding item too.
@@ -151,10 +152,11 @@ def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets
 
 
 def _contexts(train: Sentences, ngrams: Offsets) -> tuple[Offsets, Offsets]:
-    """Return the distinct pairs of an n-gram and its preceding item, and the state of each n-gram.
+    """Return two arrays: the distinct contexts of the n-grams; and the state of each n-gram.
 
-    Equal n-grams have the same state, a number from 0. A pair is encoded as one integer: state × (n items +
-    1) + code of the preceding item + 1. At the start of a sentence, the code of the preceding item is -1.
+    A context is an n-gram together with an item that precedes the n-gram. A state is an integer from 0 that
+    equal n-grams share. A context is encoded as one integer: state × (n items + 1) + code of the preceding
+    item + 1. At the start of a sentence, the code of the preceding item is -1.
     """
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])

@@ -105,7 +105,7 @@ class HiddenEdges:
         """Return AUC: the probability that a hidden edge has a higher score than a pair without an edge.
 
         Pairs of different nodes without an edge are drawn uniformly at random, and each hidden edge is
-        compared with all of them. Equal scores count one half.
+        compared with all drawn pairs. Equal scores count one half.
 
         Source: Fawcett, An introduction to ROC analysis, 2006, section 7; Grover & Leskovec, node2vec, KDD
         2016, section 4.4.
@@ -152,7 +152,10 @@ class HiddenEdges:
         return scores
 
     def _pairs_without_edge(self, n: int, seed: int) -> tuple[Codes, Codes]:
-        """Draw pairs of different nodes that have neither a known nor a hidden edge, with replacement."""
+        """Draw ``n`` pairs of different nodes without a known or hidden edge, with replacement.
+
+        Return a pair of arrays: the codes of the source nodes; and the codes of the target nodes.
+        """
         n_nodes = len(self.known)
         known = np.repeat(np.arange(n_nodes), self.known.degrees) * n_nodes + self.known.neighbours
         hidden = self.sources.astype(np.int64) * n_nodes + self.targets
@@ -216,7 +219,8 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
 def cosines(vectors: ItemVectors) -> PairScores:
     """Return a function for ``HiddenEdges.auc`` that scores a pair of nodes by the cosine of their vectors.
 
-    Input vectors are compared. The score of a pair is 0 if one of the two nodes has no vector.
+    Input vectors are compared. The score of a pair is 0 if one of the two nodes has no input vector, or is
+    not in the vocabulary of ``vectors``.
 
     >>> from item2vec import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("ann", "bob")), np.array([[1, 0], [3, 4]]), None, np.ones(2))

@@ -73,17 +73,18 @@ def check_rankings(
 ) -> list[Ranking]:
     """Check the result of ``recommend_many``, and return it as a list of rankings, one per query.
 
-    ``model`` and ``queries`` (the numbers of the queries) appear in messages. Codes in the result are
-    positions in ``vocabulary``, except for ``Answers``, which contain a vocabulary of their own.
+    Messages contain the name of the class of ``model``, and an index from ``queries``. Codes in the result
+    are positions in ``vocabulary``; codes in ``Answers`` are positions in ``Answers.vocabulary``.
 
     Raises
     ------
     InputTypeError
-        If the result, or one of its rankings, does not have one of the types in ``Returned``.
+        If the result, or one of its rankings, does not have one of the types in ``Returned``, or the scores
+        in an array are not numbers.
     InputError
         If the number of rankings is wrong, an array of scores does not have the shape of the items, or a
         ranking has more than ``k`` items, an item twice, an invalid id, a code outside of the vocabulary,
-        padding before an item, or NaN as a score. If a ranking is invalid, the message contains the number of
+        padding before an item, or NaN as a score. If a ranking is invalid, the message contains the index of
         the query.
     """
     name = f"{type(model).__name__}.recommend_many"
@@ -106,7 +107,7 @@ def check_rankings(
 
 
 def _parts(returned: object, name: str) -> tuple[Sequence[Any] | Array, Array | None]:
-    """Return the rankings, and the scores if the model returned them as a separate array."""
+    """Return a pair: the rankings; and the array of scores, or ``None`` if there is no separate array."""
     if _is_pair(returned):
         items, scores = returned
         if scores.shape != items.shape:

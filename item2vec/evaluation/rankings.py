@@ -21,7 +21,10 @@ __all__ = ["Rankings", "Ties", "rank_all"]
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
-"""Rankings that end within a tie are extended until the tie ends, or to at least ``LONGEST`` × ``places``."""
+"""Length, in multiples of ``places``, from which a ranking is not extended any further.
+
+A ranking that ends within the tie at rank ``places`` is extended until the tie ends, or to this length.
+"""
 QUERIES_PER_BLOCK = 8192
 
 
@@ -50,10 +53,10 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
     Among items of equal score, targets are moved to the end (``ties="against"``) or to the front
     (``ties="for"``). ``ties="as answered"`` keeps the order of the model.
 
-    Unless ``ties`` is ``"as answered"``, a ranking whose tie at rank ``places`` continues to its end is
-    requested again with twice the length, until the tie ends or the length is at least 32 × ``places``. If
-    the tie continues to the end of the longest ranking, ``"against"`` counts every target in the tie as a
-    miss, and ``"for"`` counts the targets that the longest ranking contains.
+    If the tie at rank ``places`` continues to the end of a ranking, the ranking is requested again with twice
+    the length, until the tie ends or the length is at least 32 × ``places``. With ``ties="as answered"``,
+    rankings are requested once. If the tie continues to the end of the longest ranking, ``"against"`` counts
+    every target in the tie as a miss, and ``"for"`` counts the targets that the longest ranking contains.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def _rank_blocks(model: Model, split: Split, places: int, longest: int) -> _Retu
 def _rank_block(
     model: Model, split: Split, queries: Rows, places: int, longest: int
 ) -> tuple[list[Ranking], list[int]]:
-    """Return the rankings of a block of queries, and the positions in the block of open-ended rankings."""
+    """Return two lists: the rankings of a block of queries; and the indices of its open-ended rankings."""
     k = places + 1
     rankings = _recommend(model, split, queries, k)
     open_ended = _open_ended(rankings, range(len(rankings)), places, k)
@@ -139,7 +142,7 @@ def _recommend(model: Model, split: Split, queries: Rows, k: int) -> list[Rankin
 
 
 def _open_ended(rankings: list[Ranking], numbers: Sequence[int], places: int, k: int) -> list[int]:
-    """Return those of ``numbers`` whose ranking has ``k`` items, and equal scores from rank ``places`` on."""
+    """Return the ``numbers`` of rankings that have ``k`` items, and equal scores from rank ``places`` on."""
     return [
         number
         for number in numbers
@@ -157,7 +160,7 @@ def _vocabulary(split: Split, recommended: list[str]) -> Vocabulary:
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return a number for each token; tokens have equal numbers if sentence and item are equal."""
+    """Return a key for each token; tokens of the same sentence and the same item have equal keys."""
     code_of = sentences.vocabulary.codes_in(vocabulary).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]

@@ -40,13 +40,13 @@ class Evaluation:
     rankings
         Ranked items of every query.
     users
-        Number of the user of each query (int64). Confidence intervals resample users.
+        User number of each query (int64). Confidence intervals resample users.
     queries
         Checksums of histories, targets and users, from ``Split.fingerprints``. ``compare`` and ``table``
         require equal checksums.
     exact
-        Metrics of the same model with exact search, if the index of the model is approximate; otherwise
-        ``None``.
+        Metrics of ``model.exact``; for a ``Recommender``, this is the same model with exact search. ``None``
+        if the model has no attribute ``exact``, or if this attribute is the model itself.
     leaks
         Known reasons why the metrics are too high.
     model
@@ -120,8 +120,8 @@ class Evaluation:
     def plot(self, *, metrics: Iterable[str] | None = None) -> go.Figure:
         """Return a plotly figure: a bar per metric, with the 95 % confidence interval.
 
-        ``metrics`` contains the names of the metrics to show; by default, all metrics are shown. For several
-        models, see ``Table.plot``.
+        Metrics of the whole catalogue (coverage, gini) have no interval. ``metrics`` contains the names of
+        the metrics to show; by default, all metrics are shown. For several models, see ``Table.plot``.
 
         Raises
         ------
@@ -172,7 +172,7 @@ class Evaluation:
         """Return a DataFrame with a row per query: columns ``query`` and ``user``, and a column per metric.
 
         ``query`` is the position of the query in the split. ``user`` is the id of the user if the split has
-        ``user_ids``, as the splits of ``temporal_split`` have; otherwise, it is the number of the user.
+        ``user_ids``, as the splits of ``temporal_split`` have; otherwise, ``user`` is the user number.
         Metrics of the whole catalogue have no column.
         """
         from item2vec.readers.writing import data_frame

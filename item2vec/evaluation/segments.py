@@ -43,10 +43,9 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     """Return the metrics by history length, by popularity of the target, and by coldness.
 
     History length is the number of items of the history, without dislikes. For popularity, the items of the
-    training part are sorted by frequency, and divided into head, torso and tail with about a third of the
-    training tokens each. Items that are not in the training part belong to the tail. A query belongs to the
-    group of its first target.
-    For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns.
+    training part are sorted by frequency, and split into head, torso and tail, each with about a third of the
+    training tokens. Items that are not in the training part belong to the tail. A query belongs to the group
+    of its first target. For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns.
 
     Empty segments, and metrics without values per query, are omitted.
 
@@ -93,8 +92,8 @@ def by_coldness(split: Split) -> dict[str, Split]:
     """Divide the queries of a split into three splits: ``"warm"``, ``"cold users"`` and ``"cold items"``.
 
     A query belongs to ``"cold users"`` if no item of its history is in the training part. Other queries
-    belong to ``"cold items"`` if none of their targets is in the training part: a model trained on sentences
-    cannot recommend such targets. All remaining queries are ``"warm"``. Empty parts are omitted.
+    belong to ``"cold items"`` if none of their targets is in the training part, because a model trained on
+    sentences cannot recommend such targets. All remaining queries are ``"warm"``. Empty parts are omitted.
 
     Source: Schein et al., Methods and Metrics for Cold-Start Recommendations, SIGIR 2002.
 

@@ -113,7 +113,7 @@ def prefix_split(
 
     The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences, which should then
     be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. All of these
-    queries have the same user: the number of the test session. Items of the prefix can be targets, and
+    queries have the same user number: the index of the test session. Items of the prefix can be targets, and
     recommendations do not exclude them. Of ``ShardedSentences``, the last ``fraction`` of each shard are test
     sessions, about 100,000 at most in total. For ``cold_targets`` and ``min_history`` (the minimum length of
     a prefix), see ``Split.filtered``. If ``test`` is ``None``, an ``InputError`` is raised for a ``fraction``
@@ -270,7 +270,7 @@ def k_fold(
 
 
 def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sentences]:
-    """Return the histories and the targets of queries, one query per position.
+    """Return a pair of ``Sentences``: the histories; and the targets of queries, one query per position.
 
     A position is an index into the tokens of all sentences. The token at the position is the target of the
     query. The history consists of the tokens before the target in the same sentence.
@@ -309,7 +309,7 @@ def seen_targets(n: int) -> dict[str, int]:
 
 
 def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
-    """Return the mask of the held-out tokens, and the mask of the held-out tokens that are targets.
+    """Return a pair of masks: of the held-out tokens; and of the held-out tokens that are targets.
 
     The last ``n`` tokens of sentences with more than ``n`` tokens are held out.
     """

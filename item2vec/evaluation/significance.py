@@ -45,14 +45,14 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
 
     The confidence interval of the differences per query is computed as in ``Evaluation.intervals``. The
     p-value is computed by a randomisation test: in each of 9,999 permutations, the values of the two models
-    are exchanged for random users. Source: Smucker, Allan & Carterette, A comparison of statistical
-    significance tests for information retrieval evaluation, CIKM 2007.
+    are swapped for a random subset of the users. Source: Smucker, Allan & Carterette, A comparison of
+    statistical significance tests for information retrieval evaluation, CIKM 2007.
 
     Raises
     ------
     InputError
-        If histories, targets or users differ, or the metric does not have values per query in both
-        evaluations.
+        If histories, targets or users differ, or one of the evaluations has no values per query for the
+        metric.
     ConfigError
         If ``seed`` is below 0.
 
@@ -84,9 +84,9 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
 
 
 def _p_value(user_sums: Doubles, seed: int) -> float:
-    """Return the p-value: the share of random sign changes with at least the observed absolute total.
+    """Return the p-value: the share of random sign assignments with at least the observed absolute total.
 
-    The observed signs are counted as one of the sign changes, so that the p-value is above 0.
+    The observed signs are counted as one of the assignments, so that the p-value is above 0.
     """
     unequal = user_sums[np.abs(user_sums) > NOISE]
     random = np.random.default_rng(seed)

@@ -42,8 +42,8 @@ class Split:
     protocol
         Name of the protocol for tables, such as ``"leave-last-1-out"``.
     users
-        Number of the user of each query (int64). Confidence intervals resample users, because the queries of
-        one user are not independent. ``None``: every query has its own user.
+        User number of each query (int64). Confidence intervals resample users, because the queries of one
+        user are not independent. ``None``: every query belongs to a different user.
     user_ids
         Ids of the users: user number n has the id ``user_ids.ids[n]``. ``None`` if the ids are unknown.
     filter_seen
@@ -246,7 +246,7 @@ class Split:
 
     @checked
     def take(self, queries: Mask | Rows) -> Split:
-        """Return a split with the same training part and a subset of the queries (a mask or positions)."""
+        """Return a split with the same training part, and the queries that a mask or positions select."""
         return dataclasses.replace(
             self,
             histories=self.histories.take(queries),

@@ -141,7 +141,8 @@ class Table:
     def plot(self, *, metrics: Iterable[str] | None = None) -> go.Figure:
         """Return a plotly figure: for each metric, a bar per model, with 95 % confidence intervals.
 
-        ``metrics`` contains the names of the metrics to show. By default, all metrics of the table are shown.
+        Metrics of the whole catalogue (coverage, gini) have no interval. ``metrics`` contains the names of
+        the metrics to show. By default, all metrics of the table are shown.
 
         Raises
         ------

@@ -14,10 +14,10 @@ __all__ = ["further_items", "new_items"]
 
 
 def new_items(future: Sentences, seen: Sentences | None) -> Sentences:
-    """Return the distinct items of each sentence in order, without the items that the user has seen.
+    """Return the distinct items of each sentence in order of first occurrence, without the seen items.
 
-    ``seen`` contains the seen items, one sentence per sentence of ``future``. If it is ``None``, no item is
-    omitted.
+    ``seen`` contains the seen items, one sentence per sentence of ``future``. If ``seen`` is ``None``, no
+    item is omitted.
 
     >>> list(new_items(Sentences.of([["a", "b", "a"], ["b"]]), Sentences.of([["b"], ["c"]])))
     [['a'], ['b']]
@@ -47,9 +47,9 @@ def further_items(seen: Sentences, filtered: Sentences | None) -> Sentences | No
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return a number for each token; tokens have equal numbers if sentence and item are equal.
+    """Return a key for each token; tokens of the same sentence and the same item have equal keys.
 
-    The number of a token is -1 if the vocabulary does not contain the item.
+    The key of a token is -1 if the vocabulary does not contain the item.
     """
     code_of = sentences.vocabulary.codes_in(vocabulary).astype(np.int64)
     code = code_of[sentences.tokens]

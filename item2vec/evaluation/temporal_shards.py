@@ -17,11 +17,11 @@ from item2vec.sentences import Sentences, ShardedSentences
 __all__ = ["sampled_times", "split_shards"]
 
 MOST_TIMES = 1_000_000
-"""Minimum size of the sample of timestamps of a larger corpus. The sample is less than twice as large."""
+"""Minimum number of timestamps in the sample of a larger corpus; the maximum is about twice this number."""
 
 
 def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats: bool) -> Split:
-    """Return the split at the timestamp ``cut`` (microseconds) of sentences that are histories of users.
+    """Split sentences, each the history of a user, at the timestamp ``cut`` (microseconds).
 
     Tokens before ``cut`` are in the training part. Tokens from ``cut`` on are in the test part, up to ``end``
     (exclusive) if ``end`` is not ``None``.

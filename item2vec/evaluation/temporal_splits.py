@@ -66,8 +66,9 @@ def temporal_split(
     at
         The cut-off: a ``datetime`` or ISO text such as ``"2024-05-01"``. A time without a zone is in UTC.
     fraction
-        Share of the events (before ``until``) in the test part, as an alternative to ``at``. The default is
-        0.1. Events with equal timestamps are not divided, so the actual share is the nearest possible share.
+        Share of the events that are in the test part, as an alternative to ``at``. Events from ``until`` on
+        are not counted. The default is 0.1. Events with equal timestamps are in the same part, so the actual
+        share is the nearest possible share.
     until
         Events at or after this time are ignored.
     repeats

@@ -61,7 +61,9 @@ def training_curve(epochs: Sequence[int], values: Mapping[str, Sequence[float | 
 
 
 def metric_bars(models: Mapping[str, Estimates]) -> Chart:
-    """Return bar charts, one per metric, with a bar per model, and its confidence interval if it is known.
+    """Return bar charts, one per metric, with a bar per model, and error bars for the confidence intervals.
+
+    A bar has no error bar if its interval is unknown, as for metrics of the whole catalogue.
 
     >>> chart = metric_bars({"ours": {"hr@10": (0.5, 0.4, 0.6)}, "popular": {"hr@10": (0.25, 0.2, 0.3)}})
     >>> bars = chart["data"][0]

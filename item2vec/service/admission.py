@@ -192,7 +192,7 @@ class Admission:
 
 
 def _needed(scope: Scope) -> Right:
-    """Return the right that a request needs; a POST request writes only if it stores events."""
+    """Return the right that a request needs: "write" to store events or change items, otherwise "read"."""
     if scope["method"] in READING and scope["path"].rstrip("/") not in WRITING_ROUTES:
         return "read"
     return "write"

@@ -18,7 +18,7 @@ SOURCE = "http"
 
 
 def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None) -> tuple[int, int]:
-    """Store events; return the number of new events, and the number of events that are already stored.
+    """Store events. Return a pair: the number of new events, and the number of events already stored.
 
     Events with a key are stored once per key. Other events are stored once per user, item, event name and
     timestamp. An event without a timestamp has the timestamp ``now``, by default the current time.

@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 def facts(view: View, *, has_store: bool) -> dict[str, Any]:
     """Return the summary of a model that the explorer shows, as JSON values.
 
-    It contains at most 50 attributes. ``colour`` is the attribute that colours the map at first: an attribute
-    with few distinct values, or else the first attribute.
+    The summary contains at most 50 attributes. ``colour`` is the attribute that colours the map at first: the
+    first attribute with 2 to ``MOST`` distinct values, or else the first attribute. ``colour`` is ``None``
+    if there are no attributes.
     """
     items, train = view.items, view.model.vectors.config
     names = [] if items is None else items.attribute_names[:MAX_ATTRIBUTES]
@@ -121,7 +122,7 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
 
 
 def _steps(numbers: Doubles) -> tuple[npt.NDArray[np.uint8], list[float]]:
-    """Return the group of each number (``WITHOUT`` for NaN), and the smallest and the largest number."""
+    """Return a pair: the group of each number (``WITHOUT`` for NaN); and ``[smallest, largest]``."""
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
     width = high / 2 - low / 2  # half of the width, because the width itself may overflow
     shares = (numbers / 2 - low / 2) / (width or 1.0)

@@ -22,7 +22,7 @@ SHORTEST = 16
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """The SHA-256 of each API key, with its right: ``read``, or ``write``, which includes ``read``.
+    """The SHA-256 and the right of each API key: ``read``, or ``write``, which includes ``read``.
 
     >>> keys = ApiKeys.of([("read", "a-key-of-16-characters"), ("write", "another-key-of-this-kind")])
     >>> keys.right_of("another-key-of-this-kind"), keys.right_of("no key")
@@ -35,7 +35,7 @@ class ApiKeys:
 
     @classmethod
     def of(cls, keys: Iterable[tuple[Right, str]]) -> ApiKeys:
-        """Hash the keys of pairs of a right and a key."""
+        """Return the ``ApiKeys`` for pairs ``(right, key)``. Only hashes of the keys are kept."""
         return cls(tuple((right, sha256(key.encode()).digest()) for right, key in keys))
 
     @classmethod

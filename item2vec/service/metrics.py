@@ -93,7 +93,7 @@ class Metrics:
         self._degraded.labels(part).inc()
 
     def serve(self, generation: int | None, loaded_at: float) -> None:
-        """Record the generation of the served version, and when it was loaded (seconds since 1970)."""
+        """Record the generation and the load time (seconds since 1970) of the served version."""
         self._generation.set(generation or 0)
         self._loaded.set(loaded_at)
 

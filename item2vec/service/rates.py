@@ -11,8 +11,8 @@ MAX_CLIENTS = 10_000
 class Rates:
     """Limit on the rate of requests of each client, by the generic cell rate algorithm (ITU-T I.371).
 
-    A client may send ``rate + 1`` requests in a burst. Further requests are admitted at equal intervals of
-    ``1 / rate`` seconds.
+    A client may send up to ``rate + 1`` requests in a burst. Further requests are admitted at equal intervals
+    of ``1 / rate`` seconds.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Rates:
         self._next: dict[str, float] = {}
 
     def delay(self, client: str, now: float) -> float:
-        """Return how many seconds a client must wait that sends a request at time ``now``.
+        """Return the number of seconds after ``now`` at which a request of the client would be admitted.
 
         If the result is 0, the request is admitted and counted.
         """

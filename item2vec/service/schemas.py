@@ -193,9 +193,10 @@ class ItemWithId(ItemBody):
 
 
 def _from_json(value: Any) -> Any:
-    """Parse the JSON of a query parameter. Any other value is returned unchanged, for the type check.
+    """Parse the JSON text of a query parameter.
 
-    Such a value is a list, if a request repeats the parameter.
+    A value that is not text is returned unchanged; pydantic then checks the type. FastAPI passes a list, for
+    example, if a request repeats the parameter.
     """
     if not isinstance(value, str):
         return value
@@ -206,7 +207,7 @@ def _from_json(value: Any) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    """Parse the JSON of a query parameter whose type is a list. FastAPI passes a list of one text."""
+    """Parse a query parameter that contains a JSON list. FastAPI passes the JSON text as a list of one."""
     return _from_json(value[0]) if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -242,7 +243,7 @@ class SimilarQuery(BaseModel):
     explain: bool = False
 
     def rules(self) -> dict[str, Any]:
-        """Return the parameters that are set as fields of a JSON request."""
+        """Return the parameters that the request contains, by name, as the fields of a JSON request."""
         fields: dict[str, Any] = self.model_dump(exclude_unset=True)
         return fields
 

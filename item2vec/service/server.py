@@ -92,7 +92,7 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
 
 
 class _Server(uvicorn.Server):
-    """A server that, before it ends, also answers the connections that wait in the queue of the port."""
+    """A server that, before it ends, also answers requests on connections that it has not yet accepted."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept the queued connections, close the port, and answer the requests on all open connections.
@@ -162,7 +162,8 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
             if not worker.is_alive() and not stopped.wait(RESTART_SECONDS):
                 log.error("worker %s ended with exit code %s; starting another", worker.pid, worker.exitcode)
                 workers[place] = _started(settings, listener)
-    # The port remains open in the workers. The last worker closes it after it has accepted all connections.
+    # This closes only the socket of this process. The port remains open until the last worker has accepted
+    # all queued connections and closed the socket of the worker.
     listener.close()
     for worker in workers:
         if worker.is_alive():

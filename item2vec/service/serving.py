@@ -140,7 +140,7 @@ class Serving:
     def recommend_many(self, requests: Sequence[Mapping[str, Any]], view: View) -> list[Answered]:
         """Return recommendations for requests with equal rules, either all for users or all for histories.
 
-        Several histories are lists of ids without weights and timestamps. Several requests are not explained.
+        If there are several requests, histories must be lists of ids, and the results have no explanations.
         """
         if len(requests) == 1:
             return [self.recommend(requests[0], view)]
@@ -243,7 +243,7 @@ class Serving:
 
 
 def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules that change scores. With them, the shares of an explanation sum to the score."""
+    """Return the rules that change scores. ``explain`` needs these rules, so that shares sum to the score."""
     return {name: value for name, value in rules.items() if name in SCORE_RULES}
 
 

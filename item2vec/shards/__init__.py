@@ -1,7 +1,7 @@
-"""Files of sentences: a folder of one part, or a sharded corpus, which may be larger than the memory.
+"""Files of sentences: a folder without shards, or a sharded corpus, which may be larger than the memory.
 
-``folder.py`` reads and writes folders of one part. A sharded corpus is a folder of shards, one vocabulary and
-a manifest::
+``folder.py`` reads and writes folders without shards. A sharded corpus is a folder that contains shards, one
+vocabulary and a manifest::
 
     corpus.json          format, sizes, and SHA-256 of every other file
     vocabulary.arrow     Arrow IPC file, one row per code: id (string), count (int64)

@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 LARGEST_TUPLE = 1 << 21
-"""Maximum number of ids of a ``Vocabulary``, whose look-ups are faster: 2,097,152. For more ids, there is
-``ArrowVocabulary``."""
+"""Maximum number of ids (2,097,152) that are read into a ``Vocabulary``, because its look-ups are faster.
+For more ids, an ``ArrowVocabulary`` is used."""
 
 BLOCK = 1 << 16
 """Number of ids per record batch of a file, and per block of a look-up."""
 
 SINGLE = 256
-"""Maximum number of ids that are read or looked up one by one, where this is faster than in blocks."""
+"""Up to this number, ids are read or looked up one by one, because this is then faster than in blocks."""
 
 _HASHES, _CODES = "vocabulary.hashes.npy", "vocabulary.codes.npy"
 _SCHEMA = pa.schema([("id", pa.string()), ("count", pa.int64())])
@@ -196,7 +196,7 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     Raises
     ------
     InputError
-        If an id is invalid or occurs twice, or if ids and counts have other types or different lengths.
+        If an id is invalid or occurs twice, or if ids and counts have unsupported types or different lengths.
     """
     path = folder / VOCABULARY
     try:
@@ -260,7 +260,7 @@ def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
         return ArrowVocabulary(array)
     hashes = files.open_array(folder / _HASHES, "<u8", (n_items,))
     codes = files.open_array(folder / _CODES, "<i4", (n_items,))
-    # Views, because an element of numpy.memmap is read ten times as slowly.
+    # Views, because reading an element of a numpy.memmap takes ten times as long.
     return ArrowVocabulary(array, Lookup(hashes.view(np.ndarray), codes.view(np.ndarray)))
 
 

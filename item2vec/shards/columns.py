@@ -59,7 +59,7 @@ def fingerprint_of(arrays: Mapping[str, npt.NDArray[Any]], ids: Iterable[str], *
 
 
 def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
-    """Return the offsets of consecutive runs: the start of each run, and the end of the last run.
+    """Return the offsets of consecutive runs of these lengths: each run's start, and the end of the last run.
 
     >>> offsets_of([2, 0, 3])
     array([0, 2, 2, 5])

@@ -14,9 +14,9 @@ __all__ = ["read_corpus"]
 
 
 def read_corpus(folder: Path) -> tuple[Manifest, Vocabulary, LazyShards[tuple[str, ...]] | None]:
-    """Return the manifest, the vocabulary, and the users of the sentences of each shard.
+    """Return a triple: the manifest; the vocabulary; and for each shard, the user of each sentence.
 
-    The users are ``None`` if the corpus has no users.
+    The third element is ``None`` if the corpus has no users.
 
     Raises
     ------

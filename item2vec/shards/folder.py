@@ -46,7 +46,7 @@ def write_sentences(
 
 
 def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]], bool]:
-    """Return the ids, the memory-mapped arrays by name, and whether the sentences are ordered.
+    """Return a triple: the ids; the memory-mapped arrays by name; and whether the sentences are ordered.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray
 
 @contextlib.contextmanager
 def refusing_inconsistent(folder: Path) -> Iterator[None]:
-    """Convert the errors that damaged files cause in the block to ``CorruptBundleError``."""
+    """Raise ``CorruptBundleError`` in place of errors of the block that are caused by damaged files."""
     try:
         yield
     except CorruptBundleError:

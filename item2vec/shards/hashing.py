@@ -65,7 +65,7 @@ def hash_of(encoded: bytes) -> int:
 
 
 def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
-    """Return the offsets of the strings in their buffer (int32), and the bytes of the strings.
+    """Return a pair of arrays: the offsets of the strings in their buffer (int32); and the strings' bytes.
 
     ``ids`` must not be empty.
 
@@ -90,7 +90,7 @@ def compact(ids: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """The hashes of all ids in ascending order, and the code of the id of each hash.
+    """``hashes`` holds the hashes of all ids, ascending, and ``codes`` the code of the id of each hash.
 
     Different ids may have equal hashes.
     """

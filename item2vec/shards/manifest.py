@@ -59,7 +59,7 @@ class Manifest:
     sha256: Mapping[str, str]
 
     def of_arrays(self, shards: Iterable[Mapping[str, npt.NDArray[Any]]]) -> Manifest:
-        """Return the manifest of a corpus with the same vocabulary, whose shards have other arrays.
+        """Return the manifest of a new corpus: the vocabulary is the same, the arrays of the shards differ.
 
         ``shards`` has the arrays of each shard by name. The new corpus has no users.
         """

@@ -52,7 +52,7 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
 def open_users(folder: Path, manifest: Manifest) -> LazyShards[tuple[str, ...]] | None:
     """Return the users of the sentences of each shard; ``None`` if the corpus has no users.
 
-    The checksum of the users of a shard is verified each time that they are read.
+    The checksum of the file of a shard's users is verified each time the file is read.
     """
     if not all(USERS in shard.sha256 for shard in manifest.shards):
         return None

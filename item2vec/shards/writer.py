@@ -44,7 +44,7 @@ _TOKENS_PER_BLOCK = 1 << 22
 
 @checked
 def shard_of(user: str, n_shards: int) -> int:
-    """Return the shard of a user's sentences: the first 32 bits of the MD5 of the id, modulo ``n_shards``.
+    """Return the number of a user's shard: the first 32 bits of the MD5 of the id, modulo ``n_shards``.
 
     >>> [shard_of(user, 4) for user in ("ann", "bob", "ümit")]
     [2, 0, 2]

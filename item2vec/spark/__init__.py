@@ -26,7 +26,7 @@ _MODULE_OF = {"prepare": "preparing", "recommend": "answering"}
 
 
 def __getattr__(name: str) -> Any:
-    # The processes of the executors import only the module of their task.
+    # Imported on access, because a process of an executor needs only the module of its task.
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'item2vec.spark' has no attribute {name!r}; it has {__all__}")
     return getattr(importlib.import_module(f"item2vec.spark.{_MODULE_OF[name]}"), name)

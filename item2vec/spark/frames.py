@@ -60,7 +60,7 @@ def functions() -> Any:
 
 
 def chosen(**columns: str | None) -> dict[str, str]:
-    """Return the columns that are not ``None``; raise ``InputTypeError`` if ``user`` or ``item`` is."""
+    """Drop the columns that are ``None``; raise ``InputTypeError`` if ``user`` or ``item`` is ``None``."""
     for parameter in ("user", "item"):
         if columns[parameter] is None:
             raise InputTypeError(f"{parameter} is None; expected the name of a column")

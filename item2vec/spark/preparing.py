@@ -46,7 +46,8 @@ __all__ = ["prepare"]
 
 MOST_SHARDS = 100_000
 UNSUPPORTED = {"core": False, "group_by": None}
-"""Unsupported settings and their only accepted values: ``core`` needs all events, ``group_by`` attributes."""
+"""Unsupported settings, each with the only accepted value. ``core`` would need all events, and ``group_by``
+would need the attributes of the items."""
 
 
 @checked_except("df")
@@ -187,7 +188,7 @@ class _Preparation:
         return self.adapter.resolved(interactions_of(last, self.time_unit).timestamp)
 
     def _rows(self, adapter: AdapterConfig) -> DataFrame:
-        """Return the rows of items with at least ``min_item_count`` interactions that the adapter selects."""
+        """Return the rows of items of which the adapter selects at least ``min_item_count`` interactions."""
         rows = rows_of(self.df, self.columns)
         if adapter.min_item_count == 1:
             return rows

@@ -1,7 +1,8 @@
-"""Tasks of ``prepare`` in the executors: convert rows to sentences, and codes of a shard to common codes.
+"""Tasks of ``prepare`` in the executors: convert rows to sentences, and write the shards of the corpus.
 
-A code of a shard is the position of an item in the list of the items of the shard. A common code is the code
-of the item in the vocabulary of the corpus.
+The sentences of a shard are first written with codes that are valid in this shard only: the code of an item
+is its position in the list of the shard's items. Later, these codes are replaced by common codes, which are
+the codes of the items in the vocabulary of the corpus.
 
 The files of a task have temporary names until they are complete. If Spark repeats a task, or runs it twice at
 the same time, the first complete result is kept.
@@ -87,7 +88,7 @@ class PartWriter(_Reader):
     schema: ClassVar = "shard int, n_sentences bigint, events array<string>"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield, per shard, the shard, the number of sentences, and the names of the events in the rows."""
+        """Yield a row per shard: the shard, the number of its sentences, and the event names in its rows."""
         for table in groups_by("shard", batches):
             part = Part(self.folder, table["shard"][0].as_py())
             interactions = self.read(table)
@@ -103,7 +104,7 @@ class PartWriter(_Reader):
 
 @dataclass(frozen=True)
 class ItemReader:
-    """Reads the items of shards. The rows of a batch are positions in the tuple ``shards``."""
+    """Reads the items of shards. Each input row is a position in the tuple ``shards``."""
 
     folder: Path
     shards: tuple[int, ...]
@@ -111,7 +112,7 @@ class ItemReader:
     schema: ClassVar = "shard int, own bigint, item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the items with counts above 0, with their codes of the shard and their counts."""
+        """Yield a row per shard and item with a count above 0; ``own`` is the item's code in the shard."""
         for position in _numbers(batches):
             shard = self.shards[position]
             items = Part(self.folder, shard).items()
@@ -139,7 +140,7 @@ class VocabularyWriter:
 
 @dataclass(frozen=True)
 class VocabularyReader:
-    """Reads blocks of ``BLOCK`` ids of the vocabulary. The rows of a batch are the first codes of blocks."""
+    """Reads blocks of ``BLOCK`` ids of the vocabulary. Each input row is the code of a block's first id."""
 
     folder: Path
 
@@ -156,7 +157,11 @@ class VocabularyReader:
 
 @dataclass(frozen=True)
 class ShardFinisher:
-    """Writes shards with common codes. A row maps ``own``, a code of a shard (ascending), to ``code``."""
+    """Writes shards with common codes.
+
+    The input has a row per shard and item: ``own`` is the code of the item in the shard, and ``code`` is its
+    common code. The rows are sorted by ``shard``, then by ``own``.
+    """
 
     folder: Path
     writer: ShardWriter

@@ -98,8 +98,8 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
     """Return all items with their active flags.
 
     ``known`` is the catalogue that an earlier call returned, or ``None`` to read all items. With ``known``,
-    only the items that ``upsert`` or ``set_active`` has changed since that call are read. Items that other
-    functions have inserted since that call, such as the ingestion of interactions, are then missing.
+    only the items that ``upsert`` or ``set_active`` has changed since that call are read. Items that were
+    inserted in another way since that call, such as by the ingestion of interactions, are then missing.
     """
     revision = _revision(connection)
     if known is not None and known.revision == revision:

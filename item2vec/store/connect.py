@@ -373,7 +373,7 @@ def translated(where: str) -> Iterator[None]:
 
 @contextmanager
 def undamaged(connection: sa.Connection) -> Iterator[None]:
-    """Convert the errors that invalid values in rows cause to a ``StoreError`` for a damaged database."""
+    """Raise ``StoreError`` for a damaged database in place of errors that invalid values in rows cause."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError) as error:

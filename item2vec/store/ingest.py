@@ -42,9 +42,9 @@ FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
 class Ingested:
     """Row counts of one call of ``Store.ingest`` or ``Store.ingest_items``.
 
-    A repeat has the user, item, event name and timestamp of an earlier row of the call. If repeats are kept,
-    they are also counted in ``n_new`` or ``n_duplicate``, and ``n_rows = n_new + n_duplicate``. If repeats
-    are merged, ``n_rows = n_new + n_duplicate + n_repeats``.
+    A repeat is a row with the user, item, event name and timestamp of an earlier row. If repeats are kept,
+    each repeat is also counted in ``n_new`` or ``n_duplicate``, and ``n_rows = n_new + n_duplicate``. If
+    repeats are merged, ``n_rows = n_new + n_duplicate + n_repeats``.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ class Batch:
 
 
 def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
-    """Return the event keys of all rows (see ``event_key``) in ascending order, and the row of each key."""
+    """Return a pair: the event keys of all rows (see ``event_key``), ascending; and the row of each key."""
     assert rows.timestamp is not None
     users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
     events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
@@ -305,7 +305,7 @@ def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
 
 
 def _hashed_keys(keys: Sequence[str]) -> tuple[list[str], Offsets]:
-    """Return event keys, the hashes of the caller's keys, in ascending order, and the row of each key."""
+    """Return a pair: the hashes of the caller's keys, ascending, as event keys; and the row of each key."""
     hashed = [blake2b(key.encode(), digest_size=16).hexdigest() for key in keys]
     order = np.argsort(np.array(hashed), kind="stable")
     return [hashed[row] for row in order.tolist()], order

@@ -75,9 +75,10 @@ class Run:
         """Return the record as JSON values, for the command ``runs`` and for HTTP.
 
         ``run`` is the version id that the run reserved for its model. ``seconds`` is the duration; ``None``
-        until the run has ended. ``passed`` and ``refused`` are the names of the gates that the model passed
-        and did not pass. ``metric`` is the name of the metric by which gates compare models, and ``value`` is
-        the metric's value on the held-out interactions; both are ``None`` if the model was not evaluated.
+        until the run has ended. ``passed`` holds the names of the gates that the model passed, and
+        ``refused`` the names of the gates that it did not pass. ``metric`` is the name of the metric by which
+        gates compare models, and ``value`` is the metric's value on the held-out interactions; both are
+        ``None`` if the model was not evaluated.
 
         >>> metrics = {"ndcg@10": 0.5}
         >>> Run(1, datetime(2024, 1, 1), None, "failed", None, "", {}, {}, metrics).as_json()["value"]

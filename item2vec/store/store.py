@@ -158,7 +158,7 @@ class Store:
         Raises
         ------
         InputError
-            If a timestamp, key or ``now`` is invalid, or only one of interactions and store has timestamps.
+            If a timestamp, a key or ``now`` is invalid, or only new or only stored events have timestamps.
         """
         check_ids([source])
         if batch_size < 1:

@@ -65,16 +65,18 @@ def train(
         weight / median. LSA and GloVe shuffle once, and multiply counts by these probabilities. Tables of
         neighbours (transitions, linkprop, ease) leave out tokens of negative weight, and ignore all other
         weights.
-        Of ``ShardedSentences``, one shard at a time is in memory. The order of the shards is drawn for each
-        epoch, and the learning rate falls over all shards of all epochs. With ``workers=1``, a corpus of one
-        shard gives the same bytes as the same sentences in memory. LSA and GloVe count pairs shard by shard,
-        and keep the matrix of counts in memory. For a table of neighbours, the tokens of all shards are in
-        memory. Of more than 100 million tokens, a sample of the shards with about that many tokens is read.
+        If the sentences are ``ShardedSentences``, one shard at a time is in memory. The order of the shards
+        is drawn for each epoch, and the learning rate falls over all shards of all epochs. With
+        ``workers=1``, a corpus of one shard gives the same bytes as the same sentences in memory. LSA and
+        GloVe count pairs shard by shard, and keep the matrix of counts in memory. For a table of neighbours,
+        the tokens of all shards are in memory; if there are more than 100 million tokens, only a sample of
+        the shards with about that many tokens is read.
     items
         Items with attributes. They are used only if ``attributes`` is set, such as ``attributes=["brand",
         "category"]`` (a setting of next_item). The vectors of an item are then the sums of its own vectors
-        and the vectors of its attributes. A new item, which no sentence contains, has the sum of its
-        attributes' vectors, and a count of 0.
+        and the vectors of its attributes. A new item is outside the training vocabulary, for example because
+        no sentence contains the item, or because the item occurs fewer than ``min_count`` times. The vectors
+        of a new item are the sums of its attributes' vectors, and the count is 0.
     config
         Settings of training: ``NextItem`` (the default), ``SkipGram``, ``CBOW``, ``LSA``, ``GloVe``, or the
         settings of a table of neighbours (``Transitions``, ``LinkProp``, ``EASE``).
@@ -86,18 +88,19 @@ def train(
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start
-        Initial vectors (warm start), such as the vectors of the previous training run. They need the same
-        ``vector_size`` and objective, and for next_item the same number of parts, ``similarity`` and
+        Initial vectors (warm start), such as the vectors of the previous training run. These vectors need the
+        same ``vector_size`` and objective, and for next_item the same number of parts, ``similarity`` and
         ``tied``. Vectors from a file of word2vec, GloVe or gensim need only the same ``vector_size``. Such a
         file has no output vectors, so all output vectors are initialised as in training from scratch.
-        Known items start at their vectors. A new item starts at the mean vector of the known items within
-        three positions of its occurrences (or within ``window``, if it is smaller), or at a random vector if
-        there are no such items. Items of ``start`` that are not in the training data are left out. ``start``
+        Known items, which are the items of ``start``, begin with their vectors in ``start``. Any other item
+        begins with the mean vector of the known items within three positions of its occurrences (or within
+        ``window``, if ``window`` is smaller), or with a random vector if there are no such items. Items of
+        ``start`` that are not in the training data are left out. ``start``
         changes neither the learning rate nor the number of epochs. With half of the epochs, next_item is
         nearly as accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
     freeze
         Whether known items keep their vectors of ``start``, bit for bit. These vectors are restored after
-        each shard of an epoch. New items still learn, and so do output vectors that ``start`` lacks.
+        each shard of an epoch. Other items still learn, and so do output vectors that ``start`` lacks.
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.
@@ -190,7 +193,7 @@ def train_with_table(
     checkpoint: str | PathLike[str] | None = None,
     processes: int = 1,
 ) -> tuple[ItemVectors, NeighbourTable | None]:
-    """Return the result of ``train``, and the table of neighbours for the ``mixture`` of the taste.
+    """Return a pair: the result of ``train``; and the table of neighbours for the ``mixture`` of the taste.
 
     The table has a row per item of the vectors. It is ``None`` if the mixture is 0. By default, the mixture
     is above 0 for objectives whose model is a table.

@@ -16,9 +16,11 @@ __all__ = ["ItemAttributes", "NewItems"]
 
 
 class NewItems(NamedTuple):
-    """Items that occur in no sentence, and their vectors, which are sums of vectors of attributes.
+    """New items, and their vectors, which are the sums of the vectors of their attributes.
 
-    ``output`` holds the output vectors for scoring. For cosines, each part of them is scaled to length 1.
+    A new item is outside the training vocabulary, for example because it occurs fewer than ``min_count``
+    times, but has at least one attribute code (see ``ItemAttributes``). ``output`` holds the output vectors
+    for scoring. For cosines, each part of an output vector is scaled to length 1.
     """
 
     ids: tuple[str, ...]
@@ -28,7 +30,10 @@ class NewItems(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ItemAttributes:
-    """The attribute codes of the trained items, and of new items, which occur in no sentence.
+    """The attribute codes of the trained items, and of the new items.
+
+    Trained items are the items of the training vocabulary. New items are all other items with at least one
+    code, such as items that no sentence contains, or that occur fewer than ``min_count`` times.
 
     Item i has the codes ``codes[offsets[i] : offsets[i + 1]]`` (int32), ascending and distinct. Trained items
     come first, in the order of their vectors, then the new items. ``n`` is the number of distinct codes, and
@@ -87,7 +92,7 @@ class ItemAttributes:
 
 
 def _values(items: Items, names: Sequence[str]) -> tuple[Offsets, Offsets, int]:
-    """Return the distinct pairs (item, value) as two arrays, and the number of values of all attributes."""
+    """Return two arrays, the item and the value of each distinct pair; and the number of distinct values."""
     columns = [items.column(name) for name in names]
     starts = np.cumsum([0, *(column.n_distinct for column in columns)])
     n_values = int(starts[-1])

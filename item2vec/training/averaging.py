@@ -121,8 +121,8 @@ def _blocks(n: int) -> Iterator[slice]:
 def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
     """Return the corpus of process ``rank`` (from 0): every ``n``-th of the shards with training tokens.
 
-    The first of these shards is number ``rank`` among the shards with training tokens. All other shards keep
-    their numbers, but have size 0, and so are not read.
+    The first of these shards has index ``rank`` among the shards with training tokens. All other shards keep
+    their numbers, but have size 0, and are therefore not read.
     """
     chosen = set(np.flatnonzero(corpus.sizes)[rank::n].tolist())
     sizes = tuple(size if number in chosen else 0 for number, size in enumerate(corpus.sizes))

@@ -67,7 +67,7 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 
 def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
-    """Return a ``model`` of the fields of a request; raise ``Problem`` that lists the invalid fields."""
+    """Return a ``model`` instance of the fields of a request; raise ``Problem`` if a field is invalid."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -67,7 +67,7 @@ def docs() -> Response:
 
 @router.get("/explorer/facts")
 def model_facts(context: InService) -> Response:
-    """Return the summary of the served model, such as its version, number of items and attributes."""
+    """Return a summary of the served model, such as the version, the number of items, and the attributes."""
     return json_response(facts(context.serving.engine.view(), has_store=context.serving.has_store))
 
 

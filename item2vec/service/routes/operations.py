@@ -29,7 +29,7 @@ async def livez() -> Response:
 
 @router.get("/readyz")
 def readyz(context: InService) -> Response:
-    """Return the served version, the age of its load, and unavailable parts; 503 until a model is loaded."""
+    """Return the served version, when it was loaded, and unavailable parts; 503 until a model is loaded."""
     status = context.serving.engine.status()
     loaded = datetime.fromisoformat(status["loaded_at"])
     return json_response(

@@ -53,7 +53,7 @@ def of_request(request: Recommend, context: InService) -> Response:
 
 @router.post("/recommendations/batch", response_model=BatchAnswer)
 def of_batch(batch: Batch, context: InService) -> Response:
-    """Answer several requests with one version. The answer to an invalid request is its error."""
+    """Answer several requests with one version. For an invalid request, the answer is the error."""
     if len(batch.requests) > context.limits.max_batch:
         raise Problem(422, f"{len(batch.requests)} requests; expected at most {context.limits.max_batch:,}")
     view = context.serving.engine.view()
@@ -113,8 +113,9 @@ def _near(request: SimilarBody, context: Context) -> Response:
 def _group(number: int, arguments: dict[str, Any]) -> str:
     """Return a key for a request of a batch; requests with the same key are answered in one call.
 
-    The key contains the rules. A request that must be answered separately has its ``number`` as key: it has
-    ``explain`` or ``exclude``, or a history with weights or timestamps.
+    The key contains the rules, and whether the request has a user. A request with ``explain`` or ``exclude``,
+    or with a history that does not consist of ids only, must be answered separately. The key of such a
+    request is ``number``.
     """
     rules = {name: value for name, value in arguments.items() if name not in {"user", "history"}}
     history = arguments.get("history", ())
@@ -124,7 +125,7 @@ def _group(number: int, arguments: dict[str, Any]) -> str:
 
 
 def _answers(group: list[dict[str, Any]], context: Context, view: View) -> list[dict[str, Any]]:
-    """Answer requests with equal rules in one call. If this raises an error, answer them one by one."""
+    """Answer requests with equal rules in one call; if the call fails, answer the requests one by one."""
     try:
         return [as_json(answered) for answered in context.serving.recommend_many(group, view)]
     except Item2VecError as error:
