@@ -38,7 +38,7 @@ class Answers:
         ``sources`` holds the names of the sources, such as ``"model"`` and ``"popular"``. ``source`` holds
         the source of each item, as an index of ``sources`` (int8, n × k); -1 where ``items`` is -1.
     users
-        The user of each answer (n); ``None`` if the histories have no user ids.
+        The user id of each history (n); ``None`` if the histories have no user ids.
     titles
         Items with titles, for the column ``title`` of ``to_frame``; ``None`` if there are no titles.
 
@@ -82,11 +82,11 @@ class Answers:
         untrained: Mask | None = None,
         titles: Items | None = None,
     ) -> Answers:
-        """Create answers from one ranking per history.
+        """Create an ``Answers`` from one ranking per history.
 
-        A ranking consists of the model rows of at most ``k`` items, the scores of these rows, and the name of
-        the source. For rows that ``untrained`` (bool, one flag per row of the model) marks, ``"attributes"``
-        replaces the source ``"model"``.
+        A ranking is a tuple of the model rows of at most ``k`` items, the scores of these rows, and the name
+        of the source. ``untrained`` (bool) has one flag per row of the model. For the rows that it marks,
+        the source ``"model"`` is replaced by ``"attributes"``.
         """
         columns = tuple(zip(*rankings, strict=True))
         all_rows, all_scores, of_answers = columns or ((), (), ())
@@ -110,7 +110,7 @@ class Answers:
         return f"Answers({self.items.shape[0]:,} × {self.items.shape[1]:,})"
 
     def __getitem__(self, number: int) -> list[Recommendation]:
-        """Return one answer in the form of ``Recommender.recommend``, with scores rounded to float32."""
+        """Return one history's recommendations, as ``Recommender.recommend`` does; scores are float32."""
         filled = self.items[number] >= 0
         ids = self.vocabulary.decode(self.items[number][filled])
         sources = [self.sources[code] for code in self.source[number][filled].tolist()]

@@ -45,10 +45,10 @@ _Kinds = Mapping[str, _Kind]
 def checked(target: T) -> T:
     """Check the types of arguments against the annotations; raise ``InputTypeError`` for a mismatch.
 
-    The target is a function or a class. Of a class, ``__init__`` and the public methods are checked, but not
-    class methods and static methods, which need a decorator of their own.
+    The target is a function or a class. Of a class, ``__init__`` and the public methods are checked. Class
+    methods and static methods are not checked: each of them must be decorated separately.
 
-    An integer must fit into int64, and must not be a boolean. A boolean may be the integer 0 or 1. A number
+    An integer must fit into int64, and must not be a boolean. For a boolean, 0 and 1 are accepted. A number
     must not be NaN. A path must not contain a NUL or a lone surrogate. A value for a ``Literal`` needs the
     type of one of the options, but need not be one of them. The following are not checked: default values,
     elements of lists and dicts, arguments of ``**kwargs``, protocols, and annotations with a class that is
@@ -238,13 +238,13 @@ _KINDS: dict[Any, _Kind] = {
 def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a C-contiguous array of a dtype, without a copy if possible.
 
-    A number outside the range of a float dtype becomes infinite.
+    A number outside the range of a float dtype becomes infinite. Floats are truncated for an integer dtype.
 
     Raises
     ------
     InputTypeError
-        If a value is not a number or the text of a number, rows differ in length, or an integer dtype cannot
-        represent NaN or another float.
+        If a value is neither a number nor the text of a number; if rows differ in length; or if the dtype is
+        an integer dtype, and a value is NaN, or a float array contains a number outside its range.
     InputError
         If a list contains a number outside the range of an integer dtype.
 

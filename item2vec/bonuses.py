@@ -37,7 +37,8 @@ def history_bonuses(
     to the score of each item of the history, except items of weight 0 and items older than the newest
     ``last_n``.
 
-    The bonuses of a history are the same, to the last bit, whichever other histories the batch contains.
+    The bonuses of a history do not depend on the other histories of the batch: they are identical to the last
+    bit.
 
     Examples
     --------

@@ -100,7 +100,7 @@ class Values(NamedTuple):
         return codes
 
     def rows_with(self, values: Mask) -> Rows:
-        """Return the rows, ascending, with at least one value that ``values`` marks (one flag per code)."""
+        """Return, in ascending order, the rows with a value that ``values`` marks (one flag per code)."""
         entries = np.flatnonzero(values[self.codes])
         return np.unique(np.searchsorted(self.offsets, entries, side="right") - 1)
 
@@ -117,11 +117,11 @@ class Eligible:
     vocabulary
         Items of the model, in row order.
     attributes
-        A fallback, such as the items of the model: its attributes are read if no item of the catalogue has
-        attributes. ``None`` for no fallback.
+        Items, such as those of the model, whose attributes are read if no item of the catalogue has
+        attributes. Optional.
     before
-        An ``Eligible`` of an older catalogue or model. Its item codes are reused if the vocabularies of model
-        and catalogue are the same objects. ``None`` if there is no such object.
+        An earlier ``Eligible``. If the vocabularies of its model and its catalogue are the same objects as
+        those of this one, the item codes are reused. Optional.
 
     Examples
     --------
@@ -151,7 +151,10 @@ class Eligible:
 
     @classmethod
     def of_model(cls, items: Items | None, vocabulary: Vocabulary) -> Eligible:
-        """Return the masks of a model without a store; raise ``InputError`` if the model has no items."""
+        """Return an ``Eligible`` for a model without a store: all items are active.
+
+        Raise ``InputError`` if ``items`` is ``None``, which means that the model has no items.
+        """
         if items is None:
             raise InputError(
                 "a rule on attributes requires items with attributes, and the model has no items; "

@@ -21,8 +21,9 @@ class CatalogueCache:
     """A cache of the catalogue of a store. An access after a change reads only the changed rows.
 
     A change through the same ``Store`` object is read at the next access. A change by another process is read
-    at the first access that is at least ``every`` seconds after the last read. If ``every`` is ``None``, it
-    is read only by ``refresh``, or together with a change through the same ``Store`` object.
+    at the first access that is at least ``every`` seconds after the last read. If ``every`` is ``None``, a
+    change by another process is read only by ``refresh``, or together with a change through the same
+    ``Store`` object.
 
     If the store becomes unavailable, the last catalogue remains in use. One request at a time tries to read
     the store, after a delay that doubles up to one minute. If the store is unavailable when the cache is

@@ -53,9 +53,9 @@ class AttributeRegression:
 
     Features are a constant, an indicator per attribute value, and an indicator per pair of attribute values
     if at least five items have the pair. Each element of a list is a value, and each distinct number is a
-    value. Items with more than 12 values have no pairs. Targets are the input and output vectors. They are
-    divided into equal parts (``n_parts`` of ``fit``), and each part is scaled to length 1. An item of count c
-    has the weight c / (c + 3), because its vectors are learned from c tokens.
+    value. Items with more than 12 values have no pairs. Targets are the input and output vectors, which are
+    split into equal parts (``n_parts`` of ``fit``). Each part is scaled to length 1. An item of count c has
+    the weight c / (c + 3), because its vectors are learned from c tokens.
 
     Each part of a predicted vector is scaled to the median length of this part in the trained vectors.
     Without this step, a predicted vector is much shorter than the trained vectors, and its inner products
@@ -64,12 +64,12 @@ class AttributeRegression:
     Attributes
     ----------
     features
-        The row of ``weights`` that belongs to each attribute value, or pair of values.
+        Maps each attribute value, or pair of values, to its row of ``weights``.
     weights
         The weights of the features, then of the constant (float32, (n features + 1) × parts × dimensions of a
         part). The parts of the input matrix precede the parts of the output matrix, if there is one.
     lengths
-        The median length of each of these parts in the trained vectors (float64).
+        The median length of each part of the input and output matrices, over the trained vectors (float64).
     has_output
         Whether the model has an output matrix.
 
@@ -102,9 +102,10 @@ class AttributeRegression:
         penalty: float = PENALTY,
         max_values: int = MAX_VALUES,
     ) -> AttributeRegression:
-        """Solve the regression over the trained items in ``items``, at most the 20,000 most frequent ones.
+        """Solve the regression over the trained items in ``items``: at most the first 20,000 in row order.
 
-        Trained items that lack a vector in one of the matrices are left out.
+        After training, the first rows belong to the most frequent items. Trained items that lack a vector in
+        one of the matrices are left out.
 
         Parameters
         ----------
@@ -199,7 +200,7 @@ class _Indicators(NamedTuple):
 
 
 def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
-    """Return the values and pairs of values, and their indicators: a row per item of ``described``."""
+    """Return a pair: values and pairs of values; and their indicators (a row per item of ``described``)."""
     row_of = np.full(len(items), -1, dtype=np.intp)
     row_of[described] = np.arange(len(described))
     values: list[Value] = []
@@ -216,7 +217,10 @@ def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
 
 
 def _with_pairs(values: list[Value], single: _Indicators) -> tuple[list[Value], _Indicators]:
-    """Add the pairs of values of each row that has at most 12 values, and the indicators of the pairs."""
+    """Add the pairs of values of each row that has at most 12 values.
+
+    Return a pair: the values, followed by the pairs of values; and the indicators of both.
+    """
     few = np.bincount(single.rows)[single.rows] <= MAX_PAIRED
     owners, first, second = _partners(_Indicators(single.rows[few], single.columns[few]))
     kept = first < second
@@ -228,7 +232,10 @@ def _with_pairs(values: list[Value], single: _Indicators) -> tuple[list[Value], 
 
 
 def _partners(indicators: _Indicators) -> tuple[Rows, Rows, Rows]:
-    """Return all ordered pairs of columns of each row, also (c, c): rows, first columns, second columns."""
+    """Return all ordered pairs of columns of each row, including (c, c).
+
+    The result is a tuple of arrays, one element per pair: rows; first columns; and second columns.
+    """
     rows, columns = indicators
     n_columns = np.bincount(rows)
     partners = n_columns[rows]

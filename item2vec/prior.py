@@ -100,7 +100,7 @@ def popularity_shares(vectors: ItemVectors, prior: Floats | None) -> Doubles:
 
 
 def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
-    """Raise ``ConfigError`` if the prior is invalid, or if it is ``None`` and the taste needs a prior."""
+    """Raise ``ConfigError`` if the prior is invalid, or if ``taste`` needs a prior and there is none."""
     if prior is None and taste.popularity:
         raise ConfigError(
             f"popularity={taste.popularity} needs a prior, and prior is None; pass prior=, or use fit, which "
@@ -146,7 +146,9 @@ def queries_of(
 
 
 def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
-    """Return the factor of the prior in indexed rows. In queries, the weight of the prior is divided by it.
+    """Return the factor by which the prior is multiplied in indexed rows.
+
+    In queries, the weight of the prior is divided by this factor.
 
     The factor gives the prior an equal share of the norms of rows and queries. With a larger share in the
     rows, an approximate index would separate the rows by popularity only, and the index would have to examine

@@ -48,7 +48,7 @@ def usable_cpus() -> int:
 
 
 def usable_memory() -> int:
-    """Return the size of the memory, or the limit of the container (cgroup v2) if it is lower, in bytes."""
+    """Return the size of the memory in bytes, or the limit of the container (cgroup v2) if that is lower."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([memory, *(int(text) for text in _group_limits("memory.max") if text != "max")])
 

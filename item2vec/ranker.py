@@ -78,7 +78,11 @@ class Ranker:
         return self._selected_near(source, kind, named[:n_positive], rules, k)
 
     def by_scores(self, scores: Doubles, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
-        """Return the ``k`` eligible rows with the highest ``scores`` (float64, n rows), as in ``near``."""
+        """Return the ``k`` eligible rows with the highest ``scores`` (float64, one score per row).
+
+        ``named`` and ``n_positive`` have the same meaning as in ``near``. The prior times
+        ``rules.popularity`` is added to the scores.
+        """
         check_k(k)
         if rules.popularity:
             scores = scores + rules.popularity * self._prior
@@ -187,7 +191,7 @@ class Ranker:
         return users.moved(rules.direction, self.parts.vectors, self.parts.taste)
 
     def with_input(self, histories: Histories) -> Histories:
-        """Return histories without the items that lack an input vector, which are treated as unknown."""
+        """Remove items without an input vector from histories. Such items are treated as unknown."""
         has_input = self.parts.vectors.has_input
         return histories if self._all_have_input else histories.keep(has_input[histories.codes])
 
@@ -236,7 +240,7 @@ class Ranker:
     def _demoted(self, liked: Histories, dislikes: Dislikes, history: int) -> Callable[[Rows], Mask] | None:
         """Return a function that marks the rows nearer to a disliked item than to the history.
 
-        ``history`` is the index of the history. ``None`` if the history has no disliked items.
+        ``history`` is the index of the history. Return ``None`` if the history has no disliked items.
         """
         if not len(dislikes.codes):
             return None
@@ -268,10 +272,11 @@ class Ranker:
         return self._index(kind, with_prior=True), np.column_stack((queries, weights))
 
     def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
-        """Return the model's index (kind "score"), or an exact index of unit vectors ("input", "output").
+        """Return the model's index (kind "score"), or an index of unit vectors (kind "input" or "output").
 
-        An index is built when it is first needed. With ``with_prior``, each row of the index ends with the
-        prior.
+        If the model's index holds the unit input vectors, the index of kind "input" is the model's index. All
+        other indexes of unit vectors are exact. With ``with_prior``, each row of the index ends with the
+        prior. An index other than the model's index is built when it is first needed.
         """
         index = self._indexes.get((kind, with_prior))
         if index is None:

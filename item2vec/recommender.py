@@ -61,7 +61,7 @@ class Recommender(ItemQueries):
         ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: FAISS if it is installed, the model has 50,000
         items or more, and a scan is slower; exact otherwise.
     recall
-        Minimum recall@10 of an approximate index against exact search, measured when it is built.
+        Minimum recall@10 of an approximate index against exact search, measured when the index is built.
     items
         Titles and attributes of the items, saved with the model.
     adapter
@@ -187,10 +187,10 @@ class Recommender(ItemQueries):
     def with_items(self, items: Items, *, together: Mapping[str, Iterable[str]] = NOTHING) -> Recommender:
         """Return a model with a row for each new item, whose vectors are computed without training.
 
-        A ridge regression predicts the vectors of a new item from its attributes; see ``item2vec.cold``. The
-        vectors of an item without a known attribute value are the mean vectors of the items that occurred
-        together with it. New items are searched exactly, and all rules apply to them. The vectors of other
-        items do not change.
+        A ridge regression predicts the vectors of a new item from its attributes; see ``item2vec.cold``. If a
+        new item has no known attribute value, its vectors are the means of the vectors of the items that
+        occurred together with the new item. New items are searched exactly, and all rules apply to new items.
+        The vectors of other items do not change.
 
         Parameters
         ----------
@@ -322,13 +322,14 @@ class Recommender(ItemQueries):
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]] | Answers:
-        """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
+        """Recommend items for several histories at once, which is faster than one call per history.
 
-        The weights and timestamps of ``Sentences`` are used. For lists of ids, ``weights`` and ``timestamps``
-        hold one list per history. ``exclude`` holds one list of item ids per history. ``disliked`` holds item
-        ids for all histories, or one list of item ids per history. ``eligible`` and the other rules apply to
-        all histories. The result is a list per history or, with ``as_arrays``, an ``Answers``: arrays in
-        place of an object per item.
+        The items and scores for each history equal those that ``recommend`` returns, bit for bit. The weights
+        and timestamps of ``Sentences`` are used. For lists of ids, ``weights`` and ``timestamps`` hold one
+        list per history. ``exclude`` holds one list of item ids per history. ``disliked`` holds item ids for
+        all histories, or one list of item ids per history. ``eligible`` and the other rules apply to all
+        histories. The result is a list per history or, with ``as_arrays``, an ``Answers``, which holds arrays
+        in place of an object per item.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
@@ -350,11 +351,13 @@ class Recommender(ItemQueries):
         """Return the contribution of each history item to the score of an item, largest first.
 
         The shares sum to the score that ``recommend`` returns for the same history, weights, timestamps and
-        rules, including bonuses and boosts. An item that occurs several times in the history has one share,
-        which is the sum. Disliked items have shares as well. One share with ``item=None`` holds the
-        contributions of the popularity prior and of ``direction``. With ``interests``, ``interest`` is the
-        central item of the interest with the highest score. The list is empty if the history has no user
-        vector, for example because no item is known.
+        rules, including bonuses and boosts. An item that occurs several times in the history has one share:
+        the sum of the contributions of its occurrences. Disliked items have shares as well. If the weight of
+        the popularity prior is not 0, or if ``direction`` is given, one share has ``item=None``, and holds
+        the contributions of the prior and of the direction. With ``interests``, the shares refer to the
+        interest whose user vector gives ``item`` the highest score, and ``interest`` is the central item of
+        this interest. The list is empty if the history has no user vector, for example because no item is
+        known.
 
         Raises ``UnknownItemError`` if the item is unknown.
         """

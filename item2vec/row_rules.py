@@ -34,18 +34,18 @@ class RowRules:
     exclude
         The excluded rows of each history; ``None`` for no rows.
     denied
-        The rows that are excluded from all answers.
+        The rows that are excluded from all rankings.
     factors
         The factors of scores other than 1, each with a mask of the rows that have this factor (bool, one flag
         per row). The factor of a row is the product of the factors of all entries of ``boost`` that match the
         row, so that the masks are disjoint.
     caps
         For each attribute in ``at_most``: the values of the rows, and the maximum number of rows with the
-        same value in an answer.
+        same value in a ranking.
     diversity, popularity, interests
         As in ``Rules``.
     disliked
-        The disliked rows: one array for all answers, or a tuple with one array per answer.
+        The disliked rows: one array for all rankings, or a tuple with one array per ranking.
     direction
         The direction that is added to queries; ``None`` for no direction.
     selected
@@ -111,12 +111,12 @@ class RowRules:
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
-        """Return the rows to exclude from each answer: ``denied``, the answer's ``exclude``, and ``seen``.
+        """Return the rows excluded from each ranking: ``denied``, and the ranking's ``exclude`` and ``seen``.
 
         Raises
         ------
         InputError
-            If ``exclude`` does not have one list per answer.
+            If ``exclude`` does not have one list per ranking.
         """
         exclude = [NO_ROWS] * len(seen) if self.exclude is None else self.exclude
         if len(exclude) != len(seen):
@@ -124,12 +124,12 @@ class RowRules:
         return [np.concatenate((self.denied, *pair)) for pair in zip(exclude, seen, strict=True)]
 
     def disliked_by(self, n: int) -> list[Rows]:
-        """Return the disliked rows of each of ``n`` answers.
+        """Return the disliked rows of each of ``n`` rankings.
 
         Raises
         ------
         InputError
-            If ``disliked`` holds one list per answer, and the number of lists is not ``n``.
+            If ``disliked`` holds one list per ranking, and the number of lists is not ``n``.
         """
         if isinstance(self.disliked, np.ndarray):
             return [self.disliked] * n
@@ -143,7 +143,10 @@ class RowRules:
 def _direction_by(
     conditions: tuple[Condition, Condition], vectors: ItemVectors, eligible: Eligible
 ) -> Direction:
-    """Return the direction from the active items that meet the first condition to those of the second."""
+    """Return the direction from the items that meet the first condition to those that meet the second.
+
+    Only active items are included.
+    """
     masks = [eligible.mask(condition) for condition in conditions]
     rows = [np.arange(len(vectors)) if mask is None else np.flatnonzero(mask) for mask in masks]
     return vectors.direction_between(*rows)

@@ -1,4 +1,4 @@
-"""``Rules``: the rules of a request: which items an answer may contain, and in which order.
+"""``Rules``: the rules of a request: which items a result may contain, and in which order.
 
 The public methods take the rules as keyword arguments, listed once in ``RuleArguments``. ``Rules.of``
 validates them. ``item2vec.row_rules`` converts the ids and attributes to arrays over the rows of a model.
@@ -66,8 +66,8 @@ class Rules:
     Rules are applied in this order:
 
     1. Eligibility. An item is returned only if it is active, has a vector, meets ``where``, is in ``allow``
-       (if given), is not in ``exclude``, ``deny`` or ``disliked``, and has not been seen (unless
-       ``filter_seen=False``). Unknown ids are ignored.
+       (if given), is not in ``exclude``, ``deny`` or ``disliked``, has no negative weight in the history, and
+       has not been seen (unless ``filter_seen=False``). Unknown ids are ignored.
     2. Relevance. An item is scored against the user vector, which is moved away from ``disliked`` items and
        items of negative weight. With ``interests``, the score is the highest score for several user vectors,
        one for each cluster of the history. A ``direction`` d replaces each user vector v by the vector of the
@@ -99,7 +99,7 @@ class Rules:
     allow
         Ids of the items that may be returned; ``None`` for all items.
     deny
-        Ids of items that are excluded from all answers.
+        Ids of items that are excluded from all results.
     at_most
         Pairs (attribute, maximum number of items with the same value).
     diversity
@@ -153,7 +153,7 @@ class Rules:
         """Validate the rules of a request.
 
         With ``many``, ``exclude`` holds a list of ids per history, and ``disliked`` may hold a list of ids
-        per history. Otherwise, both are the list of ids of one history.
+        per history. Otherwise, each of ``exclude`` and ``disliked`` is a list of ids for one history.
 
         Raises
         ------

@@ -284,7 +284,9 @@ def _filtered(
 
 
 def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the row numbers grouped by user, oldest first, and the offsets of the groups of users with rows.
+    """Return a pair of arrays: row indices grouped by user, oldest first; and the offsets of these groups.
+
+    Users without interactions have no group.
 
     >>> by_user(Interactions.of(user=["u", "v"], item=["a", "b"]).take(np.array([1])))
     (array([0]), array([0, 1]))
@@ -294,10 +296,10 @@ def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
 
 
 def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, Offsets]:
-    """Return the row numbers grouped by session, oldest first, and the offsets of the groups.
+    """Return a pair of arrays: row indices grouped by session, oldest first; and the offsets of the groups.
 
-    ``pause`` is the longest pause within a session, in microseconds. It is ignored if there is a session
-    column, and must not be ``None`` otherwise.
+    ``pause`` is the longest pause within a session, in microseconds. If there is a session column, ``pause``
+    is ignored; otherwise, it must not be ``None``.
     """
     rows, offsets = oldest_first(interactions)
     if interactions.session is not None and interactions.sessions is not None:
@@ -330,7 +332,9 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
 
 
 def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the row numbers grouped by user, oldest first, and the offsets of the groups of all users.
+    """Return a pair of arrays: row indices grouped by user, oldest first; and the offsets of the groups.
+
+    Each user has a group, which is empty for a user without interactions.
 
     >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
     (array([2, 0, 1]), array([0, 2, 3]))

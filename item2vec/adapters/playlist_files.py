@@ -45,7 +45,9 @@ def file_playlists(
 ) -> Located:
     """Yield the playlists of a file. For the arguments, see ``playlists``.
 
-    The first line that is not blank determines the layout. If its start is not known, the suffix does.
+    The start of the first non-blank line determines the layout. If this start indicates no layout, the suffix
+    of the file name determines it. If the suffix is that of M3U, a first line that starts with ``[`` does not
+    indicate JSON, because it may be the name of a track's file.
     """
     layout = _layout(path, first_line(path, encoding, skip_lines))
     _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)

@@ -13,9 +13,9 @@ from item2vec.errors import InputError, Remedy, short_repr
 __all__ = ["MAX_DOCUMENT", "json_playlists", "track_field"]
 
 MAX_DOCUMENT = 256 * 2**20
-"""Largest number of bytes of a JSON line (unless ``max_line`` is larger), and of characters of a document.
+"""Maximum length of a JSON line in bytes (or ``max_line``, if larger), and of a document in characters.
 
-Lines and documents are read into memory.
+Each line and each document of several lines is read into memory as a whole.
 """
 
 _DECODER = json.JSONDecoder(parse_int=lambda digits: str(int(digits)))
@@ -28,7 +28,7 @@ def json_playlists(
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield the location and the items of each playlist. Whole numbers become text.
 
-    If the first line that is not blank is complete JSON, each line is a JSON value. Otherwise, the file is a
+    If the first non-blank line is complete JSON, each line is a JSON value. Otherwise, the file is a
     sequence of JSON values, usually one. A value is a playlist, a list of playlists, or an object whose
     member ``playlists`` is a list of playlists. A playlist is a list of tracks, or an object whose member
     ``items`` or ``tracks`` is a list of tracks. ``unit`` is the field of a track whose value is the item (see

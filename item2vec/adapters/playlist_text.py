@@ -40,15 +40,15 @@ def text_playlists(
 
 
 def find_separator(lines: Sequence[str], name: str) -> str:
-    r"""Return the separator between ids: a blank (for blanks and tabs), a tab, or one of ``,;|``.
+    r"""Return the separator between ids: a space (for spaces and tabs), a tab, or one of ``,;|``.
 
-    Blanks beside a tab or one of ``,;|`` do not separate ids. ``name`` is the file in error messages. The
-    separator is
+    Spaces beside a tab or one of ``,;|`` do not separate ids. ``name`` is the file name for error messages.
+    The separator is
 
-    - a tab if ids contain blanks: every line with blanks has a tab, and at least one of these lines has
-      several tabs, or blanks before its first tab;
-    - one of ``,;|`` if this character occurs, and no line contains blanks or tabs between ids;
-    - otherwise blanks and tabs.
+    - a tab if ids contain spaces: every line with spaces has a tab, and at least one of these lines has
+      several tabs, or spaces before the first tab;
+    - one of ``,;|`` if this character occurs, and no line contains spaces or tabs between ids;
+    - otherwise spaces and tabs.
 
     Raises
     ------
@@ -83,9 +83,10 @@ def find_separator(lines: Sequence[str], name: str) -> str:
 
 
 def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
-    """Return whether blanks or tabs separate fields that are lists separated by ``mark`` (``user a,b,c``).
+    """Return whether spaces or tabs separate fields that are lists separated by ``mark`` (``user a,b,c``).
 
-    This is the case if each line of several fields, but not each field of these lines, contains the mark.
+    Only lines with several fields count. The result is true if each of these lines contains the mark, and at
+    least one of their fields does not.
     """
     fields = [split_line(line, " ") for line in lines if " " in line or "\t" in line]
     return all(any(mark in field for field in line) for line in fields) and not all(

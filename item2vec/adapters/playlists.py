@@ -46,8 +46,9 @@ def playlists(
     Parameters
     ----------
     source
-        An iterable of iterables of ids, or the path of a file, which may be compressed. The first line that
-        is not blank determines the layout of the file; if its start is not known, the suffix does:
+        An iterable of iterables of ids, or the path of a file, which may be compressed. The start of the
+        first non-blank line determines the layout of the file. If this start indicates no layout, the suffix
+        of the file name determines it:
 
         - JSON lines, or a JSON document, such as an array. A playlist is ``{"items": […]}`` or a list;
           ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
@@ -59,17 +60,17 @@ def playlists(
         Number of lines to skip at the start of a file (except XSPF), and number of fields to skip at the
         start of each line of text.
     sep
-        Separator between ids in text; blanks around ids are removed. ``" "`` means blanks and tabs. ``None``:
-        detected from the first 1,000 lines: a tab if ids contain blanks; a comma, semicolon or pipe if there
-        are no blanks or tabs between ids; otherwise blanks and tabs.
+        Separator between ids in text; spaces and tabs around ids are removed. ``" "`` means spaces and tabs.
+        ``None``: detected from the first 1,000 lines: a tab if ids contain spaces; a comma, semicolon or pipe
+        if there are no spaces or tabs between ids; otherwise spaces and tabs.
     encoding
         Encoding of a file. XML states its own encoding.
     unit
         Name of the field of a track in JSON or XSPF whose value is the item, such as ``"artist_name"``.
         ``None``: in JSON, tracks are ids, or have the field ``track_uri``; in XSPF, see above.
     max_line
-        Largest length of a line of a file, in bytes. For JSON lines, the limit is 256 MiB if ``max_line`` is
-        lower. A JSON document of several lines may have up to 256 Mi characters.
+        Maximum length of a line of a file, in bytes. For JSON lines, the limit is at least 256 MiB. A JSON
+        document of several lines may have up to 256 Mi characters.
     min_length, max_length
         After ``group_by`` and ``collapse_repeats``, keep the last ``max_length`` items of each playlist
         (``None``: all). Then drop playlists of fewer than ``min_length`` items.

@@ -39,10 +39,10 @@ def save_shards(
     UTF-8 bytes of their ids, and the sessions of a user are in order of time. The corpus stores the user of
     each sentence.
 
-    Ids (of items or, with ``group_by``, of groups) are numbered by descending number of interactions after
-    the filters by time, event and minimum counts. Ids with equal numbers are in the order of their UTF-8
-    bytes. Some ids may occur in no sentence, because sentences are shortened or dropped after the
-    interactions are counted.
+    The ids (of items or, with ``group_by``, of groups) are in descending order of their counts: the numbers
+    of interactions after the filters by time, event and minimum counts. Ids with equal counts are in the
+    order of their UTF-8 bytes. Some ids may occur in no sentence, because sentences are shortened or dropped
+    after the interactions are counted.
 
     If the process is killed, repeat the call: complete shards are kept, and the others are written.
 
@@ -107,7 +107,7 @@ def save_shards(
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
-    """Return the histories or sessions of all rows, not shortened, and the user code of each sentence.
+    """Return a pair: the histories or sessions of all rows, not shortened; and the user code of each one.
 
     Only ``kind``, ``gap`` and ``ordered`` of the adapter are applied.
     """
@@ -124,7 +124,7 @@ def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Se
 
 
 def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
-    """Return the ids that occur, by descending count and then by id, and the count of each id."""
+    """Return a pair: the ids that occur, by descending count and then by id; and the count of each id."""
     counts = sentences.counts()
     ids = sentences.vocabulary.ids
     # Python compares strings by code points; UTF-8 bytes have the same order.
@@ -133,7 +133,7 @@ def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
 
 
 def _shards_and_places(users: Vocabulary, n_shards: int) -> tuple[Codes, Codes]:
-    """Return the shard of each user, and the rank of the user's id among all sorted ids."""
+    """Return a pair of arrays by user code: the shard of the user; and the rank of the id in sorted order."""
     shard = np.array([shard_of(user, n_shards) for user in users.ids], dtype=np.int32)
     place = np.empty(len(users), dtype=np.int32)
     place[sorted(range(len(users)), key=users.ids.__getitem__)] = np.arange(len(users))

@@ -202,7 +202,7 @@ class _Walks:
     def ends(self, n_shards: int) -> list[int]:
         """Return the bounds of the shards: shard ``s`` contains the walks ``ends[s]`` to ``ends[s + 1] - 1``.
 
-        If no walk ends early, ``Sentences.save`` divides the walks at the same bounds.
+        If no walk ends early, ``Sentences.save`` splits the walks at the same bounds.
         """
         n_tokens = self.n * self.walk_length
         return [-(-(n_tokens * shard // n_shards) // self.walk_length) for shard in range(n_shards + 1)]
@@ -226,10 +226,10 @@ class _Walks:
             yield starts
 
     def walker(self) -> Callable[[Codes, int], tuple[Codes, Offsets]]:
-        """Return a function that makes walks with consecutive numbers.
+        """Return a function that makes walks with consecutive indices.
 
-        The function takes the start nodes of the walks, and the number of the first walk. It returns the
-        nodes of all walks, and the offsets of the walks.
+        The function takes the start nodes of the walks, and the index of the first walk. It returns a pair of
+        arrays: the nodes of all walks; and the offsets of the walks.
         """
         graph = _arrays(self.graph)
         edges = filter_of(graph, self.q)

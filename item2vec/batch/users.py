@@ -35,7 +35,7 @@ class Request:
 
     @classmethod
     def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
-        """Return a request with iterators read into lists.
+        """Return a request in which rules that are iterators have been read into lists.
 
         Raise ``InputError`` if ``k`` is invalid, ``exclude`` is set, or ``disliked`` has a list per user.
         """
@@ -56,14 +56,14 @@ class Request:
 
 
 class Users(Protocol):
-    """The histories of all users, which are numbered. In a store, some numbers belong to no user."""
+    """The histories of numbered users. In a store, the numbers are row numbers, which may have gaps."""
 
     @property
     def n_users(self) -> int:
         """The number of users."""
 
     def n_blocks(self, size: int) -> int:
-        """Return the number of blocks of ``size`` numbers; for a sharded corpus, the number of shards."""
+        """Return the number of blocks of ``size`` user numbers; for a sharded corpus, of shards."""
 
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
         """Yield the recommendations for the users of a block, in one or several parts."""
@@ -76,7 +76,8 @@ class Users(Protocol):
 class _Listed:
     """Histories in memory, in the order of ``users``.
 
-    ``seen`` holds the items that each user has seen; ``None`` if these are the items of the history.
+    ``seen`` holds the items that each user has seen. If ``seen`` is ``None``, a user has seen the items of
+    the history.
     """
 
     model: Recommender
@@ -159,7 +160,7 @@ class Stored:
 
     @classmethod
     def of(cls, model: Recommender, store: Store, last: int | None = None) -> Stored:
-        """Return the users up to row number ``last``, by default all, with a view of model and store."""
+        """Return the users up to row number ``last`` (default: all), with a view of the model and store."""
         catalogue = store.catalogue()
         serving = model.with_catalogue(Eligible(catalogue, model.vocabulary, attributes=model.items))
         return cls(View(serving, None, catalogue, store), store, last or last_user(store))
@@ -202,8 +203,8 @@ def users_in(
 ) -> Users:
     """Return the users of histories of any supported type. ``names`` holds the user ids of ``Sentences``.
 
-    For a store, ``last`` is the highest row number of a user that an earlier call recorded, if this call
-    resumes it.
+    ``last`` applies to a store only. If this call resumes an earlier call, ``last`` is the highest row number
+    of a user that the earlier call recorded; otherwise, ``None``.
     """
     if names is not None and not isinstance(histories, Sentences):
         kind = type(histories).__name__

@@ -80,8 +80,8 @@ OTHER_COPY = "use another copy of the bundle"
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
     """Write a model to a new folder atomically, and read it back from the disk.
 
-    All users can read the files, whatever the umask is, and the files are read-only. Equal parts, notes and
-    values of ``now`` produce identical files with the same versions of Python and the libraries.
+    All users can read the files, whatever the umask is, and the files are read-only. With the same versions
+    of Python and the libraries, equal parts, notes and values of ``now`` produce identical files.
 
     Parameters
     ----------
@@ -230,7 +230,10 @@ def _read(path: Path, hashes: bool, manifest_sha256: str | None) -> tuple[Manife
 
 
 def _check_files(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
-    """Compare names, sizes and, with ``hashes``, checksums of a bundle's files with its manifest."""
+    """Compare the files of a bundle with its manifest: names, sizes and, with ``hashes``, checksums.
+
+    Return the manifest.
+    """
     sizes = _regular_files(path)
     if sizes.pop(MANIFEST, None) is None:
         if ALLOWED & sizes.keys():
@@ -264,6 +267,8 @@ def _regular_files(path: Path) -> dict[str, int]:
 
     Raises
     ------
+    BundleNotFoundError
+        If the folder does not exist, or is not a folder.
     CorruptBundleError
         If the folder contains anything but regular files.
     """

@@ -39,7 +39,7 @@ The path of ``item2vec recommend --user u42``:
    c. ``ranker.py`` `Ranker.rank` carries out steps d to g: ``dislikes.py`` `split_dislikes` separates the
       disliked items of the history, which are excluded.
    d. ``user_vectors.py`` `read_user_vectors` computes the user vector: with ``interests``, ``interests.py``
-      `divide` divides the history; ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean
+      `divide` splits the history; ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean
       of item vectors; ``dislikes.py`` `move_away` moves this vector away from disliked items. The rule
       ``direction``, which the command line does not have, moves it further.
    e. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be

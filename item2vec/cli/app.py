@@ -69,10 +69,10 @@ def root() -> Any:
 
 
 def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:
-    """Yield the full name, such as ``item2vec models list``, and the command of each group and command.
+    """Yield a pair for each group and command: its full name, and the command object.
 
-    A group precedes its commands. ``words`` is the full name of the group ``command`` to start from, by
-    default the root.
+    An example of a full name is ``item2vec models list``. A group precedes its commands. ``command`` is the
+    group to start from, by default the root, and ``words`` is the full name of this group.
 
     >>> [words for words, _ in tree()][:2]
     ['item2vec', 'item2vec demo']

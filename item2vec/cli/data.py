@@ -110,7 +110,7 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Query:
-    """A database to read interactions from, and a query of it or the name of one of its tables."""
+    """A database to read interactions from, and either an SQL query or the name of a table."""
 
     url: str = field(repr=False)
     query: str | None
@@ -162,7 +162,7 @@ def columns_of(read: IngestConfig) -> dict[str, Any]:
 
 
 def _attributes(items: Items) -> list[dict[str, Any]]:
-    """Return a row per attribute: its type, the number of items with a value, and of distinct values."""
+    """Return a row per attribute: name, type, number of items with a value, and number of distinct values."""
     columns = {name: items.column(name) for name in items.attribute_names}
     return [
         {

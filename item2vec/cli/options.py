@@ -164,4 +164,5 @@ INTERACTIONS: dict[str, Any] = {
         typer.Option("--max-line", metavar="SIZE", help="Largest length of a line of text [default: 16MB]."),
     ],
 }
-"""The options that describe columns and format of interactions, by name of the setting in ``[ingest]``."""
+"""The options for reading interactions, by name of the setting in ``[ingest]``: columns and format of the
+input, repeated rows, invalid rows, and the maximum length of a line."""

@@ -22,12 +22,15 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def echo(text: str) -> None:
-    """Print a text in the encoding of stdout. By ``main``, characters outside this encoding are escaped."""
+    """Print a text in the encoding of stdout.
+
+    ``main`` configures stdout, so that characters outside this encoding are escaped.
+    """
     typer.echo(text, file=sys.stdout)  # without a file, typer replaces the encoding ASCII by UTF-8
 
 
 def discard(stream: TextIO) -> None:
-    """Redirect a stream to ``os.devnull``: Python would try again at exit to write the buffered text."""
+    """Redirect a stream to ``os.devnull``, because Python tries again at exit to write the buffered text."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -40,7 +40,7 @@ __all__ = [
 
 Command = Callable[..., None]
 Owners = Mapping[str, Settings]
-"""Maps each objective that has a certain setting to a settings object with default values."""
+"""For one setting: maps each objective that has this setting to a settings object with default values."""
 
 TEXTS = tuple[str, ...]
 # The setting of early stopping. It is not an option, because it requires validation sentences, and
@@ -214,7 +214,10 @@ def _parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
-    """Convert text to an integer, a float or a tuple if ``kinds`` contains that type, else return the text.
+    """Convert text to an integer or a tuple if ``kinds`` contains that type, else return the text.
+
+    A tuple of one number or word becomes this number or word if ``kinds`` contains ``float``. Text that
+    cannot be converted is returned unchanged.
 
     For example, ``"5"`` becomes ``5``, and ``"learned,0.9"`` becomes ``("learned", 0.9)``.
     """

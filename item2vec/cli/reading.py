@@ -55,10 +55,10 @@ WALK_OPTIONS = ("walks_per_node", "walk_length", "p", "q")
 def read_sentences(
     source: Source, *, seed: int, now: datetime
 ) -> tuple[Sentences | ShardedSentences, Items | None, AdapterConfig]:
-    """Return the sentences of a source, the items of the store, and the adapter settings.
+    """Return a tuple: the sentences of a source; the items of the store; and the adapter settings.
 
-    The items are ``None`` if the source is not the store. If the source is a graph, the sentences are random
-    walks, and ``seed`` is their random seed. For ``now``, see ``read_events``.
+    If the source is not the store, the items are ``None``. If the source is a graph, the sentences are random
+    walks, and ``seed`` is the random seed of the walks. For ``now``, see ``read_events``.
     """
     if source.edges is None:
         events, items = read_events(source, now=now)
@@ -74,7 +74,7 @@ def read_sentences(
 def read_graph(
     path: Path, given: Mapping[str, Any], read: Callable[..., Graph] = readers.read_edges
 ) -> tuple[Graph, dict[str, Any]]:
-    """Read a graph from a file with ``read``; return the graph, and the options that describe random walks.
+    """Read a graph from a file with ``read``; return a pair: the graph, and the options of the random walks.
 
     ``given`` holds the options of the graph and of the walks by name.
     """
@@ -89,8 +89,9 @@ def read_graph(
 
 
 def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]:
-    """Return the playlists of a file, the sentences of a corpus, or the interactions and items of the store.
+    """Return a pair: the events of the source; and the items of the store, ``None`` for any other source.
 
+    The events are the playlists of a file, the sentences of a corpus, or the interactions of the store.
     Interactions dated a day or more after ``now`` are omitted with a warning, as in a nightly run.
     """
     if source.corpus is not None:

@@ -76,7 +76,7 @@ def message_of(error: Item2VecError) -> str:
 def remedies_for(**argument_of: str) -> Iterator[None]:
     """Rename the arguments in the remedies of the errors that the block raises.
 
-    A new name is needed if an argument of a library function has another name than the flag of the command:
+    A new name is needed if the name of a library function's argument differs from the flag of the command:
     for the items file of ``ingest``, the argument ``sep`` is the flag ``--items-sep``. A remedy whose
     argument has no new name here is written as its alternative text, not as a flag.
     """

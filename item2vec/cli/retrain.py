@@ -87,7 +87,10 @@ def retrain(
 
 
 def _print(report: Mapping[str, Any], path: str | None = None) -> None:
-    """Print a report as JSON or, with its path, a summary as text. Errors do not change the exit code."""
+    """Print a report as JSON or, if ``path`` is given, as a text summary.
+
+    Errors do not change the exit code.
+    """
     try:
         show(report if path is None else _facts(report, path), as_json=path is None)
         sys.stdout.flush()

@@ -77,9 +77,10 @@ def serve(
 
 
 def start(*, as_json: bool = False, **settings: Any) -> None:
-    """Run a server with the fields of ``service.Settings`` until a signal stops it; print its address.
+    """Run a server until a signal stops it, and print the address of the server.
 
-    Raise ``MissingExtraError`` if the libraries of the service are not installed.
+    ``settings`` are the fields of ``service.Settings``. Raise ``MissingExtraError`` if the libraries of the
+    service are not installed.
     """
     try:
         from item2vec.service import Settings, run

@@ -131,7 +131,10 @@ def retention() -> RetentionConfig:
 
 
 def adapter_config(gap: str | None) -> AdapterConfig:
-    """Return the settings of ``[adapter]``. A ``gap`` overrides its ``gap`` and sets the kind to sessions."""
+    """Return the settings of ``[adapter]``.
+
+    If the argument ``gap`` is not ``None``, it replaces the setting ``gap``, and the kind is sessions.
+    """
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
     return AdapterSection(**{**_file().get("adapter", {}), **sessions}).adapter()
 
@@ -158,7 +161,7 @@ def check_environment(known: Iterable[str]) -> None:
 
 
 def _file() -> dict[str, Any]:
-    """Return the content of item2vec.toml in the current folder. If the file does not exist, it is empty.
+    """Return the content of item2vec.toml in the current folder; an empty dict if there is no such file.
 
     Raise ``ConfigError`` for an unknown key, an invalid section, or a path or URL that is not text. The keys
     ``index`` and ``layout`` are checked where they are used.

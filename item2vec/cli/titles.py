@@ -42,14 +42,14 @@ def read_titles(
     """Read items from a file.
 
     For delimited text, the columns of ids and titles are inferred from the header, or from
-    ``--items-columns``. The id column is the column ``item``, else ``item_id``, else the first column. The
-    title column is ``title``, else the first column whose name ends in "title" or "name". Without
-    ``--items-columns``, the first line is a header if it contains ``item``, ``item_id`` or ``title``, if its
-    first field is a name such as ``song_id``, or if a field ends in "title" or "name" and the first field has
-    no digit. Otherwise the columns are id, title, artist and further attributes.
+    ``--items-columns``. The id column is the one that the argument ``item`` names, else "item_id", else the
+    first column. The title column is "title", else the first column whose name ends in "title" or "name".
+    Without ``--items-columns``, the first line is a header if a field is the name ``item``, "item_id" or
+    "title", if the first field is a name such as "song_id", or if a field ends in "title" or "name" and the
+    first field has no digit. Otherwise the columns are id, title, artist and further attributes.
 
-    For other formats, the id column is ``item`` if it exists, else ``item_id``, and the title column is
-    ``title``.
+    For other formats, the id column is the one that ``item`` names if it exists, else "item_id", and the
+    title column is "title".
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def read_titles(
 def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items | None, Source]:
     """Read the items file of a command whose option ``--encoding`` describes the source and this file.
 
-    Return the items, and the source without the options that do not apply to it: if the source is the store
-    or a corpus, ``--encoding`` describes only the items file. Without an items file, the items are ``None``,
+    Return a pair: the items; and the source. If the source is the store or a corpus, the option is removed
+    from the source, because it describes only the items file. Without an items file, the items are ``None``,
     and the source is unchanged.
     """
     if items is None:
@@ -109,9 +109,9 @@ def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items |
 def _checked_separator(file: ItemsFile, detected: str, sep: str | None, encoding: str) -> str:
     """Return the separator of a file without a header.
 
-    The separator is ``sep`` if the first id would otherwise contain ``sep``, and else the detected one. Raise
-    ``InputError`` if no separator is found, or if it may be ``::``, but neither ``sep`` nor
-    ``--items-columns`` confirms this.
+    The separator is ``sep`` if the first id would otherwise contain ``sep``, else the detected separator. If
+    ``sep`` is not used, raise ``InputError`` if the first line contains no separator, if the first id would
+    contain ``::``, or if the detected separator is ``::`` and there are no ``--items-columns``.
     """
     with reading(file.path), open_text(file.path, encoding, newline="") as lines:
         line = next((line for line in lines if not line.isspace()), "").strip("\r\n")

@@ -205,7 +205,7 @@ def _text(tuning: Tuning, out: Path | None) -> str:
 
 
 def _settings(trial: Trial) -> dict[str, Any]:
-    """Return the searched training settings of a trial, and its taste settings that are not ``None``."""
+    """Return a trial's settings by name: searched training settings, and taste settings that are not None."""
     from item2vec.tuning.sampler import searched
 
     return searched(trial.config) | trial.config.taste.model_dump(exclude_none=True)

@@ -31,13 +31,14 @@ ORDERINGS: dict[str, Callable[[Sequence[Any], Scalar], slice]] = {
     "<": lambda ascending, value: slice(None, bisect_left(ascending, value)),
     "<=": lambda ascending, value: slice(None, bisect_right(ascending, value)),
 }
-"""Maps each operator to a function that returns the slice of ascending values for which it is true."""
+"""Maps each operator to a function: the slice of ascending values for which the comparison is true."""
 
 
 class Truth(NamedTuple):
-    """Result of a condition in three-valued logic: masks of the rows where it is true, and where it is false.
+    """Result of a condition in three-valued logic, as a pair of masks.
 
-    In all other rows, the result is unknown.
+    The condition is true for the rows of the first mask, and false for those of the second mask. For all
+    other rows, the result is unknown.
     """
 
     true: Mask
@@ -140,9 +141,9 @@ class Column:
     def ordered(self, operator: str, value: Scalar, name: str) -> Truth:
         """Compare the values of each row with ``value`` by ``operator``, a key of ``ORDERINGS``.
 
-        The comparison is true for a row if it is true for one of its values. Otherwise, the result is unknown
-        if the row has a value of another type than ``value``. ``name`` is the name of the attribute, for the
-        message of an error.
+        The result is true for a row if at least one of the row's values meets the comparison. Otherwise, the
+        result is unknown if the row is null, or has a null or a value whose type differs from that of
+        ``value``; else it is false. ``name`` is the name of the attribute, for error messages.
 
         Raises
         ------
@@ -164,10 +165,10 @@ class Column:
         return self._truth(self._rows_of(table[self.codes]), known)
 
     def containing(self, value: Scalar, name: str) -> Truth:
-        """Test for each row whether its text has the substring ``value``, or its list the element ``value``.
+        """Test for each row whether a text has the substring ``value``, or a list has the element ``value``.
 
-        The result is unknown if the row has another value. ``name`` is the name of the attribute, for the
-        message of an error.
+        The result is unknown for null, for a number, for a text if ``value`` is not text, and for a list that
+        has a null but not ``value``. ``name`` is the name of the attribute, for error messages.
 
         Raises
         ------

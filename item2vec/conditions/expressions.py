@@ -50,10 +50,10 @@ class Expression:
 
 
 def condition_of(expressions: Iterable[Expression], rows: Rows) -> Condition:
-    """Return the condition that all expressions describe, with values of the types of the attributes.
+    """Return the condition that all expressions describe.
 
-    Several expressions with ``=`` and the same attribute are alternatives. All other expressions must be
-    true.
+    The text of each expression is converted to the types of its attribute. Several expressions with ``=`` and
+    the same attribute are alternatives. All other expressions must be true.
 
     Raises
     ------

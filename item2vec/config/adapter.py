@@ -81,8 +81,8 @@ class AdapterConfig(Settings):
     days: Days | None = None
     """Use only interactions within this number of days before the last interaction."""
     since: Time | None = None
-    """Use only interactions from this time on. A nightly run with ``days`` stores the start of this period as
-    ``since`` in the model."""
+    """Use only interactions from this time on. If ``days`` is set, a nightly run stores the time at which
+    these days start as ``since`` in the model."""
     events: Events | None = None
     """Use only events with these names, such as ["play", "purchase"]. A mapping, such as
     {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name. Events

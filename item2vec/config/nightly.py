@@ -65,8 +65,8 @@ class GatesConfig(Settings):
     """Minimum relative gain of NDCG over the popularity baseline."""
     tolerance: Share = 0.2
     """Maximum loss of NDCG, relative to the served version and to the median of the last seven promotions.
-    Against the median, a loss of half the median width of the confidence intervals of these promotions is
-    permitted, if it is larger."""
+    Relative to the median, the permitted loss is at least half the median width of the confidence intervals
+    of these promotions."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
     """Minimum numbers of interactions, users and items, as multiples of the numbers of the served version."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0

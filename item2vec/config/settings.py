@@ -40,7 +40,7 @@ Flag = Annotated[
 """A boolean; 1 and 0 are accepted, as in gensim."""
 Decay = Annotated[Finite, Field(gt=0, le=1)]
 Learned = Literal["learned"]
-"""Alternative to a decay: the weight of each step back is learned."""
+"""Alternative to a decay: one weight is learned per position, counted from the newest item."""
 Decays = Annotated[tuple[Decay | Learned, ...], Field(min_length=1)]
 
 VectorSize = Annotated[int, Field(ge=1, le=4096)]
@@ -51,7 +51,7 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Patience = Annotated[int, Field(ge=1)] | None
 
 MOST_FAULTS = 100
-"""Maximum number of faults of one object whose messages are read."""
+"""Maximum number of invalid values whose messages are read, per settings object."""
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
 

@@ -23,7 +23,7 @@ class TableConfig(OneStep):
     """
 
     table_decay: ClassVar[float] = 1.0
-    """Default factor on the weight of a history item per step back, in the table and in tastes."""
+    """Default decay, in the table and in tastes: factor on a history item's weight for each newer item."""
 
     vector_size: VectorSize = 64
     """Dimensions of an item vector: number of singular values kept."""
@@ -57,8 +57,8 @@ class Transitions(TableConfig):
     window: Window = 5
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
     fade: Annotated[Finite, Field(gt=0, le=1)] = 0.7
-    """Factor on the count of a neighbour per step of distance. The count of a neighbour before the item is
-    halved."""
+    """Decay per step of distance: a neighbour s steps after the item counts ``fade ** (s - 1)``; a neighbour
+    s steps before the item counts half as much."""
     smoothing: Annotated[Finite, Field(ge=0, le=1e9)] = 5.0
     """Number added to the sum of an item's counts. The counts are then divided by this sum, so that rare
     items have less weight."""
@@ -66,7 +66,7 @@ class Transitions(TableConfig):
 
 @with_objective
 class LinkProp(TableConfig):
-    """Settings of link propagation: a table of the damped number of short paths between two items.
+    """Settings of link propagation: a table of degree-normalised counts of sentences that contain two items.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 

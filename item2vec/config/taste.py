@@ -34,8 +34,8 @@ class TasteConfig(Settings):
     taste and the item's input vector (cosine). The default is output if there are output vectors, otherwise
     cosine."""
     decay: Decay | Learned | Decays | None = None
-    """Factor on the weight of a history item per step back; 1.0 gives the plain mean. "learned" uses the
-    weights that next_item learned. Several values, such as 0.5 and 0.9, apply to equal parts of the vectors,
+    """Factor on the weight of a history item for each newer item; 1.0 gives the plain mean. "learned" uses
+    the weights that next_item learned. Several values, such as 0.5 and 0.9, apply to equal parts of vectors,
     one value per part. The default is ``context_decay`` for next_item, 0.5 for transitions, 1 for linkprop
     and ease, and 0.7 for other objectives. A single number for transitions, linkprop or ease is also the
     decay of their table."""
@@ -68,9 +68,10 @@ class TasteConfig(Settings):
         """Return a copy in which unset fields have their defaults, if the defaults depend on the training.
 
         These fields are score, decay, part_weights and mixture. ``train`` holds the settings of training;
-        ``None`` if they are unknown, as for a word2vec file. ``has_output`` and ``has_table`` are whether the
-        model has output vectors and a table of neighbours. An unset mixture stays unset, which means 0,
-        unless there is a table, and the objective is transitions, linkprop or ease.
+        ``None`` if they are unknown, as for a word2vec file. ``has_output`` and ``has_table`` state whether
+        the model has output vectors, and whether it has a table of neighbours. An unset mixture gets a
+        default only if there is a table and the objective is transitions, linkprop or ease. Otherwise, it
+        stays unset, which means 0.
 
         >>> from item2vec import NextItem
         >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)
@@ -93,7 +94,7 @@ class TasteConfig(Settings):
 
     @checked
     def mixture_for(self, train: TrainConfig | None) -> float:
-        """Return ``mixture``, or its default for a training run, if a table of neighbours can be built.
+        """Return ``mixture`` or, if unset, its default: 1 for transitions, linkprop and ease, otherwise 0.
 
         >>> from item2vec import TrainConfig
         >>> TasteConfig().mixture_for(TrainConfig(objective="ease")), TasteConfig().mixture_for(None)

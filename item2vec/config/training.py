@@ -96,7 +96,7 @@ class TrainConfig(Settings):
     min_count: Annotated[int, Field(ge=1)] = 1
     """Minimum number of occurrences of an item; rarer items are dropped."""
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=usable_cpus)
-    """Number of threads; all usable cores by default. With 1, the same input and seed give the same bytes."""
+    """Number of threads; all usable cores by default. With 1, equal data and seeds give equal vectors."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Seed of the random number generators."""
 
@@ -205,9 +205,9 @@ class NextItem(ByDescent):
     temperature: Annotated[Finite, Field(gt=0, le=100)] = 0.07
     """Divisor of cosines in the softmax and in scores; not used with similarity='inner'."""
     context_decay: Decays = MEMORIES[0]
-    """Weights of history items per step back, one entry per part of the vectors: a decay, or "learned" (one
-    learned weight per step). If ``vector_size`` is set and cannot be split into three parts, the default is
-    two learned parts, or one learned part."""
+    """Weights of history items, one entry per part of the vectors: a decay (factor for each newer item), or
+    "learned" (one learned weight per position, newest first). If ``vector_size`` is set and cannot be split
+    into three parts, the default is two learned parts, or one learned part."""
     tied: Annotated[int, Field(ge=0)] = Field(default_factory=tied_parts)
     """Number of parts, counted from the first, that share one matrix for input and output vectors. By default
     half of the parts, rounded down."""
@@ -216,13 +216,13 @@ class NextItem(ByDescent):
     window: Window = 50
     """Maximum number of history items per prediction; ``"full"`` for all items."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
-    """Number of negative samples per block of 256 predictions; all items if there are at most this many."""
+    """Number of negative samples per block of 256 predictions; all items if there are no more items."""
     ns_exponent: Exponent = 0.5
     """Sampling weight of negatives: count ** ns_exponent. 0 is uniform; values below 0 favour rare items."""
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3
     """Probability that a history item is dropped, drawn independently for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
-    """Share, multiplied by the learning rate, by which an update shrinks each vector that it changes."""
+    """Weight decay: an update shrinks each vector that it changes by this share times the learning rate."""
     attributes: Names = ()
     """Attributes whose vectors are added to the vectors of the items. Each distinct value of an attribute, or
     element of a list, has its own vectors."""

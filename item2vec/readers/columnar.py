@@ -119,7 +119,7 @@ class PandasTable:
         self.names = [str(name) for name in frame.columns]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. Columns of dtype object, or that Arrow cannot convert, become lists."""
+        """Yield all rows in batches. A column of dtype object, or one that Arrow rejects, becomes a list."""
         for start in range(0, len(self._frame), _ARROW_ROWS):
             rows = self._frame.iloc[start : start + _ARROW_ROWS]
             columns = [_of_series(rows.iloc[:, position]) for position in positions]

@@ -60,7 +60,7 @@ class Column(Protocol):
     error: type[InputError]
 
     def expected_for(self, value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
-        """Return a description of valid values, and remedies, for an invalid value of the last batch."""
+        """Return a pair for an invalid value of the last batch: what was expected instead; and remedies."""
         ...
 
     def parse(self, values: Values) -> tuple[Any, Mask]:
@@ -92,9 +92,9 @@ class IdColumn:
         return self.expected, ()
 
     def parse(self, values: Values) -> tuple[tuple[Codes, pa.Array], Mask]:
-        """Return the codes and the ids (dictionary) of a batch, and a mask of the bad rows.
+        """Return a pair: the pair (codes, ids) of a batch; and a mask of the bad rows.
 
-        The codes are positions in the ids of this batch.
+        The ids are the distinct ids of the batch. The code of a row is the position of its id among the ids.
         """
         array = array_of(values, id_text)
         if not any(is_kind(array.type) for is_kind in _ID_KINDS):
@@ -117,7 +117,7 @@ class IdColumn:
         self._dictionaries.append(ids)
 
     def finish(self) -> tuple[Codes, Vocabulary]:
-        """Return the codes of the rows of all appended batches, and the vocabulary of the codes."""
+        """Return a pair: the code of each row of all appended batches; and the vocabulary of the codes."""
         if not self._indices:
             return np.empty(0, dtype=np.int32), Vocabulary(())
         sizes = [len(ids) for ids in self._dictionaries]
@@ -260,10 +260,10 @@ def _is_unicode(text: str) -> bool:
 
 
 def numeric(array: pa.Array, name: str, expected: str) -> pa.Array:
-    """Return an array of numbers unchanged. In an array of text, replace values that are no numbers by null.
+    """Return an array of numbers unchanged. In an array of text, replace values that are not numbers by null.
 
-    Blanks and tabs around text are removed. For an array of another type, raise ``InputError``: ``expected``
-    describes the types that the caller accepts.
+    Spaces and tabs around text are removed. For an array of any other type, raise ``InputError``; its message
+    contains ``expected``, a description of the types that the caller accepts.
     """
     if pa.types.is_large_string(array.type):
         text = pc.utf8_trim(array, " \t")

@@ -19,9 +19,9 @@ from item2vec.readers.faults import Fault, short_repr
 __all__ = ["EdgeLines", "Row", "text_ids", "tuple_rows", "weight_of"]
 
 Row = tuple[int, list[str], float | None]
-"""The line or row number, a node followed by its neighbours, and the weight of the edges (``None``: without).
+"""A triple: the line or row number; a node, followed by its neighbours; and the weight of the edges.
 
-A row without neighbours is a node.
+The weight is ``None`` for edges without weights, and for a row without neighbours, which is a single node.
 """
 
 _AS_ADJACENCY = Remedy(
@@ -37,7 +37,7 @@ _SEPARATORS = " \t,;|"
 class EdgeLines:
     """An edge list or adjacency list without a header, and the options for reading the file.
 
-    Blanks and tabs around fields are removed. Blank lines and lines that start with ``#`` are skipped. If
+    Spaces and tabs around fields are removed. Blank lines and lines that start with ``#`` are skipped. If
     ``sep`` is ``None``, the separator is detected from the first 1,000 lines.
     """
 
@@ -155,10 +155,10 @@ def _is_pair(fields: list[str]) -> bool:
 
 
 def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool], *, quotes: bool) -> str:
-    """Return the first separator that splits at least one line, and divides each line into a valid row.
+    """Return the first separator that splits at least one line, and with which each line is a valid row.
 
-    A blank does not qualify if, in any line, a field other than the last would end with a comma, semicolon or
-    pipe. If no separator qualifies, return the first one that splits any line, or a blank if none does.
+    The space does not qualify if, in any line, a field other than the last would end with a comma, semicolon
+    or pipe. If no separator qualifies, return the first one that splits any line, or the space if none does.
     """
     splitting = []
     for sep in _SEPARATORS:

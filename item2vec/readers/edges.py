@@ -75,10 +75,11 @@ def read_edges(
         ``"adjacency"`` for the suffix ``.adjlist``, otherwise ``"edges"``. A line of an edge list or
         adjacency list may be a single node. Blank lines and lines that start with ``#`` are skipped.
     sep
-        Separator between ids; ``" "`` means blanks and tabs. ``None``: detected from the first 1,000 lines of
-        an edge list, as the first of blanks and tabs, tab, comma, semicolon and pipe that divides each line
-        into an edge or a single node; for an adjacency list, the first of these that occurs; for a table, see
-        ``read_interactions``. Only ``\n`` ends a line of an edge list or adjacency list.
+        Separator between ids; ``" "`` means any number of spaces and tabs. ``None``: the separator is
+        detected from the first 1,000 lines. The candidates are ``" "``, tab, comma, semicolon and pipe. For
+        an edge list, the first candidate is chosen with which each line is an edge or a single node; for an
+        adjacency list, the first candidate that occurs. For a table, see ``read_interactions``. Only ``\n``
+        ends a line of an edge list or adjacency list.
     columns, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
@@ -292,9 +293,10 @@ def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
 
 
 def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
-    """Return the name of the column ``weight`` (in any case), or ``None`` if there is none. Log the choice.
+    """Return the name of the column ``weight``, in upper or lower case, and log the choice.
 
-    ``ends`` holds the names of the columns of source and target nodes.
+    Return ``None`` if there is no such column, or if a column of nodes is missing. ``ends`` holds the names
+    of the columns of source and target nodes.
     """
     others = [column for column in map(bare, table.names) if column not in ends]
     if len(others) + len(ends) > len(table.names):

@@ -32,7 +32,7 @@ __all__ = [
 AGREEMENT = 0.9
 """Minimum share of the numbers of a batch that must be dates in one unit or layout.
 
-It is also the minimum share of plausible dates from which on placeholders count as missing dates (times.py).
+Placeholders count as missing dates if at least this share of the other dates is plausible (times.py).
 """
 
 _WHOLE = r"^[+-]?\d{1,18}$"
@@ -48,11 +48,12 @@ _FEW_EXPONENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers of a batch, of which exact integers are stored separately from floats.
+    """Numbers of a batch. Exact integers are stored separately from floats.
 
-    ``whole`` holds the integers of integer columns and of text. ``real`` holds all other numbers (the values
-    of float columns, and text with a decimal point or an exponent), and is NaN in all other rows. ``real`` is
-    ``None`` if all numbers are exact integers. ``bad`` is a mask of the values that are not finite numbers.
+    ``whole`` holds the integers of integer columns and of text. ``real`` holds the numbers that are not in
+    ``whole``, such as the values of float columns, and text with a decimal point or an exponent; it is NaN in
+    the rows whose numbers are in ``whole``. ``real`` is ``None`` if all numbers are exact integers. ``bad``
+    is a mask of the values that are not finite numbers.
     """
 
     whole: Offsets
@@ -166,14 +167,18 @@ def is_dated(micros: Offsets) -> Mask:
 
 
 def is_recent(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1900 to 2099: the valid dates if no number has a plausible unit."""
+    """Return a mask of the dates from 1900 to 2099.
+
+    If no number of a column has a plausible unit, only these dates are valid.
+    """
     return (micros >= _YEARS_1900_TO_2200[0]) & (micros < PLAUSIBLE[1] * SECOND)
 
 
 def layout_of(numbers: Numbers) -> str | None:
     """Return the common format of numbers such as 20240131 (``"%Y%m%d"``), or ``None`` if there is none.
 
-    At least 90 % of the numbers must be dates from 1900 to 2100 in this format.
+    At least 90 % of the numbers must be dates from 1900 to 2100 in this format. Placeholders, and dates
+    within 48 days of 1970-01-01, do not count towards this share.
     """
     needed = max(1, AGREEMENT * np.count_nonzero(~numbers.bad))
     for form, (start, end) in _LAYOUTS.items():

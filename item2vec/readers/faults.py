@@ -137,7 +137,7 @@ class FaultReport:
         _LOG.warning("%s: skipped %s: %s", self._source, skipped, summary)
 
     def _summary(self) -> InputError:
-        """Return the first three faults as one error, whose remedies the command line renders as flags."""
+        """Return the first three faults as one error, with the remedies of the first fault."""
         messages = [fault.exception().args[0] for fault in self._first]
         further = [" · …"] if self._n_skipped > len(messages) else []
         return InputError(" · ".join(messages) + "".join(further), remedies=self._first[0].remedies)

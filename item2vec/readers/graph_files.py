@@ -44,7 +44,7 @@ _SECTIONS = {"vertices", "arcs", "edges", "arcslist", "edgeslist"}
 
 
 def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_line: int) -> GraphRows | None:
-    """Return the graph of a GraphML or Pajek file, or ``None`` for a file in no graph format.
+    """Return the graph of a GraphML or Pajek file, or ``None`` for a file in no recognised graph format.
 
     ``weight`` is the argument of ``read_edges``. In Pajek files, it only matters whether it is ``False``.
 
@@ -197,9 +197,9 @@ def _pajek_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int
 
 
 def _pairs(path: Path, number: int, section: str, fields: list[str]) -> list[tuple[int, str, list[str]]]:
-    """Return the edge of a line; in ``*Arcslist`` and ``*Edgeslist``, the edges from the first vertex.
+    """Return the edges of a line: one or, in ``*Arcslist`` and ``*Edgeslist``, all from the first vertex.
 
-    Each edge is the line number, the section (``"arcs"`` or ``"edges"``) and the fields.
+    Each edge is a triple: the line number; the section, ``"arcs"`` or ``"edges"``; and the fields.
     """
     if len(fields) < 2:
         _fail(path, number, short_repr(" ".join(fields)), "the numbers of two vertices")

@@ -78,7 +78,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         in each of these columns.
     sep, columns, encoding
         For delimited text: the separator, of one or several characters (``None``: tab, comma, semicolon,
-        pipe, ``::`` or blank, detected from the first line, or stated by Excel's line ``sep=;``), the column
+        pipe, ``::`` or space, detected from the first line, or stated by Excel's line ``sep=;``), the column
         names of a file without a header, and the encoding. JSON lines also use ``encoding``.
     quotes
         For delimited text. True: a field may be enclosed in quotes, and may then contain separators and line
@@ -101,7 +101,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
 
     Notes
     -----
-    Ids are text and are not changed: ``01`` and ``NA`` are valid ids, and blanks around an id belong to the
+    Ids are text and are not changed: ``01`` and ``NA`` are valid ids, and spaces around an id belong to the
     id. Only null, NaN and the empty text are missing ids. Integers in JSON, DataFrames and Parquet become
     text (``7`` becomes ``"7"``), even if pandas stores them as floats because of missing values.
 
@@ -119,19 +119,20 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
       seconds, and a warning is logged; it is an error if later numbers have a unit. ``time_unit`` disables
       this rule.
     - *Layout.* Numbers such as 20240131 are dates if at least 90 % of the numbers are valid dates from 1900
-      to 2100 in the layout ``%Y%m%d``, also if followed by ``%H``, ``%H%M`` or ``%H%M%S``.
-      ``time_format="%Y%m%d"`` disables this rule.
+      to 2100 in the layout ``%Y%m%d``, which ``%H``, ``%H%M`` or ``%H%M%S`` may follow. Placeholders, and
+      dates within 48 days of 1970-01-01, do not count towards the 90 %. ``time_format="%Y%m%d"`` disables
+      this rule.
     - *Placeholders.* If at least 90 % of the other dates are from 1990 to 2099, a date on 0001-01-01,
       1753-01-01, 1899-12-30, 1900-01-01, 1969-12-31, 1970-01-01 (epoch number 0 or -1) or 9999-12-31 stands
       for a missing date, and the row is bad.
     - *Rounding.* Rows with a number that is rounded to more than a second are bad: float16 and float32
       numbers, and text such as 1.70E+12 if all such texts of a batch (of its first 1,000) have few digits.
 
-    A quote opens a field only directly after a separator or a line start, and closes it only directly before
-    a separator or a line end. If no quote closes a field in this way, the quotes of the line are ordinary
-    characters. A quoted field that contains a line which is itself a row has a stray quote: the row is bad
-    or, if the separator is a tab or several characters, the first line of the row is read as text, in which
-    quotes are ordinary characters.
+    A quote opens a field only at the start of a line or directly after a separator, and closes a field only
+    at the end of a line or directly before a separator. If no quote closes a field in this way, the quotes of
+    the line are ordinary characters. A quoted field that contains a line which is itself a row has a stray
+    quote: the row is bad or, if the separator is a tab or several characters, the first line of the row is
+    read as text, in which quotes are ordinary characters.
 
     Files are read in batches, and iterators of DataFrames one DataFrame at a time.
 

@@ -65,10 +65,10 @@ def read_items(
 
     An attribute of delimited text is a number if all values of the attribute are plain decimal numbers
     (``7``, ``-1.50``, but not ``007``, ``+7``, ``1e5`` or `` 7``) of at most 18 digits before the point. It
-    is a boolean if all values are ``true`` or ``false`` in any case, and otherwise text. The header may have
-    type suffixes of RecBole: an attribute ``:token`` is text, and an attribute ``:token_seq`` or
-    ``:float_seq`` is a list, by default separated by blanks. Attributes from other sources are JSON values;
-    dates and UUIDs become text.
+    is a boolean if all values are ``true`` or ``false``, in upper or lower case, and otherwise text. The
+    header may have type suffixes of RecBole: an attribute ``:token`` is text, and an attribute ``:token_seq``
+    or ``:float_seq`` is a list, whose elements are separated by spaces by default. Attributes from other
+    sources are JSON values; dates and UUIDs become text.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read_items(
         there is no such column, items have no titles. Numbers in the column of titles become text.
     list_sep
         Separator of list elements, such as ``"|"``: an attribute that is text and contains the separator in
-        at least one item is a list in all items. Blanks around elements are removed, and empty elements are
+        at least one item is a list in all items. White space around elements is removed; empty elements are
         omitted. A list without elements is a missing value. The type of the elements of a list from delimited
         text follows the rules for attributes.
     columns, sep, encoding, quotes, max_line, connection
@@ -213,7 +213,7 @@ _Row = tuple[int, str | None, dict[str, Any]]
 
 
 def _difference(first: _Row, second: _Row) -> str:
-    """Return the name of the first property in which two rows of an item differ, and both values."""
+    """Return text that states the first property in which two rows of an item differ, and both values."""
     properties = [("title", first[1], second[1])]
     properties += [(name, first[2].get(name), second[2].get(name)) for name in first[2] | second[2]]
     name, old, new = next(found for found in properties if found[1] != found[2])
@@ -226,7 +226,7 @@ def _described(schema: pa.Schema) -> str:
 
 
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
-    """Yield the item id of each row, with the line or row number, the title and the attributes.
+    """Yield a pair per row: the item id; and a triple of the line or row number, title and attributes.
 
     ``positions`` are the positions of the columns of ids and, if there is such a column, of titles.
     """

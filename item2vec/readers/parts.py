@@ -77,9 +77,9 @@ class Parts:
             )
 
     def _position(self, table: Table, at: int) -> int | None:
-        """Return the position in a part of the column at position ``at`` of this table.
+        """Return the position that the column at position ``at`` of this table has in a part.
 
-        Return ``None`` for a column that is missing in a file of JSON lines.
+        Return ``None`` if the part is a file of JSON lines that lacks the column.
         """
         if table.names == self._first.names:
             return self._own[at]

@@ -1,19 +1,19 @@
-r"""Divide rows of delimited text into fields by rules for quotes.
+r"""Split rows of delimited text into fields by rules for quotes.
 
 The separator has one or several characters. To read a line as text means that its quotes are ordinary
 characters, and that the row ends with the line. The rules:
 
-- A quote that directly follows a separator or a line start opens a quoted field. The field may contain
+- A quote at the start of a line or directly after a separator opens a quoted field. The field may contain
   separators, line breaks, and pairs of quotes; a pair stands for one quote. The first quote that is not part
-  of a pair closes the field, and must be directly before a separator or a line end. A quote in a field that
-  is not quoted is an ordinary character.
-- If the closing quote is not directly before a separator or a line end, as in ``"Weird Al" Yankovic``, or if
-  no quote closes the field, the first line of the row is read as text.
-- A quoted field that contains a line which is itself a row has a stray quote. The line is a row if it has the
-  number of fields of the header, and numbers, dates and codes in the columns in which the first rows of the
-  file have them. The line on which the quoted field begins, read as text, must have this number of fields,
-  too. A row with a stray quote is bad, with one exception: if the separator is a tab or several characters,
-  which do not occur in prose, the first line of the row is read as text.
+  of a pair closes the field, and must be at the end of a line or directly before a separator. A quote in a
+  field that is not quoted is an ordinary character.
+- If the closing quote is not at one of these places, as in ``"Weird Al" Yankovic``, or if no quote closes
+  the field, the first line of the row is read as text.
+- A quoted field that contains a line which is itself a row has a stray quote. The line is a row if it has as
+  many fields as the header, and if it has numbers, dates and codes in the columns in which the first rows of
+  the file have numbers, dates and codes. The line on which the quoted field begins, read as text, must have
+  as many fields as the header, too. A row with a stray quote is bad, with one exception: if the separator is
+  a tab or several characters, which do not occur in prose, the first line of the row is read as text.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Shape = re.Pattern[str] | None
 
 
 class Row(NamedTuple):
-    """Fields of a row, and the number of lines that the row takes.
+    """Fields of a row, and the number of lines that the row spans.
 
     In a row with a stray quote, ``stray`` is the distance in lines from the first line of the row to the
     first line that is itself a row, and the fields are those of the first line, read as text (``n_lines=1``).
@@ -61,11 +61,11 @@ class Dialect:
     shapes: Sequence[Shape] = ()
 
     def row(self, lines: Sequence[str], first: int, *, final: bool = True) -> Row | None:
-        r"""Divide the row that starts with line ``first`` into fields.
+        r"""Split the row that starts at the line with index ``first`` into fields.
 
-        Return ``None`` if the row ends after ``lines``, which is possible only if ``final`` is false.
-        ``final`` states whether ``lines`` are the last lines of the file. If so, an unclosed quote is an
-        ordinary character.
+        ``final`` states whether ``lines`` are the last lines of the file. If no quote in ``lines`` closes a
+        quoted field of the row, the first line of the row is read as text if ``final`` is true, and the
+        result is ``None`` if ``final`` is false.
 
         >>> Dialect(",", quotes=True).row(['a,"b\n', 'c",7" single\n'], 0)
         Row(fields=['a', 'b\nc', '7" single'], n_lines=2, stray=0)
@@ -104,7 +104,7 @@ class Dialect:
             position += len(self.sep)
 
     def as_text(self, line: str, stray: int = 0) -> Row:
-        """Divide a line at every separator, and return a row with this ``stray``. Quotes are not special."""
+        """Split a line at every separator, and return a row with this ``stray``. Quotes are not special."""
         return Row(line[: _length(line)].split(self.sep), 1, stray)
 
     def is_row(self, line: str) -> bool:
@@ -141,15 +141,16 @@ def shapes_of(rows: Iterable[Sequence[str]], width: int) -> tuple[Shape, ...]:
 
 
 def lines_in(block: bytes) -> list[str]:
-    r"""Return the lines of a block, with line ends: ``\n``, ``\r\n`` or ``\r``."""
+    r"""Return the lines of a block, including their line endings: ``\n``, ``\r\n`` or ``\r``."""
     return list(io.StringIO(block.decode("utf-8", "surrogateescape"), newline=""))
 
 
 def _closing(lines: Sequence[str], index: int, start: int) -> tuple[int, int, str] | None:
     """Find the quote that closes a field: the first quote that is not part of a pair.
 
-    The content of the field begins at ``start`` in line ``index``. Return the index of the line of the quote,
-    the position after the quote, and the content of the field; or ``None`` if no quote closes the field.
+    The content of the field begins at ``start`` in line ``index``. Return a triple: the index of the line
+    that contains the closing quote; the position after this quote; and the content of the field. Return
+    ``None`` if no quote closes the field.
     """
     parts = []
     while index < len(lines):
@@ -164,5 +165,5 @@ def _closing(lines: Sequence[str], index: int, start: int) -> tuple[int, int, st
 
 
 def _length(line: str) -> int:
-    """Return the length of a line without its line end."""
+    """Return the length of a line without its line ending."""
     return len(line) - (2 if line.endswith("\r\n") else line.endswith(("\n", "\r")))

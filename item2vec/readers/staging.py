@@ -42,7 +42,8 @@ class StagedRows:
     """Rows of interactions in Parquet files.
 
     ``columns`` maps the parameters of ``read_interactions`` (``"user"``, …) to names of columns of the files.
-    ``unit`` is the unit of integer timestamps. It is ``None`` for typed timestamps, and without timestamps.
+    ``unit`` is the unit of integer timestamps, and ``None`` for typed timestamps. Without timestamps, it has
+    no meaning.
     """
 
     files: tuple[Path, ...]
@@ -82,7 +83,8 @@ class InteractionFormat:
     def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
         """Return the rows of Parquet files that need no conversion, or ``None`` for any other sources.
 
-        The values in the rows are not checked, except that the first timestamps determine the unit.
+        Files need a conversion, for example, if ``time_format`` is given, or if the integer timestamps of the
+        first batch have no common unit. All other values in the rows are not checked.
         """
         files = parquet_files(sources, self.encoding)
         if not files or self.time_format is not None:
@@ -141,10 +143,10 @@ class InteractionFormat:
 def plain_columns(
     files: Sequence[Path], parsers: Mapping[str, Column]
 ) -> tuple[dict[str, str], dict[str, pa.DataType], int] | None:
-    """Return the names and types of the columns of Parquet files by parameter, and the number of rows.
+    """Return a triple: the column names and the column types of Parquet files, and the number of rows.
 
-    The result is ``None`` if the files have different columns, columns whose values must be converted, or
-    columns whose names differ only in case.
+    The names and types are mappings by parameter. The result is ``None`` if the files have different columns,
+    columns whose values must be converted, or columns whose names differ only in upper and lower case.
     """
     columns: dict[str, str] = {}
     types: dict[str, pa.DataType] = {}

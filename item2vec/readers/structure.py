@@ -1,4 +1,4 @@
-"""Check that Arrow's parser divides a block of delimited text by the rules of ``quoting.py``.
+"""Check whether Arrow's parser splits a block of delimited text by the rules of ``quoting.py``.
 
 A set of positions in the block is an array of 64-bit words, with one bit per byte. The bit operations on
 words follow the method of Langdale and Lemire (Parsing gigabytes of JSON per second, VLDB Journal 2019).
@@ -26,9 +26,9 @@ _ONE, _LAST = np.uint64(1), np.uint64(63)
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Rows and quotes of a block that Arrow divides by the rules of ``quoting.py``.
+    """Rows and quotes of a block that Arrow splits by the rules of ``quoting.py``.
 
-    ``text`` is the block, followed by one line end. ``sep`` is the separator. ``quoted`` states whether
+    ``text`` is the block, followed by a line feed. ``sep`` is the separator. ``quoted`` states whether
     quotes delimit fields; otherwise all quotes are ordinary characters. ``inside`` holds the positions inside
     quoted fields. ``end`` is the number of bytes of the complete rows of the block, and ``n_lines`` is the
     number of lines of the complete rows.
@@ -42,7 +42,7 @@ class Structure:
     n_lines: int
 
     def lines_of_rows(self, dialect: Dialect, max_line: int) -> Positions | None:
-        """Return the number, from 0, of the first line of each complete row. Blank lines are not rows.
+        """Return the index of the first line of each complete row. Blank lines are not rows.
 
         Return ``None`` if a row of several lines is longer than ``max_line`` bytes, or has a stray quote.
         """
@@ -68,14 +68,14 @@ class Structure:
 
 
 def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
-    r"""Return the structure of a block, or ``None`` if only ``Dialect.row`` can divide it.
+    r"""Return the structure of a block, or ``None`` if the block must be split by ``Dialect.row``.
 
-    A block that begins with a byte order mark, or contains a carriage return without a line feed, has no
-    structure; nor has a block with quotes if the separator has several bytes. Any other block with quotes has
-    a structure in two cases. Either the block follows RFC 4180: if quotes are numbered from 0, every quote
-    with an even number opens a field or is the second quote of a pair, and every other quote closes a field
-    or is the first quote of a pair. Or no quote follows a separator or a line start, so that all quotes are
-    ordinary characters.
+    The result is ``None`` if the block begins with a byte order mark, if the block contains a carriage return
+    without a line feed, or if the block contains quotes and the separator has several bytes. Any other block
+    with quotes has a structure in two cases. Either the block follows RFC 4180: if quotes are numbered from
+    0, every quote with an even number opens a field or is the second quote of a pair, and every other quote
+    closes a field or is the first quote of a pair. Or no quote is at the start of a line or directly after a
+    separator, so that all quotes are ordinary characters.
 
     >>> found = structure_of(b'"a\nb",c\nd,"e', ",", quotes=True)
     >>> found.quoted, found.n_lines, found.end
@@ -107,7 +107,7 @@ def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
 
 
 def _structure(text: Bytes, sep: bytes, ends: Bits, inside: Bits, *, quoted: bool) -> Structure:
-    """Return the structure of a block. ``text`` is the block with a line end added."""
+    """Return the structure of a block. ``text`` is the block, followed by a line feed."""
     end = min(_last(ends & ~inside) + 1, len(text) - 1)
     n_lines = int(np.count_nonzero(text[:end] == ord("\n"))) + bool(end and text[end - 1] != ord("\n"))
     return Structure(text, sep, quoted, inside, end, n_lines)

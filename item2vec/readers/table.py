@@ -32,11 +32,12 @@ _TYPED_CELL = re.compile(r"(.+):(?:token|float)(?:_seq)?")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive rows of a table: the requested columns, and the faults of rows that cannot be divided.
+    """Consecutive rows of a table: the requested columns, and the faults of malformed rows.
 
-    ``source`` is the name of the table in messages. ``numbers`` holds the line or row number of each row, or
-    is ``None`` if rows are not counted. ``records`` holds the original objects of JSON lines, which may have
-    different keys, and is ``None`` for any other table.
+    A row is malformed if it has a wrong number of fields or a stray quote, or if it is a line of JSON lines
+    that is not a JSON object. ``columns`` does not contain malformed rows. ``source`` is the name of the
+    table in messages. ``numbers`` holds the line or row number of each row in ``columns``. ``records`` holds
+    the original objects of JSON lines, which may have different keys, and is ``None`` for any other table.
     """
 
     source: str
@@ -63,7 +64,7 @@ class Table(Protocol):
 
 
 def bare(cell: str) -> str:
-    """Return a header cell without surrounding blanks and without RecBole's type suffix.
+    """Return a header cell without surrounding white space and without RecBole's type suffix.
 
     >>> bare("user_id:token"), bare(" item_id"), bare("a:b")
     ('user_id', 'item_id', 'a:b')
@@ -97,8 +98,8 @@ def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
     """Return the position of each column in ``wanted``, which maps parameters to column names.
 
-    A name matches a header cell exactly or, if there is no such cell, the cell without surrounding blanks and
-    type suffix (see ``bare``). Raise ``InputError`` if a name matches no cell, or several cells.
+    A name matches a cell that is equal to it. If there is no such cell, the name matches a cell that is equal
+    to it after ``bare``. Raise ``InputError`` if a name matches no cell, or several cells.
     """
     return [_position(table, parameter, name) for parameter, name in wanted.items()]
 

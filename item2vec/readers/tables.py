@@ -67,7 +67,8 @@ def open_table(
 
     ``wanted`` holds the names of the columns to read. The separator of delimited text is detected from these
     names. With ``same_columns``, it is an error if one of several files has a column that the first file
-    lacks. Otherwise, only the columns that are read must be in all files.
+    lacks. Otherwise, only the columns that are read must be in all files. After the first file, files of JSON
+    lines may lack even these columns.
     """
     wanted = list(wanted)
     for name in wanted:
@@ -121,9 +122,9 @@ class _Opener:
     max_line: int
 
     def openers(self, sources: Iterable[Any]) -> Iterator[Callable[[], Part]] | list[Callable[[], Part]]:
-        """Return a function per table of several sources. Each call of such a function opens the table.
+        """Return one function per table of several sources. Each call of a function opens its table.
 
-        The functions are a list if the sources are paths, and an iterator if they are DataFrames.
+        The result is a list if the sources are paths, and an iterator if the sources are DataFrames.
         """
         sources = iter(sources)
         head = list(islice(sources, 1))
@@ -241,7 +242,10 @@ def _files_of(source: Path, encoding: str) -> list[_File]:
 
 
 def _of_one_format(source: Path, files: Sequence[_File], encoding: str) -> list[_File]:
-    """Return the files that are not empty text; raise ``InputError`` unless they have one format."""
+    """Return the files that are not empty text files.
+
+    Raise ``InputError`` if there are no such files, or if these files have different formats.
+    """
     labels = {path: _label_of(path, encoding) for path, _ in files}
     filled = [(path, partition) for path, partition in files if labels[path]]
     if not filled:

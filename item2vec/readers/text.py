@@ -32,12 +32,12 @@ _QUICK_COLUMNS = 10_000
 class DelimitedFile:
     r"""Table of delimited text. A quoted field may contain separators and line breaks (see ``quoting.py``).
 
-    Rows end with ``\n``, ``\r\n`` or ``\r``. Blank lines are skipped. Blanks around a field belong to the
+    Rows end with ``\n``, ``\r\n`` or ``\r``. Blank lines are skipped. Spaces around a field belong to the
     field. A first line ``sep=;``, which Excel writes, states the separator and is not a row.
 
-    ``columns`` holds the column names of a file without a header. If ``sep`` is ``None``, the separator is
-    detected as the one that divides the first line into as many fields as ``columns``, or into fields that
-    contain the names in ``wanted``.
+    ``columns`` holds the column names of a file without a header. If ``sep`` is ``None``,
+    ``detect_separator`` detects the separator in the first line: the fields of this line must be as many as
+    ``columns`` or, in a file with a header, contain the names in ``wanted``.
 
     Arrow parses blocks of rows. ``Dialect.row`` parses the blocks that Arrow cannot parse, or would parse by
     other rules.
@@ -80,8 +80,8 @@ class DelimitedFile:
     def _head(self) -> tuple[int, int, list[str], bool]:
         """Read the start of the file, without blank lines at its start.
 
-        Return the number and the byte offset of the first line that is not blank, the lines from this line
-        on, and whether these lines are the whole rest of the file.
+        Return a tuple of the line number and the byte offset of the first line that is not blank, a list of
+        the lines that begins with this line, and whether the list extends to the end of the file.
         """
         line, offset, head = 1, 0, b""
         for number, block in blocks_of_lines(self._path, self._encoding, self._max_line, cr=True):
@@ -125,7 +125,7 @@ class DelimitedFile:
         for block in self._blocks():
             parts.append(block)
             if sum(map(len, parts)) < 2 * len(held):
-                continue  # dividing again after each block would take quadratic time for a long row
+                continue  # parsing again after each block would take quadratic time for a long row
             data = b"".join(parts)
             batch, held, number = self._divide(data, number, positions, strays, final=False)
             parts = [held]
@@ -149,10 +149,10 @@ class DelimitedFile:
     def _divide(
         self, data: bytes, number: int, positions: Sequence[int], strays: list[int], *, final: bool
     ) -> tuple[Batch, bytes, int]:
-        """Divide a block into rows. Return the batch, and the rest of the block with its line number.
+        """Parse a block. Return a triple: a batch of rows; the rest of the block; and the rest's line number.
 
         The rest is an incomplete last row, or empty. ``number`` is the line number of the start of the block.
-        Numbers of lines with a stray quote that are read as text are added to ``strays``.
+        If a line with a stray quote is read as text, the number of this line is added to ``strays``.
         """
         structure = None
         if 1 < self._dialect.width <= _QUICK_COLUMNS:
@@ -166,8 +166,8 @@ class DelimitedFile:
     def _quick_batch(self, structure: Structure, number: int, positions: Sequence[int]) -> Batch | None:
         """Parse the complete rows of a block with Arrow.
 
-        Return ``None`` if a row is not UTF-8, has another number of fields than the header, has a stray
-        quote, or has several lines of more than ``max_line`` bytes in total.
+        Return ``None`` if Arrow cannot parse the rows, for example because a row is not UTF-8 or has a wrong
+        number of fields; or if a row of several lines has a stray quote or more than ``max_line`` bytes.
         """
         columns = _parsed_by_arrow(structure, self._dialect, positions)
         if columns is None:
@@ -287,10 +287,10 @@ def _encoded(lines: Sequence[str]) -> bytes:
 
 
 def detect_separator(line: str, fits: Callable[[list[str]], bool]) -> str:
-    """Return the separator of a line: the first one that divides the line into fields that ``fits`` accepts.
+    """Return the separator of a line: the first one that splits the line into fields that ``fits`` accepts.
 
-    The candidates are tab, comma, semicolon, pipe, ``::`` and blank. If none fits, return the candidate that
-    is most frequent in the line, except blank.
+    The candidates are tab, comma, semicolon, pipe, ``::`` and space. If no candidate fits, return the one
+    that is most frequent in the line; the space is not considered.
 
     >>> detect_separator("id;title, artist;year", _width_is(3)), detect_separator("a,b,c;d", _width_is(3))
     (';', ',')

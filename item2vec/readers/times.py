@@ -89,9 +89,9 @@ class TimeColumn:
         return micros
 
     def count(self, parsed: Offsets) -> None:
-        """Count the timestamps that later batches may prove to be invalid, in a batch without bad rows.
+        """Count the timestamps of a batch without bad rows that later batches may prove to be invalid.
 
-        These are numbers without a unit, and placeholders.
+        Such timestamps are numbers without a unit, and placeholders.
         """
         if self._kind == "numbers" and self._unit is None and self._form is None:
             self._n_without_unit += len(parsed)
@@ -115,11 +115,11 @@ class TimeColumn:
 
     @property
     def unit(self) -> str | None:
-        """Unit of the epoch numbers; ``None`` if it is not known yet, and for dates and counters."""
+        """Unit of the epoch numbers; ``None`` for dates, for counters, and while the unit is not known."""
         return self._unit if self._kind == "numbers" else None
 
     def expected_for(self, value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
-        """Return a description of valid values, and remedies, for an invalid value of the last batch."""
+        """Return a pair for an invalid value of the last batch: what was expected instead; and remedies."""
         array = array_of([value], value_text)
         micros, bad = self._converted(array)
         if not bad[0] and is_placeholder(micros)[0]:
@@ -248,7 +248,7 @@ def _is_typed(array: pa.Array) -> bool:
 
 
 def _kind_of(array: pa.Array, name: str) -> Literal["dates", "numbers"] | None:
-    """Return the kind of most values of a batch, or ``None`` if no value of a batch of text is valid."""
+    """Return the kind of a batch. For text, return the kind of most values; ``None`` if no value is valid."""
     if _is_typed(array):
         return "dates"
     numbers = numbers_of(array, name)

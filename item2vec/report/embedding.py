@@ -75,12 +75,12 @@ def _sampled_rows(vectors: ItemVectors, seed: int) -> Rows:
 
 
 def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]:
-    """Return the attribute that determines the colours, and its value for each item.
+    """Return a pair: the attribute that determines the colours; and the value of the attribute per item.
 
     Candidates are attributes with at least two distinct values, whose 12 most frequent values cover at least
     half of the items. Candidates with at most 20 distinct values are preferred to candidates with more.
-    Among equally preferred candidates, the attribute whose values have the highest entropy is chosen. Without
-    a candidate, return ``None`` and an empty list.
+    Among equally preferred candidates, the attribute whose values have the highest entropy is chosen. If
+    there is no candidate, return the pair of ``None`` and an empty list.
     """
     best: tuple[tuple[bool, float], str | None, list[str | None]] = ((False, 0.0), None, [])
     for name in sorted({name for row in attributes for name in row}):

@@ -163,7 +163,7 @@ def exposure_by_popularity(study: Study) -> Figure:
 
 
 def lorenz(study: Study) -> Figure:
-    """Return Lorenz curves of the training part, of the model and of the best baseline.
+    """Return Lorenz curves of the training part, the model, the best baseline and a uniform distribution.
 
     A curve shows the cumulative share of tokens or recommendations by the cumulative share of items.
     """
@@ -257,9 +257,10 @@ def _counts(study: Study, rankings: Rankings) -> Offsets:
 
 
 def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
-    """Return the name, occurrences and colour of the training part, the model and the best baseline.
+    """Return a triple for the training part, one for the model, and one for the best baseline.
 
-    The occurrences are the number of tokens of each item, or the number of rankings that recommend the item.
+    A triple holds the name, the number of occurrences of each item, and the colour. The occurrences are the
+    tokens of the item in the training part, or the rankings that recommend the item.
     """
     counts = study.split.train.counts()
     exposures = [("training", counts.astype(np.float64), TRAINING)]

@@ -84,7 +84,7 @@ class Drift:
     """Share of the served model's items that the new model does not contain."""
     k: int
     """Number of nearest items that ``overlap`` compares. If at most ``k`` common items have input vectors in
-    both models, all of the others are compared."""
+    both models, ``overlap`` compares all of these items except the item itself."""
     overlap: float | None
     """Share of an item's ``k`` nearest common items that are the same in both models, averaged over the
     sampled items; 0 to 1. ``None`` if fewer than two common items have input vectors in both models."""
@@ -113,9 +113,9 @@ def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: 
     orthogonal matrix (rotation or reflection) that fits the new unit vectors best to the served unit vectors
     is applied to the new unit vectors.
 
-    Large models are sampled, with the seed ``seed``. The ``k`` nearest items are compared for up to 5,000
-    items; above 40,000 common items for fewer, but for at least 200. The alignment uses up to 20,000 items.
-    Movers are searched among the 20,000 most frequent items.
+    Large models are sampled, with the seed ``seed``. The ``k`` nearest items are compared for a sample of at
+    most 5,000 items. If there are more than 40,000 common items, the sample is smaller, but has at least 200
+    items. The alignment uses up to 20,000 items. Movers are searched among the 20,000 most frequent items.
 
     Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31, 1966;
     Hamilton, Leskovec & Jurafsky, Diachronic word embeddings reveal statistical laws of semantic change, ACL
@@ -159,7 +159,7 @@ def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: 
 
 @dataclass(frozen=True, eq=False)
 class _Common:
-    """The common items with an input vector in both models: the row numbers of these items in each model."""
+    """The common items with an input vector in both models: the rows of these items in each model."""
 
     new: Recommender
     served: Recommender

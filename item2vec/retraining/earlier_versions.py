@@ -118,10 +118,10 @@ def read_earlier_results(
 ) -> EarlierResults:
     """Return the results with which gates compare a new version.
 
-    ``data`` and ``evaluation`` are read from the manifest of the served version. The manifest contains
-    neither if it is damaged or was not written by a run. Both are then read from the newest report of a
-    promoted run that contains ``data`` or ``evaluation``, as they are if no version is served. ``promoted``
-    holds scores by the given protocol only.
+    ``data`` and ``evaluation`` are read from the manifest of the served version. If no version is served, or
+    if the manifest contains neither because it is damaged or was not written by a run, both are read from one
+    report: the newest report of a promoted run that contains ``data`` or ``evaluation``. ``promoted`` holds
+    only scores that were measured by the given protocol.
     """
     notes = {version.id: note for version in list_versions(models) if (note := _note(version)) is not None}
     reports = [*_promoted_reports(models / RUNS)]

@@ -258,7 +258,7 @@ def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
 def _least_rank(health: Health, config: GatesConfig) -> float:
     """Return the lower bound of the effective rank.
 
-    The bound is ``min_effective_rank`` or, if this is lower, ``SHARE_OF_SMALL`` times the possible rank.
+    The bound is the lower of ``min_effective_rank`` and ``SHARE_OF_SMALL`` times the highest possible rank.
     """
     possible = min(health.vector_size, health.n_items - 1)
     return min(config.min_effective_rank, SHARE_OF_SMALL * possible)

@@ -130,9 +130,10 @@ class Jobs:
         }
 
     def train_and_evaluate(self) -> EvaluationResult:
-        """Train without the newest interactions, and evaluate the model and all baselines on them.
+        """Train without the newest interactions, and evaluate the model and all baselines on the newest ones.
 
-        A run on a prepared corpus holds out the last item of each sentence instead.
+        A run on a prepared corpus holds out the last item of each sentence instead. ``_split_of_undated``
+        describes what is held out if the interactions have no timestamps.
         """
         if self.corpus is not None:
             return self._evaluated(partial(self.corpus.split, self.config.evaluation))
@@ -202,7 +203,7 @@ class Jobs:
         bundle.write(parts, Path(folder), note=note, now=datetime.fromisoformat(now))
 
     def draw_page(self, path: str, report: Mapping[str, Any], now: str) -> bool:
-        """Write the HTML page of the run, and return True. Without an evaluation, only return False."""
+        """Write the HTML page of the run, and return True. If nothing was evaluated, only return False."""
         if self.study is not None:
             write_report(self.study, path, now=datetime.fromisoformat(now), run=report)
             files.set_mode(Path(path), files.FILE_MODE)
@@ -266,9 +267,9 @@ def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[s
 
 
 def _drift(model: Recommender, served: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the drift from the served model and ``None``.
+    """Return a pair: the drift from the served model; and ``None``.
 
-    If the served model cannot be loaded or compared, return ``None`` and the text of the error.
+    If the served model cannot be loaded or compared, the pair is ``None`` and the text of the error.
     """
     try:
         return dataclasses.asdict(compare_models(model, load(served))), None
@@ -303,20 +304,20 @@ def _tokens_per_epoch(
 
 
 def _weights(shard: Sentences, weighted: bool) -> Floats:
-    """Return the weights of the tokens of a shard; ones if the shard has none, or ``weighted`` is False."""
+    """Return the token weights of a shard; ones if the shard has no weights, or if ``weighted`` is False."""
     if shard.weights is None or not weighted:
         return np.ones(len(shard.tokens), dtype=np.float32)
     return shard.weights
 
 
 def _read_share(sentences: Sentences | ShardedSentences, min_count: int) -> float:
-    """Return the expected number of tokens that an epoch reads, divided by this number without weights."""
+    """Return the expected number of tokens per epoch, divided by the expected number without weights."""
     unweighted = _tokens_per_epoch(sentences, min_count, weighted=False)
     return _tokens_per_epoch(sentences, min_count) / unweighted
 
 
 def _span(interactions: Interactions) -> tuple[str | None, str | None]:
-    """Return the earliest and the latest timestamp as ISO text; two ``None`` without timestamps."""
+    """Return the earliest and the latest timestamp as ISO text, or ``(None, None)`` without timestamps."""
     timestamps = interactions.timestamp
     return (None, None) if timestamps is None else (_iso(timestamps.min()), _iso(timestamps.max()))
 

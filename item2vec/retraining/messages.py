@@ -124,7 +124,7 @@ class TrainingResult(TypedDict):
 
     tokens: TokenCounts
     read_share: float
-    """Expected number of tokens that an epoch reads, divided by this number for equal weights."""
+    """Expected number of tokens that an epoch reads, divided by the expected number without weights."""
     items: int
     """Number of items in the model."""
     health: dict[str, Any]

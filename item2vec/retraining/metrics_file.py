@@ -1,8 +1,9 @@
 """Metrics of the last run as a text file, for the textfile collector of Prometheus' node_exporter.
 
 The file is written at the end of every run: after a promotion, a refusal by a gate and an error. Only an
-error in the arguments of ``retrain`` leaves the file unchanged. The format is Prometheus' text format 0.0.4.
-The extra ``serve``, which contains a client of Prometheus, is not required.
+error in the arguments of ``retrain``, missing support for file locks (Windows), or an error while the file is
+written leaves the file unchanged. The format is Prometheus' text format 0.0.4. The extra ``serve``, which
+contains a client of Prometheus, is not required.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Measured:
 def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) -> Iterator[Measured]:
     """Write the metrics of the run that the block carries out, at the end of the block.
 
-    The file is replaced atomically and has mode 0644. If the block raises an error, the file contains the
-    ``exit_code`` of an ``Item2VecError`` and 1 for any other error, and the error propagates. If the file
+    The file is replaced atomically and has mode 0644. If the block raises an error, the exit code in the file
+    is the ``exit_code`` of an ``Item2VecError``, or 1 for any other error; the error propagates. If the file
     cannot be written, a warning is logged. If ``path`` is ``None``, nothing is written.
 
     Raises

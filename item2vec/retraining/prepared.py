@@ -57,9 +57,10 @@ class PreparedCorpus:
         return corpus
 
     def span(self) -> npt.NDArray[np.int64] | None:
-        """Return the earliest and the latest timestamp, in microseconds; ``None`` without timestamps.
+        """Return an array of the earliest and the latest timestamp, in microseconds.
 
-        The array is empty if the corpus has a column of timestamps, but no tokens.
+        The result is ``None`` if the corpus has no column of timestamps. The array is empty if the corpus has
+        such a column, but no tokens.
         """
         if not self._timed:
             return None

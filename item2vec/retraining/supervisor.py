@@ -67,12 +67,15 @@ class Worker:
         self._send(config.model_dump(mode="json", exclude_unset=True))
 
     def snapshot(self, store: str, folder: Path, now: datetime) -> DataSummary:
-        """Read the store at the URL ``store``, and write the snapshot into a new folder."""
+        """Read the store at the URL ``store``, and summarise the data to train on; see ``Jobs.snapshot``.
+
+        If the settings name no prepared corpus, the interactions are written into the new folder ``folder``.
+        """
         data: DataSummary = self._call("snapshot", store=store, folder=str(folder), now=now.isoformat())
         return data
 
     def train_and_evaluate(self) -> EvaluationResult:
-        """Train without the newest interactions, and evaluate on them."""
+        """Train without the held-out interactions, and evaluate the model and all baselines on them."""
         evaluation: EvaluationResult = self._call("train_and_evaluate")
         return evaluation
 
@@ -91,7 +94,7 @@ class Worker:
         self._call("write", folder=str(folder), note=note, now=now.isoformat())
 
     def draw_page(self, path: Path, report: Mapping[str, Any], now: datetime) -> bool:
-        """Write the HTML page of the run, and return True. Without an evaluation, only return False."""
+        """Write the HTML page of the run, and return True. If nothing was evaluated, only return False."""
         drawn: bool = self._call("draw_page", path=str(path), report=report, now=now.isoformat())
         return drawn
 
