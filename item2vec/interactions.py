@@ -269,11 +269,11 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
 
     Timestamps are ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer microseconds.
 
-    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected in two cases, in which a
-    date is plausible if it is from 1990 to 2099. First, all positive integers are plausible dates in one of
-    these units. Second, most plausible dates are in microseconds, but some integers are plausible dates in
-    one of these units. In microseconds, the rejected integers would be dates in the first 48 days of 1970, or
-    after the year 21900.
+    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected. An integer is plausible
+    in a unit if it is a date from 1990 to 2099 in this unit. Integers are rejected in two cases: if all
+    positive integers are plausible in the same one of these three units; or if more integers are plausible in
+    microseconds than in any other unit, but some are plausible in another unit. Read as
+    microseconds, the integers in another unit would be dates in the first 48 days of 1970, or after 21900.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Interests: a history is divided into clusters of similar items, each of which gets its own user vector."""
+"""Interests: a history is split into clusters of similar items, and each cluster gets its own user vector."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from item2vec.sentences import offsets_of
 __all__ = ["Interests", "clusters", "divide"]
 
 MAX_CLUSTERED = 100
-"""Maximum number of items to cluster: the newest distinct ones. Each older item joins the nearest cluster."""
+"""Maximum number of distinct items to cluster, newest first. Each older item joins the nearest cluster."""
 AUTO_DISTANCE = 2.0
 AUTO_MOST = 5
 
 
 class Interests(NamedTuple):
-    """Histories divided into interests.
+    """Histories that are split into interests.
 
-    ``histories`` has one history per interest, with its entries in their original order. ``owners`` (intp,
-    ascending) holds, for each interest, the index of the history that was divided. Of the interests of a
-    history, the interest of the newest entry comes first. ``medoids`` (int32) holds the code of the item that
-    is nearest to the centre of each interest; -1 for an empty history.
+    ``histories`` has one history per interest; the entries keep their original order. ``owners`` (intp,
+    ascending) holds, for each interest, the index of the original history. Of the interests of a history, the
+    interest of the newest entry comes first. ``medoids`` (int32) holds, for each interest, the code of the
+    item that is nearest to the centre; -1 for an empty history.
     """
 
     histories: Histories
@@ -33,10 +33,10 @@ class Interests(NamedTuple):
 
 
 def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Interests:
-    """Divide each history into ``n`` interests, or fewer if it has fewer distinct items.
+    """Split each history into ``n`` interests, or fewer if the history has fewer distinct items.
 
     ``unit`` holds the unit vectors of the items. With ``n="auto"``, a history has at most 5 interests; see
-    ``clusters``. An empty history is one empty interest.
+    ``clusters``. An empty history has one empty interest.
 
     Source: Pal et al., PinnerSage: multi-modal user embedding framework for recommendations at Pinterest,
     KDD 2020, sections 4.1 and 4.2 (Ward's clustering, medoids). In PinnerSage, the vectors of the
@@ -106,7 +106,7 @@ def clusters(unit: Floats | Doubles, n: int | Literal["auto"]) -> Rows:
 
 
 def _own_interests(codes: Codes, unit: Floats, n: int | Literal["auto"]) -> tuple[Rows, list[int]]:
-    """Return the interest of each entry of one history, and the medoid of each interest."""
+    """Return a pair for one history: the interest of each entry; and the medoid of each interest."""
     if not len(codes):
         return np.empty(0, np.intp), []
     newest_first, inverse = _distinct_newest_first(codes)
@@ -125,7 +125,7 @@ def _own_interests(codes: Codes, unit: Floats, n: int | Literal["auto"]) -> tupl
 
 
 def _distinct_newest_first(codes: Codes) -> tuple[Codes, Rows]:
-    """Return the distinct codes, newest first, and for each entry the index of its code among these."""
+    """Return a pair: the distinct codes, newest first; and per entry, the index of its code in this array."""
     distinct, first, inverse = np.unique(codes[::-1], return_index=True, return_inverse=True)
     by_age = np.argsort(first)
     place = np.empty(len(distinct), dtype=np.intp)

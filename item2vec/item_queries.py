@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ItemQueries"]
 
 CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
-"""Rules that change scores. All other rules select items by given scores."""
+"""Rules that change scores. All other rules select and order items without changing the scores."""
 
 
 @checked
@@ -148,10 +148,11 @@ class ItemQueries:
         return self._ranker.near_taste(vector, limits, k=k).listed(self.vectors)
 
     def direction(self, where_a: Where, where_b: Where) -> Direction:
-        """Return the direction from the items that meet one condition to the items that meet another.
+        """Return the direction from the items that meet ``where_a`` to the items that meet ``where_b``.
 
-        The direction is the difference of the mean unit vectors of the active items of the two groups. Pass
-        the direction as the rule ``direction``; a multiple, such as ``2 * direction``, moves a query farther.
+        The unit vectors of the active items of each group are averaged, and the direction is the mean of the
+        second group minus the mean of the first group. Pass the direction as the rule ``direction``. A
+        multiple, such as ``2 * direction``, moves a query farther.
 
         Raises
         ------

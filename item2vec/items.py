@@ -116,7 +116,7 @@ class Items:
         Raises
         ------
         InputError
-            If no item has an attribute of this name. The message suggests a similar name.
+            If a condition names an attribute that no item has. The message suggests a similar name.
         InputTypeError
             If a condition is not of the form that ``item2vec.conditions`` describes, or its value cannot be
             compared with the values of the attribute.

@@ -94,7 +94,7 @@ def is_pickle(path: Path) -> bool:
 
 
 def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabulary, Floats, Doubles]:
-    """Return the ids, the vectors (n items × dimensions) and the counts of a file of ``KeyedVectors``.
+    """Return the vocabulary, the vectors (n items × dimensions) and the counts in a file of ``KeyedVectors``.
 
     Vectors in a separate ``.npy`` file are memory-mapped; vectors in an ``.npz`` file are read into memory.
     If the pickle contains no counts, all counts are 1. ``limit`` is the maximum number of items to return;

@@ -60,7 +60,7 @@ def layout_of(line: str) -> str | None:
 
 
 def split_line(line: str, sep: str) -> list[str]:
-    r"""Split a line into fields, and strip spaces, tabs and line ends from each field.
+    r"""Split a line into fields, and strip spaces, tabs and newline characters from each field.
 
     With ``sep=" "``, any run of spaces and tabs separates two fields.
 

@@ -1,7 +1,7 @@
 """Read text files in blocks of whole lines, with a maximum line length.
 
-The maximum bounds memory: a file without line ends, such as a decompressed gigabyte of zeros, is an error and
-not one very long line.
+The maximum bounds memory: a file without line breaks, such as a decompressed gigabyte of zeros, raises an
+error instead of being read as one very long line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> Iterator[tuple[int, str]]:
-    r"""Yield the number (from 1) and the text of each line. Only ``\n`` ends a line; the text includes it.
+    r"""Yield a pair per line: the line number (from 1), and the text with the final ``\n``.
+
+    Only ``\n`` ends a line. The last line of the file may lack it.
 
     Parameters
     ----------
@@ -71,9 +73,10 @@ def numbered_blocks(path: Path, encoding: str, max_line: int) -> Iterator[Iterat
 def blocks_of_lines(
     path: Path, encoding: str, max_line: int, *, cr: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    r"""Yield blocks of whole lines: the line number of the first line (from 1), and the bytes in UTF-8.
+    r"""Yield a pair per block of whole lines: the line number of the first line; and the bytes in UTF-8.
 
-    Lines end at ``\n``; with ``cr``, also at ``\r``. The last line of the file may have no line end.
+    Line numbers start at 1. Lines end at ``\n``; with ``cr``, also at ``\r``. The last line of the file may
+    have no line break.
     """
     number, parts, held = 1, [b""], 0
     with reading(path), _utf8(path, encoding) as read:
@@ -96,7 +99,7 @@ def blocks_of_lines(
 
 
 def count_lines(block: bytes, *, cr: bool = False) -> int:
-    r"""Return the number of line ends in a block; with ``cr``, a single ``\r`` is a line end, too."""
+    r"""Return the number of line breaks in a block. With ``cr``, an ``\r`` without ``\n`` is counted, too."""
     n_lf = int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
     return n_lf + (block.count(b"\r") - block.count(b"\r\n") if cr and b"\r" in block else 0)
 
@@ -121,7 +124,8 @@ def check_max_line(max_line: int) -> int:
 def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
     """Yield a function that reads the next part of a text file, and returns this part in UTF-8.
 
-    Its argument is the size of the part: in bytes for a file in UTF-8, otherwise in characters.
+    The argument of the function is the size of the part: in bytes for a file in UTF-8, otherwise in
+    characters.
     """
     with open_text(path, encoding, newline="") as text:
         is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")
@@ -140,11 +144,14 @@ def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
 
 
 def _first_line_end(chunk: bytes, cr: bool) -> int:
-    """Return the length of the first line without its line end; of the chunk if it has no line end."""
+    """Return the length of the first line without the line break; the chunk's length if it has none."""
     ends = [chunk.find(b"\n"), chunk.find(b"\r") if cr else -1]
     return min((end for end in ends if end >= 0), default=len(chunk))
 
 
 def _last_line_end(chunk: bytes, cr: bool) -> int:
-    """Return the length of the whole lines of a chunk. A carriage return at its end is not yet a line end."""
+    """Return the total length of the complete lines of a chunk.
+
+    A carriage return at the end of the chunk is not counted as a line break, because a line feed may follow.
+    """
     return max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, len(chunk) - 1) if cr else -1) + 1

@@ -18,7 +18,7 @@ _BLOCK_BYTES = 1 << 16
 def xml_elements(
     path: Path, *, root: str, tags: Set[str], kind: str, advice: str
 ) -> Iterator[tuple[int, Element]]:
-    """Yield the complete elements with one of the tags, each with the line number of its end.
+    """Yield a pair per complete element with one of the tags: the line number of its end; and the element.
 
     Names of elements are read without their namespace prefixes. Each yielded element is removed from its
     parent, so that the memory of the element can be freed. ``root`` is the name of the expected root element,

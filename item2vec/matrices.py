@@ -27,7 +27,9 @@ def finite_rows(matrix: Floats) -> Mask:
 
 
 def invalid_row(matrix: Floats) -> tuple[int, float] | None:
-    """Return the index of the first row whose norm is not below ``MAX_NORM``, and the norm; else ``None``.
+    """Return the index and the norm of the first row whose norm is not below ``MAX_NORM``.
+
+    A row that is not finite counts as such a row. ``None`` is returned if there is no such row.
 
     The norms are computed only if the largest absolute number of the matrix permits such a norm.
 

@@ -180,8 +180,8 @@ def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -
     """Return the table for sentences: transitions if they are ordered, link propagation otherwise.
 
     The table has a row per item of ``vocabulary``. Other items, and tokens of negative weight, are left out.
-    If ``ShardedSentences`` have more than 100 million tokens, only evenly spaced shards with about 100
-    million tokens are read, because the counts of all pairs would not fit into memory.
+    If ``ShardedSentences`` have more than 100 million tokens, only some evenly spaced shards are read, with
+    about 100 million tokens in total, because the counts of all pairs would not fit into memory.
 
     Examples
     --------

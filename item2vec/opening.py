@@ -133,8 +133,9 @@ def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = N
     Raises
     ------
     InputError
-        If the file cannot be read, ``encoding`` is unknown, or the content is neither text, XML nor of the
-        format ``accepted``, but for example an Excel workbook.
+        If the file cannot be read, if ``encoding`` is unknown, if the content has a recognised format that is
+        neither XML nor ``accepted``, such as an Excel workbook, or if ``encoding`` is UTF-8 and the content
+        appears to be UTF-16 without a byte order mark.
     """
     check_file(path)
     file: IO[bytes] = path.open("rb")
@@ -173,7 +174,10 @@ def _is_utf8(encoding: str) -> bool:
 
 
 def _in_utf8(file: IO[bytes], head: bytes, path: Path) -> IO[bytes]:
-    """Convert a file in UTF-16 or UTF-32 with a byte order mark to UTF-8; return other files unchanged."""
+    """Convert a file in UTF-16 or UTF-32 with a byte order mark to UTF-8; return other files unchanged.
+
+    ``InputError`` is raised for text that appears to be UTF-16 without a byte order mark.
+    """
     codec = next((codec for mark, codec in _MARKS.items() if head.startswith(mark)), None)
     if codec is None:
         likely = next((name for name, pattern in _UNMARKED.items() if pattern.match(head)), None)
@@ -204,7 +208,11 @@ def _decompressed(kind: Kind, file: IO[bytes], path: Path) -> _Layer:
 
 
 def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """Return the only file of a zip archive; raise ``InputError`` if it is encrypted or not the only one."""
+    """Return the single file of a zip archive.
+
+    Folders and the files that macOS adds are ignored. ``InputError`` is raised if there is not exactly one
+    file, if the file is encrypted, or if the archive is an office document, such as an Excel workbook.
+    """
     members = [member for member in archive.infolist() if not _is_hidden(member.filename)]
     names = [member.filename for member in members]
     if "[Content_Types].xml" in names:

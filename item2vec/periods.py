@@ -93,8 +93,8 @@ class Taste:
     vector
         The user vector (float32, dimensions) that ``recommend`` compares with the items.
     history
-        The items of the period that have an input vector, oldest first; disliked items precede the others.
-        With the model setting ``last_n``, only the newest ``last_n`` of them determine ``vector``.
+        The items of the period that have an input vector: disliked items, then the others, both oldest first.
+        With the model setting ``last_n``, only the newest ``last_n`` of the other items affect ``vector``.
     first, last
         The earliest and the latest timestamp in ``history``; ``None`` if the store has no timestamps.
     model
@@ -207,7 +207,7 @@ def most_similar(own: Taste, blocks: Iterable[tuple[Sequence[str], Floats]], k: 
 def _cosines(vectors: Floats, vector: Floats) -> Doubles:
     """Return the cosine of each row to a vector (float64, n rows), -inf for a row of zeros.
 
-    The cosine of a row does not depend on the other rows, to the last bit.
+    The cosine of a row has the same bits, whatever the other rows are.
     """
     rows, one = vectors.astype(np.float64), vector.astype(np.float64)
     norms = np.sqrt((rows * rows).sum(axis=1) * (one * one).sum())

@@ -333,7 +333,7 @@ def _npmi(n_first: Doubles, n_second: Doubles, n_pairs: Offsets, n_tokens: int) 
 
 
 def _pair_counts(sentences: Sentences) -> tuple[Codes, Codes, Offsets]:
-    """Return the distinct pairs of consecutive tokens and their counts."""
+    """Return three arrays: the first token of each distinct pair; the second token; and the count."""
     starts = np.flatnonzero(_starts_pair(sentences))
     n_items = max(len(sentences.vocabulary), 1)
     keys = sentences.tokens[starts].astype(np.int64) * n_items + sentences.tokens[starts + 1]
@@ -384,7 +384,7 @@ def _joined(sentences: Sentences, pairs: Mapping[tuple[str, str], float], delimi
 
 
 def _leftmost(starts: Offsets, place: Offsets) -> tuple[Offsets, Offsets]:
-    """Drop the pairs that overlap a pair to their left: every second pair of a run of consecutive starts."""
+    """Drop each pair that overlaps a kept pair to its left: every second pair in a run of adjacent starts."""
     if not len(starts):
         return starts, place
     is_first = np.diff(starts, prepend=starts[0] - 2) != 1

@@ -1,4 +1,4 @@
-"""``Preparation``: a cache of models, extended by the new items and active flags of a catalogue."""
+"""``Preparation``: a cache of models, prepared for the new items and the active items of a catalogue."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 class _Prepared:
     """A model that is prepared for a catalogue.
 
-    ``extended`` is the model with rows for its new items in ``listed``, the items of this or of an earlier
-    catalogue (``None``: no new items were added so far). ``model`` is ``extended`` with the masks of
-    ``eligible``.
+    ``listed`` holds the items of this or of an earlier catalogue; ``None`` if no new items were added so far.
+    ``extended`` is the original model plus rows for the items of ``listed`` that the original model lacks.
+    ``model`` is the extended model with the masks of ``eligible``.
     """
 
     catalogue: Catalogue

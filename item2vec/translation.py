@@ -90,7 +90,7 @@ class Translation:
         """Return the ``k`` target items nearest to a source item, best first.
 
         With ``csls``, the score is 2 cos(x, y) - r(x) - r(y), where r is the mean cosine of an item and its
-        10 nearest neighbours of the other catalogue. The two means lower the scores of hubs, the items that
+        10 nearest neighbours in the other catalogue. The two means lower the scores of hubs, the items that
         are near to very many others. Without ``csls``, the score is the cosine. Source: Conneau et al., Word
         Translation Without Parallel Data, ICLR 2018, section 2.3.
 
@@ -280,7 +280,7 @@ def _centred(vectors: ItemVectors) -> Floats:
 
 
 def _rotation(x: Doubles, y: Doubles) -> Doubles:
-    """Return the orthogonal matrix R that minimises the sum of squared distances of the rows of x R and y."""
+    """Return the orthogonal matrix R that minimises the Frobenius norm of x R - y."""
     left, _, right = np.linalg.svd(x.T @ y)
     return np.asarray(left @ right)
 
@@ -297,7 +297,7 @@ def _neighbourhood(cosines: Floats) -> Floats:
 
 
 def _rows_of(pairs: Pairs, source: ItemVectors, target: ItemVectors) -> tuple[Rows, Rows]:
-    """Return the rows of the source items and of the target items of pairs.
+    """Return a pair of arrays: the row of the source item of each pair; and the row of the target item.
 
     An error is raised if there are no pairs, or an item is unknown or has no input vector.
     """
@@ -330,14 +330,14 @@ def _checked_pairs(pairs: Pairs) -> list[tuple[str, str]]:
 
 
 class _Partners(NamedTuple):
-    """The codes by which each code may be replaced: ``codes[offsets[code]:offsets[code + 1]]``."""
+    """The codes of the items that may replace each item: ``codes[offsets[code]:offsets[code + 1]]``."""
 
     offsets: Offsets
     codes: Codes
 
 
 def _partners(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> _Partners:
-    """Return the codes by which each code of a pair may be replaced; none for other codes."""
+    """Return the items that may replace each item, its partners in the pairs; none for an item in no pair."""
     ends = [[vocabulary.code(first), vocabulary.code(second)] for first, second in pairs]
     one, other = np.array([*ends, *(end[::-1] for end in ends)], dtype=np.int32).reshape(-1, 2).T
     counts = np.bincount(one, minlength=len(vocabulary))

@@ -64,7 +64,8 @@ class Recommendation:
 
     def __getitem__(self, place: int) -> str | float:
         """Return the item (0) or the score (1)."""
-        # Without __iter__, pandas reads a list of recommendations as records, and not as pairs.
+        # There is no __iter__, because pandas would otherwise read a list of recommendations as pairs, not as
+        # records.
         return (self.item, self.score)[place]
 
     if TYPE_CHECKING:
@@ -235,8 +236,8 @@ class Vocabulary:
     def closest(self, id_: str, n: int = 3) -> list[str]:
         """Return up to ``n`` known ids with a similar spelling, most similar first.
 
-        Only ids whose length differs by at most 3 characters are compared, and of these only the first, up to
-        about 200,000 characters in total, so that a call takes a fraction of a second.
+        Only ids whose length differs by at most 3 characters are compared. Of these ids, only the first ones
+        are compared, with about 200,000 characters in total, so that a call takes a fraction of a second.
         """
         as_texts([id_])
         check_k(n)
@@ -334,7 +335,7 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
 
 
 def check_k(k: int) -> int:
-    """Return ``k`` as an ``int`` of at most 2^63 - 1; raise an error unless it is an integer of at least 1.
+    """Return ``k`` as an ``int``, capped at 2^63 - 1; raise an error unless ``k`` is an integer >= 1.
 
     Examples
     --------

@@ -23,12 +23,12 @@ __all__ = ["UserVectors", "read_user_vectors"]
 class UserVectors(NamedTuple):
     """The user vectors of several histories.
 
-    ``tastes`` and ``histories`` have one entry per user vector: the vector, and the part of the history from
-    which the vector was computed. ``owners`` holds, for each user vector, the position of its history,
-    ascending. ``dislikes`` holds the disliked items of each user vector, and ``steps`` the lengths of the
-    steps away from these items (see ``move_away``). ``medoids`` holds the code of the central item of each
-    interest; ``None`` without interests. ``moves`` (float32, user vectors × dimensions) holds the steps in a
-    direction that the vectors include; ``None`` without a direction.
+    ``tastes`` holds the user vectors, and ``histories`` the part of a history from which each user vector was
+    computed. ``owners`` holds, for each user vector, the position of its history, ascending. ``dislikes``
+    holds the disliked items of each user vector, and ``steps`` the factors of the steps away from these items
+    (see ``move_away``). ``medoids`` holds the code of the central item of each interest; ``None`` without
+    interests. ``moves`` (float32, user vectors × dimensions) holds the step in a direction that ``moved`` has
+    added to each user vector; ``None`` without a direction.
     """
 
     histories: Histories
@@ -85,10 +85,11 @@ class UserVectors(NamedTuple):
     def shares(
         self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int
     ) -> tuple[Codes, Doubles]:
-        """Return the contribution of each history token to the inner product of a user vector and an item.
+        """Return the contributions of history tokens and disliked items to an inner product.
 
-        The user vector is the one at position ``number``. The results are the code of each token, followed by
-        the codes of the disliked items, and the contribution of each entry (float64).
+        The inner product is that of the user vector at position ``number`` and the item. The result is a pair
+        of arrays: the codes of the history tokens, followed by the codes of the disliked items; and the
+        contributions in the same order (float64).
         """
         one = _take(self, number)
         codes = one.histories.codes

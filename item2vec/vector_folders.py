@@ -71,7 +71,7 @@ def write_folder(
 
 
 def read_folder(path: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]], TrainConfig | None]:
-    """Return the ids, the memory-mapped arrays by name, and the settings of training, if they are known.
+    """Return the ids; the memory-mapped arrays by name; and the training settings, or ``None`` if unknown.
 
     Raises
     ------

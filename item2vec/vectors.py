@@ -60,8 +60,8 @@ class ItemVectors(Geometry):
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
         that the item has no input vector, see ``has_input`` and ``has_vector``.
     output
-        Output vectors (same shape); ``None`` after hierarchical softmax, or for other libraries' files. If an
-        item occurs near another, the inner product of its output vector and the other's input vector is high.
+        Output vectors (same shape); ``None`` after hierarchical softmax, or for other libraries' files. The
+        inner product of one item's output vector and another item's input vector is high if both co-occur.
     counts
         Number of tokens of each item (float64, n items). If the sentences have weights, the sum of the
         positive weights of the item's tokens.

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 class View:
     """A model version and a catalogue, which answer any number of queries. Immutable.
 
-    ``Engine.view`` returns the current view. All answers of a view come from the same model and the same
+    ``Engine.view`` returns the current view. All results of a view come from the same model and the same
     catalogue, even while another version is published. A query reads users, histories and impressions from
     the store at the time of the query. With ``log``, it records impressions; no query writes anything else.
 
@@ -67,7 +67,10 @@ class View:
 
     @property
     def items(self) -> Items | None:
-        """Titles and attributes of the store, or of the model if the store has none."""
+        """The items of the catalogue, if one of them has a title or an attribute; else those of the model.
+
+        The result is ``None`` if no item of the catalogue has them, and the model has no items.
+        """
         listed = self.catalogue.items
         described = any(listed.attributes) or any(title is not None for title in listed.titles)
         return listed if described else self.model.items
@@ -136,7 +139,7 @@ class View:
         histories, seen = self._histories(names)
         if filter_seen:
             rules["exclude"] = _merged(rules.get("exclude"), seen)
-            # With seen_events, the other items of the history stay eligible.
+            # With seen_events, only the items of these events are excluded, not the whole history.
             filter_seen = self.model.adapter.seen_events is None
         if exclude_shown is not None:
             age = timedelta(seconds=seconds_of(exclude_shown, "exclude_shown"))
@@ -209,7 +212,7 @@ class View:
         return Taste.of(user, self._histories_of(period, [user]), self.model, period)
 
     def _tastes_of(self, period: Period) -> Iterator[tuple[list[str], Floats]]:
-        """Yield the users of the store and the tastes of these users in a period, in blocks of users."""
+        """Yield pairs: the ids of a block of users in the store; and the tastes of the users in a period."""
         assert self.store is not None, "_events raises an error without a store"
         for start in range(1, last_user(self.store) + 1, USERS_PER_BLOCK):
             users = list(users_of(self.store, (start, start + USERS_PER_BLOCK - 1)))
@@ -221,7 +224,7 @@ class View:
         return self.store.impressions.since(users, now - min(age, now - EPOCH))
 
     def _record(self, users: Sequence[str], answers: Sequence[Sequence[Recommendation]]) -> None:
-        """Record the answers as impressions. If the store fails, a warning is logged."""
+        """Record the recommendations as impressions. If the store fails, a warning is logged."""
         assert self.store is not None, "_histories raises an error without a store"
         items = [[one.item for one in answer] for answer in answers]
         try:
@@ -230,7 +233,7 @@ class View:
             logger.warning("the answers for %d users were not recorded: %s", len(users), error)
 
     def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
-        """Return, for each user, the history that the model reads and the items that count as seen.
+        """Return a pair, with a sentence per user: the histories that the model reads; and the seen items.
 
         Events with implausible times in the future count only as seen; training excludes these events, too.
         If the system clock is behind the time of the version's creation, the time of creation is used as the
@@ -285,7 +288,7 @@ class _Events(NamedTuple):
         return cls(sentences, events.encode(names), events)
 
     def between(self, start: int | None, end: int | None) -> _Events:
-        """Return the events with ``start <= timestamp < end``; ``None`` for no bound."""
+        """Return the events with ``start <= timestamp < end``; a bound of ``None`` is not applied."""
         if start is None and end is None:
             return self
         if (timestamps := self.sentences.timestamps) is None:

@@ -2,8 +2,9 @@
 
 Annoy does not validate its arguments: an invalid file or number can crash the process. Therefore every number
 is checked before it is passed to Annoy, and every file is validated before Annoy maps it: the temporary file
-that ``build`` writes, and the saved file that ``load`` opens. After loading, Annoy's forest object is only
-queried: ``save`` copies the memory-mapped file, so that other threads can query the index meanwhile.
+that ``build`` writes, and the saved file that ``load`` opens. After loading, Annoy's forest object is used
+for queries only. ``save`` does not use this object, but copies the memory-mapped file, so that other threads
+can query the index meanwhile.
 """
 
 from __future__ import annotations
@@ -239,9 +240,9 @@ class AnnoyIndex:
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:
         """Increase ``search_k`` until the index reaches ``recall``, and return the index.
 
-        The measured recall minus two standard errors must reach ``recall``. In addition, at least 99.9 % of
-        sampled items must be retrieved by queries with their own vectors. ``InputError`` is raised if even an
-        inspection of all nodes does not reach this.
+        The measured recall minus two standard errors must reach ``recall``. In addition, queries with the
+        vectors of sampled nodes must retrieve at least 99.9 % of these nodes. ``InputError`` is raised if
+        these conditions are not met even when all nodes are inspected.
         """
         rng = np.random.default_rng(self.description.seed)
         yardstick = Yardstick.of(self.matrix, queries, k=self.description.k, random=rng)
@@ -295,7 +296,10 @@ def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, s
 
 
 def _check_vectors(nodes: Nodes, matrix: Floats, groups: Groups, description: Description) -> None:
-    """Raise ``CorruptBundleError`` unless every row equals the vector of its node, up to rounding."""
+    """Raise ``CorruptBundleError`` unless the groups are valid, and each node has the direction of its rows.
+
+    ``directions`` defines the direction of a row. Vectors are compared up to rounding.
+    """
     is_valid = groups.is_valid
     for start in range(0, len(matrix), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)

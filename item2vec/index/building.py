@@ -70,8 +70,9 @@ def build(
     MissingExtraError
         If the library of the index is not installed; never for ``kind="auto"``.
     InputError
-        If ``k`` is invalid, if the matrix is empty, not float32, not finite or has a norm of 1e18 or more, or
-        if the library cannot build the index, or Annoy cannot reach the recall.
+        If ``k`` or a sampled query is invalid; if the matrix is empty, not float32 or not finite, or has a
+        row with a norm of 1e18 or more; or if the library cannot build the index, or Annoy cannot reach the
+        recall.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """Extend rows to equal norms, so that an index of nearest neighbours ranks the rows by inner product.
 
-One additional dimension gives all rows the same norm, so that the row at the smallest angle to a query has
-the largest inner product with it (Bachrach et al., Speeding up the Xbox recommender system using a Euclidean
-transformation for inner-product spaces, RecSys 2014). Unit rows need no additional dimension.
+One additional dimension gives all rows the same norm. Therefore, the row at the smallest angle to a query is
+the row with the largest inner product with the query (Bachrach et al., Speeding up the Xbox recommender
+system using a Euclidean transformation for inner-product spaces, RecSys 2014). Unit rows need no additional
+dimension.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def directions(rows: Floats, scale: float | None) -> Floats:
 
 
 def direction_of(query: Floats, scale: float | None) -> Floats:
-    """Return the unit vector of a query; unless ``scale`` is ``None``, with a 0 in the additional dimension.
+    """Return the unit vector of a query, followed by a 0 unless ``scale`` is ``None``.
 
     >>> direction_of(np.array([0, 2], dtype=np.float32), 5.0)
     array([0., 1., 0.], dtype=float32)

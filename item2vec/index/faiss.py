@@ -86,7 +86,7 @@ class Description:
     effort: int
     """efSearch: the number of best nodes to keep during a search for ``k`` results."""
     wide_effort: int
-    """efSearch for ``10 * k`` results, because a search with filters requests more than ``k``."""
+    """efSearch for ``10 * k`` results, needed because a search with filters requests more than ``k``."""
     k: int
     """The number of results for which ``effort`` was tuned."""
     recall: float
@@ -124,8 +124,9 @@ class Description:
     def effort_for(self, n: int) -> int:
         """Return the effort for ``n`` results.
 
-        Up to ten times ``k`` results, it lies on the straight line through the two measured efforts. Beyond,
-        it was not measured, and grows by at least 1.25 per result.
+        For up to ``k`` results, it is ``effort``. From ``k`` to ``10 * k`` results, it is interpolated
+        linearly between ``effort`` and ``wide_effort``. For more results, it is extrapolated, and grows by at
+        least 1.25 per result.
         """
         many = WIDE * self.k
         slope = (self.wide_effort - self.effort) / (many - self.k)
@@ -137,10 +138,13 @@ class Description:
 class FaissIndex:
     """Approximate index: a hierarchical navigable small world graph over the distinct rows.
 
-    Malkov & Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018. The
-    rows get equal norms (see ``directions``); in a graph by inner product, short rows would be unreachable.
-    The nodes store 16-bit floats, which suffice because ``find_many`` computes exact scores of candidates.
-    The graph does not depend on the number of threads that build it.
+    Source: Malkov & Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs,
+    2018.
+
+    The rows get equal norms (see ``directions``), because rows with small norms would be unreachable in a
+    graph of the original rows by inner product. The nodes store 16-bit floats, which suffice because
+    ``find_many`` computes exact scores of candidates. The graph does not depend on the number of threads that
+    build it.
     """
 
     kind: ClassVar[str] = "faiss"
@@ -240,12 +244,13 @@ class FaissIndex:
         return nodes[0][found], cosines[0][found]
 
     def _tuned(self, queries: Floats | None, recall: float) -> FaissIndex:
-        """Return the index with the lowest efforts that suffice for ``k`` and for ten times as many results.
+        """Return the index with efforts that suffice for ``k`` and for ``10 * k`` results.
 
-        The measured recall minus two standard errors must reach ``recall``. Unless a scan is faster, queries
-        with the vectors of sampled items must also retrieve at least 98 % of these items. If this effort
-        suffices for more results, ``k`` is raised to their number, at most to 8 times its value: a search
-        with a filter requests more results than it returns, and should take no higher effort than it needs.
+        The efforts are increased in small steps. The measured recall minus two standard errors must reach
+        ``recall``. Unless a scan is faster, queries with the vectors of sampled nodes must also retrieve at
+        least 98 % of these nodes. If the effort for ``k`` suffices for more results, ``k`` is raised to the
+        number of these results, at most to 8 times its value. The reason is that a search with a filter
+        requests more results than it returns, and should take no higher effort than necessary.
         """
         random, k = np.random.default_rng(self.description.seed), self.description.k
         yardstick = Yardstick.of(self.matrix, queries, k=WIDE * MOST * k, random=random)
@@ -351,9 +356,9 @@ def _graph_of(content: Bytes) -> Any:
 
 
 def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description) -> None:
-    """Raise ``CorruptBundleError`` unless the graph has the described shape and the vectors of the matrix.
+    """Raise ``CorruptBundleError`` unless graph and groups match the description and the matrix.
 
-    The vectors of 1,000 evenly spaced rows are compared.
+    The vectors of 1,000 evenly spaced rows are compared with the vectors of their nodes, up to rounding.
     """
     faiss = _faiss()
     expected = (description.dimensions + (description.scale is not None), description.nodes)

@@ -53,9 +53,10 @@ def new_path() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def path_to(file: BinaryIO) -> Iterator[tuple[BinaryIO, Path]]:
-    """Yield an open file, and a path that refers to this file even if ``file`` is replaced on disk.
+    """Yield a pair: an open file, and a path that always refers to this open file.
 
-    The yielded file is ``file``, or a temporary copy if the system has no paths of descriptors.
+    The open file is ``file``, or a temporary copy of ``file`` if the system has no paths of descriptors.
+    Therefore, the path refers to the same file even if another process replaces ``file`` on disk.
 
     Raises
     ------

@@ -17,17 +17,19 @@ from item2vec.kernels.rescoring import exact_scores
 __all__ = ["PriorIndex", "with_prior"]
 
 READ = 2
-"""Number of rows to read per requested row, from the index and from the rows with the highest priors."""
+"""Number of rows to read first per requested row, from ``base`` and from ``by_prior``."""
 
 
 @dataclass(frozen=True, eq=False)
 class PriorIndex:
-    """The rows of an approximate index, each with its prior as an additional last dimension.
+    """An approximate index over the rows of ``base``, each with its prior as an additional last dimension.
 
-    The last element of a query is the weight of the prior. Candidates are the best rows of the index and the
-    rows with the highest priors. No other row scores more than the lowest inner product among the rows of the
-    index plus the weighted next highest prior. The number of rows to read is doubled until this bound is
-    below the score of the ``n``-th best candidate; if it reaches the number of rows, a scan is requested.
+    The last element of a query is the weight of the prior. Candidates are the best rows of ``base`` and the
+    rows with the highest priors. Except for rows that ``base`` misses, no other row scores more than a bound:
+    the lowest inner product among the best rows of ``base``, plus the next highest prior times its weight.
+    The number of rows to read is doubled until the bound is below the score of the ``n``-th best candidate. A
+    scan is requested if the number of rows to read reaches the number of all rows, if ``base`` requests a
+    scan, or if all elements of the query except the last are 0.
 
     Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
     algorithm).

@@ -33,9 +33,9 @@ def near_best(
 ) -> RowLists:
     """Return, for each query, the eligible rows whose exact score may be among the best ``k``, in row order.
 
-    The order in which BLAS adds terms depends on the shape of the block. The scores of BLAS therefore only
-    select candidates, with a margin ``rounding`` (see ``margins``). The scores of several queries without
-    bonuses are computed in tiles that fit into the cache of a core.
+    The order in which BLAS adds the terms of an inner product depends on the shapes of the matrices.
+    Therefore, the scores of BLAS only select candidates, with a margin ``rounding`` (see ``margins``). The
+    scores of several queries without bonuses are computed in tiles that fit into the cache of a core.
     """
     rows, allowed = scan.rows, scan.allowed if scan.rows is None else None
     n_rows = len(scan.matrix) if rows is None else len(rows)
@@ -71,7 +71,7 @@ def near_best(
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """The rows of a matrix to scan: the rows that the mask ``allowed`` selects, or all rows for ``None``."""
+    """A scan of the rows that the mask ``allowed`` selects, or of all rows if ``allowed`` is ``None``."""
 
     matrix: Floats
     allowed: Mask | None

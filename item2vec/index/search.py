@@ -94,16 +94,16 @@ def find(
 ) -> SearchResult:
     """Return the ``k`` rows with the highest inner products with a query (dimensions,).
 
-    Rows are sorted by score, best first, and rows of equal score by row number. ``excluded`` rows (row
-    numbers) are left out. If ``allowed`` is given, only allowed rows are returned: a mask (bool, one flag per
-    row) or row numbers. Row numbers may repeat. The result has ``k`` rows, or all eligible rows if there are
-    fewer. Scores are exact for every index; an approximate index may miss a row.
+    Rows are sorted by score, best first, and rows of equal score by row number. ``excluded`` holds the
+    numbers of rows to leave out. ``allowed`` restricts the result to some rows: it is a mask (bool, one flag
+    per row) or an array of row numbers. Row numbers may repeat. The result has ``k`` rows, or all eligible
+    rows if there are fewer. Scores are exact for every index; an approximate index may miss a row.
 
     Raises
     ------
     InputError
-        If the query has the wrong number of dimensions, is zero, or is not finite, if ``k`` is invalid, or if
-        ``excluded`` or ``allowed`` does not fit the rows of the index.
+        If the query has the wrong number of dimensions, is zero, is not finite, or has a norm of 1e18 or
+        more; if ``k`` is invalid; or if ``excluded`` or ``allowed`` does not fit the rows of the index.
 
     Examples
     --------
@@ -124,10 +124,10 @@ def find_many(
     allowed: npt.ArrayLike | None = None,
     bonuses: Bonuses | None = None,
 ) -> list[SearchResult]:
-    """Return the result of ``find``, bit for bit, for each row of ``queries``; see ``search``.
+    """Return a list with the result of each row of ``queries``.
 
-    ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries. ``search`` describes
-    ``bonuses``.
+    Without ``bonuses``, each result equals the result of ``find`` bit for bit. ``excluded`` holds an array of
+    row numbers per query; ``allowed`` applies to all queries. ``search`` describes ``bonuses``.
 
     Examples
     --------
@@ -155,8 +155,8 @@ def search(
     rows are allowed, the more candidates are requested from an approximate index; the index requests a scan
     of the allowed rows if the scan is faster.
 
-    ``bonuses`` are added to the inner products. They must not be negative: each of the best ``k`` rows then
-    has a bonus, or is among the ``k`` rows with the highest inner products.
+    ``bonuses`` are added to the inner products. They must not be negative, because the search assumes
+    that each of the best ``k`` rows has a bonus, or is among the ``k`` rows with the highest inner products.
     """
     queries = _checked_queries(index, queries)
     n_rows = len(index.matrix)
@@ -181,7 +181,10 @@ def search(
 
 
 def as_matrix(matrix: Floats) -> Floats:
-    """Return a matrix as a plain C-ordered array, after checking that its rows can be indexed."""
+    """Return a matrix as a plain C-ordered array; raise ``InputError`` if its rows cannot be indexed.
+
+    The matrix must be float32, with at least one row and one dimension, and the norms must be below 1e18.
+    """
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype != np.float32:
         raise InputError(
@@ -260,7 +263,7 @@ def _search_block(
 def _fetched(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> list[SearchResult | None]:
-    """Return the result of each query for which no scan is needed, and ``None`` for each other query.
+    """Return a list with an entry per query: the result, or ``None`` if the query needs a scan.
 
     If few rows are allowed, all of them are candidates; otherwise, an approximate index returns candidates.
     """
@@ -299,9 +302,10 @@ class _Best(NamedTuple):
     k: int
 
     def of(self, candidates: Rows, n_built: int) -> tuple[SearchResult, int]:
-        """Return the best of the eligible candidates and the rows with a bonus.
+        """Return a pair: the best ``k`` rows, and a count.
 
-        The second result is the number of eligible candidates among the first ``n_built`` rows of the matrix.
+        The rows are selected from the eligible candidates and the rows with a bonus. The count is the number
+        of eligible candidates among the first ``n_built`` rows of the matrix.
         """
         allowed = NO_MASK if self.scan.allowed is None else self.scan.allowed
         rows, scores, n_eligible = best_candidates(

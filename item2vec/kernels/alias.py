@@ -53,10 +53,10 @@ def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
 
 @compiled
 def edge_alias_tables(offsets: Offsets, weights: Floats) -> tuple[Doubles, Floats, Codes]:
-    """Return the total edge weight of each node, and ``keep`` and ``alias`` of each edge.
+    """Return three arrays: the total edge weight per node; ``keep`` per edge; and ``alias`` per edge.
 
-    The edges of node ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive), and have an alias table of
-    their own. An alias is the index of an edge among the edges of the same node.
+    Each node ``i`` has a separate alias table of its edges ``offsets[i]`` to ``offsets[i + 1]`` (exclusive).
+    An alias is the index of an edge among the edges of the same node.
     """
     strength = np.zeros(len(offsets) - 1, np.float64)
     keep = np.ones(len(weights), np.float32)

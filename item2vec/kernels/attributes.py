@@ -7,8 +7,8 @@ With ``W`` the own vectors, ``A`` the vectors of attributes, and ``attributes_of
     dA[a] = sum of drow over all occurrences in the block of items with the attribute a
 
 ``kept[i]`` is 0 or 1, drawn per block. It is 0 with probability ``dropout`` if the item has attributes,
-otherwise always 1. An item with 0 is represented by its attributes alone, like an item without interactions
-(Volkovs et al., DropoutNet, NIPS 2017).
+otherwise always 1. If it is 0, the item is represented by its attributes alone, like an item without
+interactions (Volkovs et al., DropoutNet, NIPS 2017).
 
 An item's own vector is updated once per occurrence. The vector of an attribute is updated once per block,
 because an attribute may occur in most predictions of a block. Source of the sums: Kula, Metadata Embeddings
@@ -47,7 +47,7 @@ class Attributes(NamedTuple):
     """The attributes of the items, and the vectors of the attributes (n attributes × parts × dimensions).
 
     Item i has the attributes ``codes[offsets[i] : offsets[i + 1]]``. ``input`` and ``output`` are the vectors
-    of the attributes, and ``input_squares`` and ``output_squares`` (n attributes) Adagrad's accumulators of
+    of the attributes. ``input_squares`` and ``output_squares`` (n attributes) are the Adagrad accumulators of
     one part. ``dropout`` is the setting ``attributes_only``.
     """
 
@@ -61,7 +61,7 @@ class Attributes(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Working memory: sums of the gradients of attributes in a block, and the attributes with a sum."""
+    """Working memory: a sum of gradients per attribute of a block, and a list of attributes with a sum."""
 
     sums: Floats  # n attributes × dimensions
     has_sum: Codes  # n attributes, 0 or 1
@@ -71,7 +71,7 @@ class Gradients(NamedTuple):
 
 @inlined
 def no_gradients(attributes: Attributes) -> Gradients:
-    """Return working memory for a block, without gradients."""
+    """Return working memory for the gradients of a block. All gradients are 0."""
     n, size = attributes.input.shape[0], attributes.input.shape[2]
     sums = np.zeros((n, size), np.float32)
     return Gradients(sums, np.zeros(n, np.int32), np.empty(n, np.int32), np.zeros(1, np.int32))

@@ -80,7 +80,8 @@ inlined = partial(compiled, forceinline=True)
 def view_of(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a read-only array in C order: a view, or a copy if the array is in another order.
 
-    numba compiles a loop for each layout and writability of its arguments. With views, it compiles once.
+    numba compiles a loop anew for each layout and writability of its arguments. If all arrays are such views,
+    the loop is compiled only once.
 
     >>> view_of(np.arange(3)).flags.writeable
     False

@@ -80,7 +80,7 @@ def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[O
 
 @compiled
 def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tuple[Codes, Offsets]:
-    """Return tokens and offsets of the longest suffix of each sentence with at most ``most`` distinct items.
+    """Cut sentences to their longest suffixes of at most ``most`` distinct items; return tokens and offsets.
 
     Examples
     --------
@@ -334,8 +334,8 @@ def log_shares(
 def _add_rows(history: Codes, weights: Doubles, rows: SparseRows, sums: Doubles, reached: Codes) -> int:
     """Add ``weights @ T[history]`` to ``sums``, which must be all zero; return the number of items reached.
 
-    An item is reached by a term other than 0. The reached items are written to ``reached``. If the terms of
-    an item cancel out, its sum is ``CANCELLED`` instead of 0.
+    An item is reached if one of its terms is not 0. The reached items are written to ``reached``. If the
+    terms of an item cancel out, the sum of the item is ``CANCELLED`` instead of 0.
     """
     n_reached = 0
     for token in range(len(history)):
@@ -355,9 +355,9 @@ def _add_rows(history: Codes, weights: Doubles, rows: SparseRows, sums: Doubles,
 def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sentences: Codes) -> Doubles:
     """Return the cosine of each pair of items, as in ``nearest``; 0 if an item is in no sentence.
 
-    ``item_offsets`` and ``item_sentences`` are the result of ``sentences_of_items``. Of the two lists of
-    sentences, each element of the shorter one is located in the longer one by exponential search (Bentley &
-    Yao, An almost optimal algorithm for unbounded searching, 1976).
+    ``item_offsets`` and ``item_sentences`` are the result of ``sentences_of_items``. Each sentence of the
+    item with fewer sentences is located among the sentences of the other item by exponential search (Bentley
+    & Yao, An almost optimal algorithm for unbounded searching, 1976).
 
     Examples
     --------

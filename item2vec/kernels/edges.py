@@ -36,8 +36,8 @@ class Csr(NamedTuple):
     """A graph in compressed sparse row (CSR) format.
 
     The neighbours of node ``i`` are ``neighbours[offsets[i]:offsets[i + 1]]``, ascending. ``weights`` holds
-    the weight of each edge, ``strength`` the total edge weight of each node, ``keep`` and ``alias`` the
-    tables of ``edge_alias_tables``. These four arrays are empty for an unweighted graph.
+    the weight of each edge. ``strength`` (the total edge weight of each node), ``keep`` and ``alias`` are the
+    result of ``edge_alias_tables``. These four arrays are empty for an unweighted graph.
     """
 
     offsets: Offsets

@@ -15,7 +15,7 @@ _SHORT = 32
 
 @compiled
 def group_rows(group: Codes, n_groups: int) -> tuple[Offsets, Offsets]:
-    """Return ``np.argsort(group, kind="stable")`` and the offset at which each group starts (counting sort).
+    """Return a pair: ``np.argsort(group, kind="stable")``, by counting sort; and the offsets of the groups.
 
     Examples
     --------
@@ -64,7 +64,9 @@ def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
 
 @compiled
 def label_pairs(offsets: Offsets, label: Codes, n_labels: int) -> Codes:
-    """Return the number of each row's pair (group, label); pairs are numbered by first appearance.
+    """Return, for each row, the index of its pair (group, label) among the distinct pairs.
+
+    The distinct pairs are in order of first appearance.
 
     Group ``g`` consists of the rows from ``offsets[g]`` to ``offsets[g + 1]`` (exclusive).
 

@@ -4,7 +4,7 @@ The step of one prediction in NumPy is as follows. ``W`` and ``C`` are the input
 matrix in a *tied* part), ``items`` the last ``window`` items before the target, newest first, and ``kept``
 their dropout mask::
 
-    share = np.exp(theta[: len(items)]) * kept            # theta: log weight of each step back
+    share = np.exp(theta[: len(items)]) * kept            # theta: log weight of each position, newest first
     share /= share.sum()                                  # all shares stay 0 if no item is kept
     mean = share @ W[items]
     candidates = [target, *negatives]                     # without negatives equal to the target
@@ -34,8 +34,8 @@ summed over the block; targets and history items are updated once per occurrence
 logit is not corrected, because the target is always a candidate, independently of its q.
 
 Because negatives are shared, scores and gradients are three products of small matrices, which LLVM
-vectorises. Each random number is a hash of the seed, the block and a counter (splitmix64), and so does not
-depend on threads. ``tests/test_kernels_next_item.py`` compares these loops with the same step in NumPy.
+vectorises. Each random number is a hash of the seed, the block and a counter (splitmix64), and therefore does
+not depend on threads. ``tests/test_kernels_next_item.py`` compares these loops with the same step in NumPy.
 """
 
 from __future__ import annotations
@@ -83,9 +83,10 @@ class Part(NamedTuple):
     """One part of the vectors: part ``number`` of ``input`` and ``output`` (n items × parts × dimensions).
 
     ``input_squares`` and ``output_squares`` (n items) are Adagrad's accumulators. In a tied part, ``output``
-    is ``input`` and both accumulators are the same array. ``positions`` holds theta, the logarithm of the
-    weight of each step back, newest item first; ``position_squares`` holds its accumulators. A row of the two
-    matrices is an item's own vector, to which the vectors of its ``attributes`` are added.
+    is ``input`` and both accumulators are the same array. ``positions`` holds theta: for each position before
+    the target, newest first, the logarithm of the position's weight. ``position_squares`` holds the
+    accumulators of theta. A row of ``input`` or ``output`` is an item's own vector; the vectors of the item's
+    ``attributes`` are added to this vector.
     """
 
     number: int
@@ -99,8 +100,9 @@ class Part(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """The distribution of negatives: ``negative`` draws per block from an alias ``table``.
+    """The distribution of negatives.
 
+    ``negative`` is the number n of negatives that are drawn per block, and ``table`` is the alias table.
     ``log_expected`` is log(n q) per item, as in the module's docstring. If the table is empty, all items are
     negatives, and ``log_expected`` is 0.
     """
@@ -127,7 +129,7 @@ class Rules(NamedTuple):
 class _Memory(NamedTuple):
     """Working memory of a block, allocated once."""
 
-    weights: Floats  # weight of each step back (window); later the gradient of theta
+    weights: Floats  # weight of each position before the target (window); later the gradient of theta
     share: Floats  # weight of each history item in its taste, block × window
     taste: Floats  # block × dimensions; for cosines, of norm ``scale``
     lengths: Floats  # norms of the means
@@ -160,7 +162,7 @@ def train_blocks(
     alpha_step: float,
     losses: Doubles,
 ) -> None:
-    """Train on the blocks from ``first`` to ``last`` (exclusive) of ``order``.
+    """Train on the blocks of ``order`` with the indices ``first`` to ``last`` (exclusive).
 
     ``order`` holds the indices of the tokens to predict, and ``n_before`` the number of items that precede
     each token in its sentence. The learning rate of block b is ``alpha - alpha_step * b``. The sum of the
@@ -309,8 +311,9 @@ def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -
 def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
     """Convert gradients with respect to unit vectors into gradients with respect to the original vectors.
 
-    Gradients of output rows are divided by the norms of the rows later, in ``_learn_rows``. ``targets`` is
-    overwritten by the directions of the target gradients, and ``_learn_rows`` multiplies them by ``slopes``.
+    ``targets`` is overwritten by the directions of the gradients of the targets. Later, ``_learn_rows``
+    multiplies these directions by ``slopes``, and divides all gradients of output rows by the norms of the
+    rows.
     """
     scale = np.float32(rules.scale)
     for k in range(draws.negative):

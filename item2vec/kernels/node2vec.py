@@ -118,9 +118,9 @@ def _move(slots: _Slots, source: int, target: int) -> None:
 def _propose(graph: Csr, slots: _Slots, n_slots: int, p: float, q: float) -> None:
     """Draw a candidate for each walk, and the height that the bias of the candidate must exceed.
 
-    The three possible biases are 1 / p for a return to the previous node, 1, and 1 / q. If 1 / p is the
-    largest, a height above both other biases proposes the return. Without this separate proposal, a large
-    1 / p would cause nearly all other candidates to be rejected.
+    The bias is 1 / p for a return to the previous node, 1 for a neighbour of the previous node, and 1 / q for
+    any other node. If 1 / p is the largest bias, a height above both other biases proposes the return.
+    Without this separate proposal, a large 1 / p would cause nearly all other candidates to be rejected.
     """
     previous, candidate, state, height = slots.previous, slots.candidate, slots.state, slots.height
     highest = max(1.0, 1 / q)
@@ -149,7 +149,7 @@ def _add_returns(graph: Csr, slots: _Slots, n_slots: int, excess: float) -> None
 
 @compiled
 def _draw(graph: Csr, slots: _Slots, n_slots: int) -> None:
-    """Draw a neighbour of each walk's node in proportion to its weight."""
+    """Draw a neighbour of the current node of each walk, in proportion to the weights of the edges."""
     offsets, neighbours, keep, alias = graph.offsets, graph.neighbours, graph.keep, graph.alias
     node, candidate, state, edge = slots.node, slots.candidate, slots.state, slots.edge
     for slot in range(n_slots):
@@ -168,7 +168,7 @@ def _draw(graph: Csr, slots: _Slots, n_slots: int) -> None:
 def _decide(graph: Csr, edges: Words, slots: _Slots, n_slots: int, p: float, q: float) -> None:
     """Accept or reject each candidate by the cheapest sufficient test: bias bounds, Bloom filter, search.
 
-    Each pass lists the slots that it does not decide, without a branch.
+    Each pass lists the slots that remain undecided. The passes have no branches.
     """
     directed, previous, candidate = graph.directed, slots.previous, slots.candidate
     height, accepted, listed = slots.height, slots.accepted, slots.listed
@@ -225,7 +225,7 @@ def _draw_exactly(
 ) -> tuple[np.uint64, int]:
     """Draw a neighbour of ``node`` in proportion to weight × bias, in one pass (reservoir sampling).
 
-    Return the new random state and the neighbour.
+    Return a pair: the new random state, and the neighbour.
     """
     total = 0.0
     chosen = previous

@@ -82,13 +82,13 @@ def best_candidates(
     bonuses: Floats,
     k: int,
 ) -> tuple[Rows, Floats, int]:
-    """Return the rows and scores of the best ``k`` eligible candidates of a query, and a number of rows.
+    """Return a triple: the rows and the scores of the best ``k`` eligible candidates, and a count.
 
     A candidate is eligible if it is allowed (an empty mask allows all rows) and not excluded (ascending
-    rows). The score is the inner product with the query, plus the bonus of the row, if it has one. All
-    ``bonus_rows`` (ascending) are candidates, too; the caller ensures that they are eligible. The result is
-    in order of descending scores, with equal scores in order of rows. The number returned is the number of
-    eligible rows below ``n_built`` among ``candidates``.
+    rows). The score is the inner product with the query, plus the bonus of the row, if there is one. All
+    ``bonus_rows`` (ascending) are candidates, too; the caller ensures that these rows are eligible. Rows are
+    sorted by descending score, and rows of equal score by row number. The count is the number of eligible
+    rows below ``n_built`` among ``candidates``.
 
     >>> rows, none, scores = np.arange(3), np.empty(0, np.intp), np.empty(0, np.float32)
     >>> query, out, every = np.array([1, 3, 2], np.float32), np.array([1]), np.empty(0, np.bool_)

@@ -37,7 +37,7 @@ class RowLists(NamedTuple):
 
     @property
     def owners(self) -> Rows:
-        """The query of each entry of ``rows``."""
+        """The index of the query to which each entry of ``rows`` belongs."""
         if len(self.offsets) == 2:
             return np.zeros(len(self.rows), dtype=np.intp)
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
@@ -76,7 +76,8 @@ def keep_rows(
     margin per query. ``highest`` (n queries × k) holds a min-heap per query of the highest scores of all
     blocks so far, initially filled with ``-inf``; it is updated in place.
 
-    The result is the query, the row and the score of each entry, in order of queries, then of columns.
+    The result is a triple of arrays: the query of each entry, the row of each entry, and the score of each
+    entry. Entries are sorted by query, and within a query by column.
 
     Examples
     --------

@@ -23,7 +23,9 @@ def mean_vectors(
     by_part: bool,
     smallest: float,
 ) -> tuple[Floats, Doubles, Mask]:
-    """Return the vectors, scales and ``empty`` flags of histories, as ``item2vec.taste.Tastes`` holds them.
+    """Return three arrays with a row per history, which are fields of ``item2vec.taste.Tastes``.
+
+    The arrays are the vectors, the scales of the parts, and the ``empty`` flags.
 
     Each part of the vector of history ``i`` is a weighted sum of the same part of the rows
     ``matrix[rows[offsets[i]:offsets[i + 1]]]``, multiplied by the scale of the part. ``weights`` (n tokens ×
@@ -56,7 +58,7 @@ def mean_vectors(
 def _add_up(matrix: Floats, rows: Codes, weights: Doubles, sums: Doubles) -> None:
     """Write the weighted sum of the rows to ``sums`` (parts × dimensions of a part).
 
-    Each part of a row has a weight of its own (``weights``, n rows × parts).
+    Each part of a row has a separate weight (``weights``, n rows × parts).
     """
     sums[:] = 0
     n_parts, width = sums.shape
@@ -73,7 +75,7 @@ def _add_up(matrix: Floats, rows: Codes, weights: Doubles, sums: Doubles) -> Non
 def _scale(
     sums: Doubles, part_weights: Doubles, divisor: float, by_part: bool, smallest: float, scales: Doubles
 ) -> float:
-    """Write the scale of each part to ``scales``; return the squared norm of the sum over all parts."""
+    """Write the scale of each part to ``scales``; return the squared norm of the whole, unscaled sum."""
     square, weighted = 0.0, 0.0
     for part in range(len(sums)):
         own = 0.0

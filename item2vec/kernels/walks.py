@@ -47,11 +47,11 @@ def filter_of(graph: Csr, q: float) -> Words:
 def walk(
     graph: Csr, edges: Words, starts: Codes, first: int, walk_length: int, p: float, q: float, seed: int
 ) -> tuple[Codes, Offsets]:
-    """Return the nodes of all walks, concatenated, and the length of each walk.
+    """Return a pair of arrays: the concatenated nodes of all walks; and the length of each walk.
 
     ``edges`` is the result of ``filter_of``. ``starts`` holds the first node of each walk. It is a slice of a
-    longer list: several passes over all nodes, each pass in any order. ``first`` is the index of this slice's
-    first element in the list. A walk ends early at a node without neighbours.
+    longer list, which contains all nodes once per pass, in any order within a pass. ``first`` is the index in
+    the list at which the slice starts. A walk ends early at a node without neighbours.
     """
     tokens = np.empty(len(starts) * walk_length, np.int32)
     walks = tokens.reshape(len(starts), walk_length)

@@ -22,8 +22,9 @@ matrices::
 
 Skip-gram splits a window of more than 12 tokens into chunks of 12, each with different negatives.
 
-Each random number is a hash of the seed, the sentence and a counter (splitmix64), and so depends neither on
-threads nor on the order of the sentences. ``tests/test_kernels_word2vec.py`` contains the loop in NumPy.
+Each random number is a hash of the seed, the index of the sentence and a counter (splitmix64). Therefore, it
+depends neither on threads nor on the order in which the sentences are processed.
+``tests/test_kernels_word2vec.py`` contains the loop in NumPy.
 """
 
 from __future__ import annotations
@@ -119,11 +120,11 @@ def train_sentences(
 ) -> tuple[int, float, int]:
     """Train on the sentences from ``first`` to ``last`` (exclusive).
 
-    Return the number of tokens read, the sum of the measured losses, and their number. The learning rate of a
-    sentence that starts at token t is ``alpha - alpha_step * t``. A measured loss is the loss of one context,
-    or, for CBOW, of all contexts of a window:
-    ``-sum(log(sigmoid(np.where(label, 1, -1) * (rows @ source))))`` with the scores before the update, which
-    the update computes anyway.
+    Return a triple: the number of tokens that remain after subsampling, the sum of the measured losses, and
+    the number of measured losses. The learning rate of a sentence that starts at token t is
+    ``alpha - alpha_step * t``. A measured loss is the loss of one context or, for CBOW, of all contexts of a
+    window: ``-sum(log(sigmoid(np.where(label, 1, -1) * (rows @ source))))``. It is computed from the scores
+    before the update, which the update needs anyway.
     """
     longest = 0
     for number in range(first, last):
@@ -222,7 +223,7 @@ def _first_measured(rules: Rules, key: np.uint64, alpha: np.float32) -> int:
 def _train_sentence(
     memory: Memory, rules: Rules, n: int, key: np.uint64, alpha: np.float32
 ) -> tuple[float, int]:
-    """Train on ``n`` tokens; return the sum of the measured losses, and their number."""
+    """Train on ``n`` tokens; return the sum of the measured losses, and the number of these losses."""
     chunk, loss, n_measured = 0, 0.0, 0
     next_measured = _first_measured(rules, key, alpha)
     _draw(memory, rules, 0, key)
@@ -315,7 +316,8 @@ def _train_context(memory: Memory, at: int, row: int) -> None:
 def _train_mean(memory: Memory, mean: bool, at: int, centre: int, start: int, stop: int) -> None:
     """Train on the mean or the sum of the n contexts from ``start`` to ``stop``, without the centre.
 
-    As in gensim, each context is updated by the whole update of a mean, but by 1 / n of the update of a sum.
+    As in gensim, the update of a mean is added to each context as a whole; of the update of a sum, 1 / n is
+    added to each context.
     """
     one, zero = splat(1.0), splat(0.0)
     for d in range(0, memory.size, LANES):

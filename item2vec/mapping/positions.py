@@ -83,7 +83,10 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
 
 
 def compared_matrix(vectors: ItemVectors) -> Floats:
-    """Return the input vectors, or the output vectors if fewer items lack an output vector."""
+    """Return the matrix that ``layout`` reads: the input vectors or the output vectors.
+
+    The output vectors are returned if fewer items lack an output vector than an input vector.
+    """
     if vectors.output is None or vectors.has_input.all():
         return vectors.input
     n_output = np.count_nonzero(vectors.output.any(axis=1))
@@ -150,7 +153,7 @@ def _landmarks(counts: Doubles, seed: int) -> Rows:
 
 
 def _spread(matrix: Floats, landmarks: Rows, method: Method, seed: int) -> Doubles:
-    """Place the landmarks by t-SNE or UMAP, and all other rows between landmarks, with a little noise."""
+    """Place the landmarks by t-SNE or UMAP, and all other rows between landmarks; add noise to these rows."""
     units = unit_rows(matrix[landmarks])
     placed = _by_method(units, method, seed)
     positions = np.empty((len(matrix), 2))

@@ -13,7 +13,7 @@ __all__ = ["tsne"]
 MIN_ITEMS = 5
 PERPLEXITY = 30
 EARLY_STEPS, STEPS = 125, 250
-"""Numbers of iterations, half of openTSNE's defaults. The Kullback-Leibler divergence is only 3 % higher."""
+"""Numbers of iterations: half of openTSNE's defaults, with a Kullback-Leibler divergence only 3 % higher."""
 
 
 def tsne(units: Floats, seed: int) -> Doubles:

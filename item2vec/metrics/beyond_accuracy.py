@@ -57,8 +57,8 @@ def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Double
     """Return the mean self-information of the first ``k`` items.
 
     The self-information of an item is ``-log2`` of the share of training sentences that contain the item.
-    ``n_holding`` (one per item) is the number of training sentences that contain the item. 0 is treated as 1.
-    ``n_sentences`` is the number of all training sentences. An empty ranking has novelty 0.
+    ``n_holding`` (one per item) is the number of training sentences that contain the item; a number of 0 is
+    replaced by 1. ``n_sentences`` is the number of all training sentences. An empty ranking has novelty 0.
     Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010.
 
     Examples

@@ -74,7 +74,7 @@ def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Seque
         first = next(i for i, is_bad in enumerate(bad) if is_bad[row])
         column, value = columns[first], batch.columns[first][row]
         value = _python_value(value) if isinstance(value, pa.Scalar) else value
-        number = batch.numbers[row] if batch.numbers is not None else row
+        number = batch.numbers[row]
         expected, remedies = column.expected_for(value)
         name, error = column.name, column.error
         yield Fault.of_value(batch.source, row_kind, number, name, value, expected, error, remedies)

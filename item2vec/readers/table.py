@@ -41,7 +41,7 @@ class Batch:
     """
 
     source: str
-    numbers: Sequence[int] | None
+    numbers: Sequence[int]
     columns: Sequence[Values]
     faults: Sequence[Fault] = ()
     records: list[dict[str, Any]] | None = None

@@ -56,8 +56,8 @@ class Checkpoint:
     def restore(self, state: State, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> None:
         """Restore the newest state in the folder into ``state`` and ``trainer``.
 
-        All other states and best epochs in the folder are removed. Without a state, ``state`` and ``trainer``
-        do not change, and the folder is created if it does not exist.
+        All other states in the folder are removed, and all best epochs that the restored state does not name.
+        If the folder contains no state, ``state`` and ``trainer`` do not change. A missing folder is created.
 
         Raises
         ------
@@ -65,9 +65,9 @@ class Checkpoint:
             If the state has another format, or belongs to a training run with other inputs, such as other
             sentences or settings.
         CorruptBundleError
-            If the state is damaged.
+            If the state or its best epoch is damaged.
         WriteError
-            If the folder cannot be created, or an older state cannot be removed.
+            If the folder cannot be created, or an older state or best epoch cannot be removed.
         """
         with refusing_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -181,9 +181,9 @@ def identity_of(
     *,
     freeze: bool,
 ) -> dict[str, Any]:
-    """Return JSON values that identify all inputs of a training run, by description of the input.
+    """Return a dict of JSON values that identify the inputs of a training run; the keys describe the inputs.
 
-    The number of workers is not included, so that a run may continue with another number.
+    The number of workers is not included, so that a run can continue with more or fewer workers.
     """
     attributes = config.attributes if isinstance(config, NextItem) and items is not None else ()
     columns = [items.column(name) for name in attributes] if items is not None else []

@@ -14,7 +14,7 @@ from item2vec.training.corpus import Corpus, Shard, split_long
 __all__ = ["in_sentences", "in_windows", "linear", "uniform"]
 
 PAIRS_PER_BLOCK = 1 << 22
-"""Pairs are collected until there are more than this number, and then added to the matrix at once."""
+"""Pairs are collected until their number exceeds this limit, and are then added to the matrix together."""
 
 
 def uniform(step: int) -> float:  # noqa: ARG001
@@ -23,9 +23,9 @@ def uniform(step: int) -> float:  # noqa: ARG001
 
 
 def linear(window: int) -> Callable[[int], float]:
-    """Return a function from a distance to the share of the window widths 1 to ``window`` that include it.
+    """Return a function that maps a distance to the share of the window widths 1 to ``window`` that reach it.
 
-    It is the expected count of a pair if the width of each window is drawn uniformly, as in word2vec.
+    This share is the expected count of a pair if the width of each window is drawn uniformly, as in word2vec.
 
     >>> [linear(4)(step) for step in (1, 2, 4)]
     [1.0, 0.75, 0.25]
@@ -40,10 +40,10 @@ def in_windows(
 
     The entry [i, j] is a sum over all pairs of a token of item i and a later token of item j in the same
     sentence, at most ``window`` steps apart (``None``: at any distance). A pair adds ``weight_of(distance)``,
-    multiplied by the probability that an epoch reads the first token, and by the same probability of the
-    second token. Unless ``forward_only``, the transpose of this matrix is added, which counts the pairs with
-    j before i. Unordered sentences are shuffled once. Sentences of more than 10,000 tokens are split, as for
-    skip-gram.
+    multiplied by the probability that an epoch reads the first token, and by the probability that an epoch
+    reads the second token. Unless ``forward_only``, the transpose of this matrix is added, which counts the
+    pairs with j before i. Unordered sentences are shuffled once. Sentences of more than 10,000 tokens are
+    split, as for skip-gram.
 
     Examples
     --------
@@ -80,12 +80,12 @@ def _in_sentences(shard: Shard, n_items: int) -> csr_array:
 
 
 def _in_order(shard: Shard, _random: np.random.Generator) -> tuple[Codes, Doubles]:
-    """Return the tokens, and for each token the probability that an epoch reads it."""
+    """Return a pair of arrays: the tokens; and the probability that an epoch reads each token."""
     return shard.tokens, np.ones(len(shard.tokens)) if shard.keep is None else shard.keep
 
 
 def _shuffled(shard: Shard, random: np.random.Generator) -> tuple[Codes, Doubles]:
-    """Return the tokens, shuffled within their sentences, and the probability that an epoch reads each."""
+    """Return the pair of ``_in_order``, with both arrays in the same random order within each sentence."""
     tokens, keep = _in_order(shard, random)
     sentence = np.repeat(np.arange(len(shard.offsets) - 1), np.diff(shard.offsets))
     order = np.argsort(sentence + random.random(len(sentence)))

@@ -42,8 +42,8 @@ class Shard(NamedTuple):
 class Piece(NamedTuple):
     """The sentences of a shard in one epoch, without the tokens that the epoch skips.
 
-    ``epoch`` is the number of the epoch, from 0. ``start`` and ``end`` are positions in the epoch, as shares
-    of its tokens: 0 at its beginning, 1 at its end.
+    ``epoch`` is the number of the epoch, from 0. ``start`` and ``end`` are positions in the epoch, from 0
+    to 1. They are fractions of all training tokens, including the tokens that the epoch skips.
     """
 
     tokens: Codes
@@ -55,7 +55,7 @@ class Piece(NamedTuple):
 
     @property
     def position(self) -> float:
-        """Number of epochs before the piece, including the fraction of the current epoch before it."""
+        """Number of completed epochs, plus the fraction of the current epoch that precedes the piece."""
         return self.epoch + self.start
 
     @property
@@ -64,9 +64,9 @@ class Piece(NamedTuple):
         return self.end == 1
 
     def entropy(self, *key: int) -> list[int]:
-        """Return the seed of a random generator of this piece: ``key``, followed by the number of the shard.
+        """Return the seed of a random generator of this piece: ``key``, followed by the index of the shard.
 
-        The number 0 is omitted, so that shard 0 has the same random numbers as sentences without shards.
+        The index 0 is omitted, so that shard 0 has the same random numbers as sentences without shards.
         """
         return [*key, self.shard] if self.shard else [*key]
 
@@ -80,7 +80,8 @@ class Corpus:
     longest sentence. ``counts`` (float64, per row) is the total of the positive weights of an item's tokens
     in the input, including sentences of one token. Without weights, each token counts 1. ``frequency``
     (int64, per row) is the number of an item's tokens in the corpus. ``read_share`` is the expected number of
-    tokens read per epoch, divided by the number of tokens that an epoch would read without weights.
+    tokens read per epoch, divided by the number of tokens that an epoch would read if all weights of at least
+    0 were equal.
     """
 
     vocabulary: Vocabulary
@@ -133,7 +134,7 @@ class Reading:
         self._random.bit_generator.state = state["random"]
 
     def pieces(self, n_epochs: int) -> Iterator[Piece]:
-        """Yield the pieces of the first ``n_epochs`` epochs that have not been read yet."""
+        """Yield those pieces of the first ``n_epochs`` epochs that have not been read yet."""
         shards = [shard for shard, size in enumerate(self._corpus.sizes) if size]
         while self._epoch < n_epochs:
             if not self._order:
@@ -279,7 +280,7 @@ class _Tokens(NamedTuple):
         return tokens._replace(offsets=offsets_of(lengths[paired]))
 
     def keep(self, median: np.float64 | None) -> Doubles | None:
-        """Return the probability that an epoch reads each token; ``None`` if it reads all."""
+        """Return the probability that an epoch reads each token; ``None`` if every epoch reads all tokens."""
         if median is None or self.weights is None:
             return None
         probability: Doubles = np.minimum(self.weights / median, 1.0)
@@ -289,8 +290,9 @@ class _Tokens(NamedTuple):
 class _Tally(NamedTuple):
     """Statistics of all shards.
 
-    ``counts`` and ``weights`` are the number of tokens and the sum of weights of each item, ``sizes`` holds
-    the number of tokens of each shard, and ``longest`` is the length of the longest sentence.
+    ``counts`` holds the number of tokens of each item, and ``weights`` the sum of the weights of these tokens
+    (each 1, if there are no weights). ``sizes`` holds the number of tokens of each shard, and ``longest`` is
+    the length of the longest sentence.
     """
 
     counts: Offsets
@@ -321,7 +323,7 @@ def _positive(sentences: Sentences) -> _Tokens:
 
 
 def _trained(tokens: _Tokens, occurrences: Offsets, config: TrainConfig) -> _Tokens:
-    """Return the tokens of items with ``min_count`` occurrences, in sentences of two or more such tokens."""
+    """Keep items that occur at least ``min_count`` times, then sentences of two or more remaining tokens."""
     if config.min_count > 1:
         tokens = tokens.selected((occurrences >= config.min_count)[tokens.tokens])
     return tokens.with_pairs()

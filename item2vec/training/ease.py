@@ -27,9 +27,10 @@ def ease(
     """Return the table of EASE, with a row per item of the vocabulary.
 
     Let A be the binary matrix of sentences × items, and P the inverse of ``Aᵀ A + l2 · I``. The weight of
-    item ``j`` in the row of item ``i`` is ``-P[i, j] / P[j, j]``, which minimises ``|A - A B|² + l2 · |B|²``
-    over the matrices B with a diagonal of 0. The ``k`` weights of each row with the largest absolute values
-    are kept, except rounding errors (absolute values of at most 1e-9). The decay of the table is 1.
+    item ``j`` in the row of item ``i`` is ``-P[i, j] / P[j, j]``. The matrix B of these weights minimises
+    ``|A - A B|² + l2 · |B|²`` among the matrices with a diagonal of 0. In each row, the ``k`` weights with
+    the largest absolute values are kept, except rounding errors (absolute values of at most 1e-9). The decay
+    of the table is 1.
 
     The inverse is dense and computed in place: 8 n² bytes of memory, and about n³ multiplications and
     additions, for n items. Of a sentence with more than ``max_items`` distinct items, only the last
@@ -95,7 +96,8 @@ def inverse(counts: Doubles, l2: float) -> Doubles:
     if not MIN_L2 <= l2 <= MAX_L2:
         raise InputError(f"l2 is {l2}; expected a number from {MIN_L2} to {MAX_L2:.0e}")
     counts[np.diag_indices(len(counts))] += l2
-    # LAPACK works in place on Fortran order; the transpose of a symmetric matrix is the same matrix.
+    # LAPACK works in place only on arrays in Fortran order. The transpose is in Fortran order, and equals the
+    # matrix, because the matrix is symmetric.
     factor, _ = lapack.dpotrf(counts.T, lower=True, overwrite_a=True)
     half, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
     for row in range(len(half)):

@@ -157,9 +157,9 @@ def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
     """Return whether output vectors have become large enough to change the input vectors.
 
     In word2vec, and in next_item with inner products, output vectors start at zero, and the gradients of
-    input vectors are proportional to them. If an epoch is a single block, input vectors change only after the
-    first epoch. With cosines, input and output vectors start at random and change together, and the result
-    is ``False``. It is also ``False`` without output vectors.
+    input vectors are proportional to the output vectors. If an epoch is a single block, input vectors
+    therefore change only after the first epoch. With cosines, input and output vectors start at random and
+    change together, and the result is ``False``. The result is also ``False`` without output vectors.
     """
     if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
@@ -197,9 +197,10 @@ def _vectors(
 ) -> ItemVectors:
     """Return the current vectors. With ``copy=False``, later epochs modify them.
 
-    A part of an input row that equals its random start is set to zero if the same part of the output row has
-    changed, except in ``warm`` rows, and except if ``_keeps_targets`` is false. If this holds for all parts
-    of all rows, none is set to zero, because a first epoch of one block changes output vectors only.
+    If ``_keeps_targets`` is true, a part of an input row is set to zero if this part still equals its random
+    start, and the same part of the output row has changed. ``warm`` rows are never set to zero. If the
+    condition holds for all parts of all rows, no row is set to zero, because a first epoch of one block
+    changes output vectors only.
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.scored

@@ -75,13 +75,13 @@ class GensimTrainer(WordVectorTrainer):
         """Train each sentence once, at the learning rates of the piece; check that gensim read every token.
 
         Return the mean loss of a fixed random sample of predictions after the piece. gensim's own sum of
-        losses is not used: it varies between runs with several workers, and as a float32, it stops growing
-        near 2**27.
+        losses is not used, because this sum varies between runs with several workers, and is a float32, which
+        stops growing near 2**27.
 
         Raises
         ------
         TrainingError
-            If gensim stopped early, or trained an unexpected number of tokens.
+            If a thread of gensim raised an exception, or gensim trained an unexpected number of tokens.
         """
         model, config = self._model, self._config
         model.min_alpha = config.alpha - config.alpha_step * (piece.epoch + piece.end)
@@ -120,7 +120,7 @@ class GensimTrainer(WordVectorTrainer):
 class _Word2Vec(Word2Vec):
     """gensim's word2vec, except that ``train`` returns after an exception in a thread instead of hanging.
 
-    ``fault`` is the exception.
+    ``fault`` is the exception; ``None`` if there was none.
     """
 
     fault: Exception | None = None

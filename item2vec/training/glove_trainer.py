@@ -25,7 +25,7 @@ class GloVeTrainer(WordVectorTrainer):
     output vectors by default. Here they are not added, because the inner product of an input and an output
     vector is the score of the next item. The biases are dropped after training: the bias of an input vector
     does not change the order of the scores, and the bias of an output vector is approximately the logarithm
-    of the item's frequency, which ``popularity``, a setting of the taste, can add.
+    of the item's frequency. The setting ``popularity`` of the taste can add such a term to the scores.
 
     With one worker, the same corpus and settings give the same bytes in every run. Several workers update the
     matrices without locks.
@@ -73,7 +73,7 @@ class GloVeTrainer(WordVectorTrainer):
         return self._state._asdict()
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Fit the pairs from position ``start`` to position ``end`` of the piece; return their losses.
+        """Fit the pairs from ``piece.start`` to ``piece.end``, as fractions of all pairs; return the losses.
 
         An epoch fits each pair once, in random order. The losses are computed before the updates. The tokens
         of the piece are not read, because the constructor has counted the pairs.

@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 DENSE_ELEMENTS = 250_000
 """Maximum number of elements of a matrix that is decomposed as a dense matrix."""
 MIN_CAPTURED = 1e-4
-"""Threshold for rounding errors of rows, as a share of the norm of a row of the matrix.
+"""Largest projection of a row that counts as a rounding error, as a share of the norm of the row.
 
-If the projection of the row onto the kept singular vectors has at most this share of the norm, the row has no
-weight in the kept dimensions."""
+If the norm of the projection of a row onto the kept singular vectors is at most this share of the norm of the
+row, the row has no weight in the kept dimensions."""
 
 
 def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
@@ -53,10 +53,10 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
 def vectors_with_weight(
     input_: Floats, output: Floats, corpus: Corpus, config: LSA | TableConfig, why: str
 ) -> tuple[ItemVectors, Rows]:
-    """Return the vectors of the items with an input or output vector other than zero, and their row numbers.
+    """Return a pair: vectors of items with a non-zero input or output vector; and the rows of the items.
 
-    The row numbers refer to ``input_`` and ``output``. The number of all other items is logged with the
-    reason ``why``.
+    The rows are indices of ``input_`` and ``output``. The number of all other items is logged with the reason
+    ``why``.
     """
     kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
     if len(kept) < len(input_):
@@ -97,7 +97,7 @@ def factors(
 def weighted(counts: csr_array, config: LSA) -> csr_array:
     """Return the counts of items (rows) in contexts (columns) with the weighting of the settings.
 
-    The weight of ``tfidf`` is the count times ``log((1 + n) / (1 + m)) + 1``. In an item–item matrix, m of n
+    The weight of ``tfidf`` is ``count * (log((1 + n) / (1 + m)) + 1)``. In an item–item matrix, m of n
     items occur near the context; in an item–sentence matrix, m of n sentences contain the item. The weight of
     ``ppmi`` is ``max(0, log(p(i, c) / (p(i) p(c))) - log(negative))``, where p(c) is proportional to the
     count of the context to the power ``ns_exponent``.
@@ -135,10 +135,10 @@ def _in_windows(corpus: Corpus, config: LSA) -> csr_array:
 
 
 def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, Doubles, Doubles]:
-    """Return the left singular vectors, the singular values, and the right singular vectors.
+    """Return three arrays: the left singular vectors; the singular values; and the right singular vectors.
 
     Singular values are in descending order, and singular vectors are columns. There are ``vector_size`` of
-    each. If the decomposition has fewer, they are padded with zeros.
+    each. If the decomposition has fewer, the arrays are padded with zeros.
     """
     is_small = matrix.shape[0] * matrix.shape[1] <= DENSE_ELEMENTS
     size = min(config.vector_size, min(matrix.shape) - (not is_small))
@@ -164,8 +164,8 @@ def _vectors(singular: Doubles, values: Doubles, power: float, norms: Doubles) -
     ``norms`` are the norms of the rows of the decomposed matrix, or of the columns for right singular
     vectors. Row i of ``singular * values`` is the projection of row (or column) i onto the kept dimensions.
     If the norm of the projection is at most ``MIN_CAPTURED * norms[i]``, row i of the result is 0. A
-    dimension is 0 if its singular value is at most ``MIN_CAPTURED**2`` times the largest singular value, and
-    so a rounding error.
+    dimension is 0 if its singular value is at most ``MIN_CAPTURED**2`` times the largest singular value,
+    because such a singular value is a rounding error.
     """
     kept = values > values[0] * MIN_CAPTURED**2
     captured = np.sqrt(np.square(singular * values).sum(axis=1))

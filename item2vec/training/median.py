@@ -21,8 +21,8 @@ def lower_median(blocks: Callable[[], Iterable[Floats]]) -> np.float64:
     ``blocks`` returns the numbers, block by block. It is called twice.
 
     The bits of positive floats, read as an integer, have the order of the floats. The upper 16 bits of the
-    median are found by a histogram of all numbers, and the lower 16 bits by a histogram of the numbers with
-    these upper bits.
+    median are therefore found by a histogram of all numbers, and the lower 16 bits by a histogram of the
+    numbers with these upper bits.
 
     >>> blocks = [np.array([0.5, 8], np.float32), np.array([3, 2], np.float32)]
     >>> float(lower_median(lambda: blocks))

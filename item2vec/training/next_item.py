@@ -19,11 +19,11 @@ from item2vec.training.trainer import Arrays, Loss, WithState
 
 __all__ = ["NextItemTrainer"]
 
-MIN_WEIGHT = 1e-4  # with a fixed decay, a history ends before the first step back of a lower weight
+MIN_WEIGHT = 1e-4  # with a fixed decay, a history ends before the first position with a lower weight
 MIN_NORM = np.float32(1e-30)
 MAX_TOKENS = 2**31 - 1  # token indices are int32
 TASKS_PER_WORKER = 8
-INITIAL_DECAY = 0.7  # learned weights of the steps back are initialised with powers of this decay
+INITIAL_DECAY = 0.7  # learned position weights are initialised with powers of this decay
 POSITION_RATE = 0.1
 
 
@@ -150,9 +150,10 @@ class NextItemTrainer(WithState):
 
     @property
     def positions(self) -> Floats | None:
-        """Learned position weights (parts × positions), newest item first; ``None`` if none are learned.
+        """Position weights (parts × positions), newest item first; ``None`` if no part learns its weights.
 
-        The largest weight of each part is 1. Beyond the last position of a part, weights are 0.
+        In a part with a fixed decay, the weights are powers of the decay. The largest weight of each part is
+        1. Beyond the last position of a part, weights are 0.
         """
         if "learned" not in self._config.context_decay:
             return None
@@ -164,7 +165,7 @@ class NextItemTrainer(WithState):
 
     @property
     def state(self) -> Arrays:
-        """All matrices, the learned weights of the steps back, and the Adagrad sums of both."""
+        """All matrices, the logarithms of the position weights, and the Adagrad sums of both."""
         arrays = {"input": self._input, "output": self._output}
         arrays |= {"attributes_input": self._shared_input, "attributes_output": self._shared_output}
         for part in self._parts:
@@ -252,8 +253,8 @@ def _check_size(n_tokens: int, *, ordered: bool) -> None:
 def _random_rows(random: np.random.Generator, shape: tuple[int, ...], *, unit: bool) -> Floats:
     """Return uniform random rows with mean 0.
 
-    With ``unit``, each part has a norm of about 1. Otherwise entries are within ± 0.5 / dimensions, as in
-    word2vec.
+    With ``unit``, each part has a norm of about 1. Otherwise entries are within ± 0.5 / n, as in word2vec,
+    where n is the number of dimensions of a part.
     """
     width = 2 * np.sqrt(3 / shape[2]) if unit else 1 / shape[2]
     rows: Floats = (random.random(shape, np.float32) - np.float32(0.5)) * np.float32(width)
@@ -268,9 +269,9 @@ def _rules(config: NextItem, decay: float | Learned) -> Rules:
 
 
 def _log_weights(decay: float | Learned, window: int) -> Floats:
-    """Return the logarithm of the initial weight of each step back.
+    """Return the logarithm of the initial weight of each position in a history, newest item first.
 
-    With a fixed decay, steps with a weight below 1e-4 are left out.
+    With a fixed decay, positions with a weight below 1e-4 are left out.
     """
     logs = np.arange(window) * np.log(INITIAL_DECAY if decay == "learned" else decay)
     kept: Floats = (logs if decay == "learned" else logs[logs >= np.log(MIN_WEIGHT)]).astype(np.float32)
@@ -278,7 +279,7 @@ def _log_weights(decay: float | Learned, window: int) -> Floats:
 
 
 def _draws(frequency: Offsets, config: NextItem) -> Draws:
-    """Return the distribution of negatives. With at most ``negative`` items, every item is a negative."""
+    """Return the distribution of negatives. If there are at most ``negative`` items, each is a negative."""
     if len(frequency) <= config.negative:
         return Draws(np.empty(0, np.uint64), np.zeros(len(frequency), np.float32), len(frequency))
     chances = frequency.astype(np.float64) ** config.ns_exponent
@@ -287,13 +288,13 @@ def _draws(frequency: Offsets, config: NextItem) -> Draws:
 
 
 def _ordered_histories(tokens: Codes, offsets: Offsets) -> tuple[Codes, Codes]:
-    """Return the tokens, and the number of tokens that precede each token in its sentence."""
+    """Return a pair of arrays: the tokens; and the number of tokens before each token in its sentence."""
     lengths = np.diff(offsets)
     return tokens, (np.arange(len(tokens)) - np.repeat(offsets[:-1], lengths)).astype(np.int32)
 
 
 def _unordered_histories(tokens: Codes, offsets: Offsets) -> tuple[Codes, Codes]:
-    """Return each sentence twice in a row, and the length of the history that precedes each token.
+    """Return a pair of arrays: tokens, with each sentence twice in a row; and their history lengths.
 
     In the second copy of a sentence of n tokens, the n - 1 tokens before a token are exactly the other tokens
     of the sentence. Tokens of the first copy have a history of length 0, and so are not predicted.

@@ -118,7 +118,7 @@ def _noise(corpus: Corpus, config: SkipGram | CBOW) -> Doubles:
     """Return the sampling weight of each item as a negative.
 
     With ``forward_only``, the first token of a sentence is never predicted. An item that occurs only at this
-    position, such as the item of an item-context pair, is never drawn as a negative.
+    position, such as the item of an item-context pair, is therefore never drawn as a negative.
     """
     weights: Doubles = corpus.frequency.astype(np.float64) ** config.ns_exponent
     if config.forward_only:

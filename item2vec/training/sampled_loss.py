@@ -79,7 +79,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """Terms of the losses of predictions, one per prediction and row of an output matrix.
+    """Terms of the losses of predictions; each term is a prediction and one row of an output matrix.
 
     Term j belongs to prediction ``owners[j]``. The inner product of row ``rows[j]`` of the output matrix and
     the source of the prediction should have the sign ``signs[j]`` (1 or -1).

@@ -21,7 +21,7 @@ NO_LOSS = Loss(0.0, 0)
 
 
 class Best(NamedTuple):
-    """The number of the epoch with the highest NDCG (from 1), and the vectors after this epoch."""
+    """The epoch with the highest NDCG, counted from 1, and the vectors and new items after this epoch."""
 
     epoch: int
     vectors: ItemVectors
@@ -32,8 +32,8 @@ class Best(NamedTuple):
 class State:
     """The position of a training run in its corpus, and its results so far, except the arrays of the trainer.
 
-    ``read`` is the mask of the items that an epoch has read in a sentence of two or more tokens. ``loss`` is
-    the sum of the losses of the current epoch.
+    ``read`` is the mask of the items that an epoch has read in a sentence of two or more tokens. ``loss``
+    holds the sum and the number of the losses of the current epoch.
     """
 
     reading: Reading
@@ -49,7 +49,7 @@ class State:
         return cls(Reading(corpus, config.seed), np.zeros(corpus.n_items, np.bool_))
 
     def add(self, piece: Piece, loss: Loss) -> None:
-        """Mark the items of a piece as read, and add its numbers of tokens and losses."""
+        """Mark items in sentences of two or more tokens as read; add the tokens and losses of the piece."""
         self.read[_with_context(piece.tokens, piece.offsets)] = True
         self.tokens_read += len(piece.tokens)
         self.loss = Loss(self.loss.total + loss.total, self.loss.n + loss.n)

@@ -56,12 +56,12 @@ def table_of(
 def factorised(
     table: NeighbourTable, corpus: Corpus, config: TableConfig
 ) -> tuple[ItemVectors, NeighbourTable]:
-    """Return vectors whose inner products approximate a table, and the table of the items with vectors.
+    """Return a pair: vectors whose inner products approximate a table; and the table of items with vectors.
 
     The vectors are the ``factors`` of the table. Some items have no weight in the kept dimensions, such as
     the items of a small group that occurs with no item outside the group. The rows of these items are
-    factorised again, in the same dimensions, until each row with neighbours has a vector. Items without
-    neighbours are left out, and their number is logged.
+    factorised again, in the same dimensions, until each row with neighbours has a vector. Items that
+    then have neither an input nor an output vector are left out, and their number is logged.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class Trainer(Protocol):
 
     @property
     def positions(self) -> Floats | None:
-        """Learned weights of the steps back in a history (parts × steps); ``None`` if none are learned."""
+        """Position weights (parts × positions), newest item first; ``None`` if no part learns its weights."""
         ...
 
     @property
@@ -98,11 +98,11 @@ class WithState:
 
 
 class WordVectorTrainer(WithState):
-    """Base class of all trainers but next_item's: no learned weights of steps back, and no attributes."""
+    """Base class of all trainers but next_item's: no learned position weights, and no attributes."""
 
     @property
     def positions(self) -> None:
-        """``None``, because only next_item learns weights of the steps back."""
+        """``None``, because only next_item learns position weights."""
 
     @property
     def input_of_attributes(self) -> None:

@@ -28,7 +28,7 @@ class Validation:
     Raises
     ------
     InputError
-        If no sentence has two items.
+        If no sentence has two or more items.
     """
 
     def __init__(self, sentences: Sentences, taste: TasteConfig) -> None:

@@ -20,7 +20,7 @@ __all__ = ["Frozen", "check_start", "initialise"]
 
 
 REACH = 3
-"""Maximum distance from a new item, in positions, of the known items whose mean initialises the new item."""
+"""Maximum distance, in positions, between a new item and the known items whose mean initialises it."""
 
 
 def check_start(start: object, config: TrainConfig) -> None:
@@ -78,7 +78,8 @@ def check_start(start: object, config: TrainConfig) -> None:
 def check_freeze(start: ItemVectors | None, config: TrainConfig, *, freeze: bool) -> None:
     """Raise ``ConfigError`` if ``freeze`` is set without ``start``, or together with attributes.
 
-    With attributes, the vector of an item contains the vectors of its attributes, which learn.
+    With attributes, known vectors cannot be kept, because the vector of an item contains the vectors of its
+    attributes, which training changes.
     """
     if freeze and start is None:
         raise ConfigError("freeze=True without start: no vectors to keep; pass start, or omit freeze")
@@ -94,7 +95,7 @@ class Frozen(NamedTuple):
 
     ``input_rows`` and ``input`` are the rows and the vectors of items with an input vector in ``start``;
     ``output_rows`` and ``output`` are the rows and the vectors of items with an output vector in ``start``.
-    An item without one of these vectors in ``start`` learns it.
+    An input or output vector that is missing in ``start`` is trained.
     """
 
     input_rows: Rows
@@ -116,7 +117,11 @@ class Frozen(NamedTuple):
             trainer.output[self.output_rows] = self.output
 
     def written(self, vectors: ItemVectors) -> ItemVectors:
-        """Return ``vectors`` with the known vectors bit for bit; a trainer may have scaled output vectors."""
+        """Return ``vectors`` with the known vectors replaced by the vectors of ``start``.
+
+        The known vectors are then equal to those in ``start``, bit for bit. The replacement is necessary,
+        because a trainer may have scaled the output vectors.
+        """
         input_ = vectors.input.copy()
         input_[self.input_rows] = self.input
         if vectors.output is None:
@@ -136,13 +141,13 @@ def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: Ite
     """Write initial vectors into the matrices of a trainer; return the mask of the rows that were written.
 
     A known item is initialised with its vectors in ``start``. A new item is initialised with the mean vectors
-    of the known items within three positions of its tokens (or within ``window``, if it is smaller). If there
-    are no such items, a new item keeps its initial vectors. If only the output vector of an item is
-    initialised, its input vector is set to zero.
+    of the known items within three positions of its tokens (or within ``window`` positions, if ``window`` is
+    less than three). If there are no such items, a new item keeps its initial vectors. If only the output
+    vector of an item is initialised, the input vector of this item is set to zero.
 
     All other state of the trainer is initialised as in training from scratch, including the Adagrad
-    accumulators of next_item. (Accumulators were also computed in an epoch without updates, but new items
-    then learned too slowly.)
+    accumulators of next_item. (In an experiment, accumulators were computed in an epoch without updates; new
+    items then learned too slowly.)
     """
     row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
     warm = _initialise_matrix(trainer.input, start.input, row_of, corpus, config)
@@ -171,7 +176,7 @@ def _initialise_matrix(
 
 
 def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Mask]:
-    """Return the means of the known rows near new items, and the mask of new items with a mean."""
+    """Return a pair of arrays: the means of known rows near new items; and the mask of these new items."""
     # Imported here, because only a warm start needs this loop.
     from item2vec.kernels.neighbours import add_near
 

@@ -16,7 +16,7 @@ BEST = 5
 
 
 def chart_of(done: Sequence[Trial], chosen: Config, metric: str, estimates: Mapping[str, Estimate]) -> Chart:
-    """Return a chart of the trials, with a mark at the chosen trial, and the final estimates."""
+    """Return a chart of the final estimates and of the trials, in which the chosen trial is marked."""
     points = [(trial.number, trial.score, trial.state, settings_of(trial)) for trial in done]
     bounds = {name: (part.value, part.low, part.high) for name, part in estimates.items()}
     return trials(points, metric=metric, chosen=_chosen(done, chosen), estimates=bounds)

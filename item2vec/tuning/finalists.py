@@ -87,8 +87,8 @@ def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Co
     """Train the default (candidate 0) and the finalists again, and return the finished trials of each round.
 
     Each round has a different seed and, if there are several folds, a different fold. After each round,
-    finalists whose mean over all rounds is not above the mean of the default are removed. A finalist that
-    does not finish the first round is removed, too. The first round is discarded if the default or all
+    finalists whose mean over the rounds so far is not above the mean of the default are removed. A finalist
+    that does not finish the first round is removed, too. The first round is discarded if the default or all
     finalists do not finish it. A later round is discarded if any remaining candidate does not finish it. No
     round follows a discarded round, or the removal of the last finalist.
     """
@@ -117,12 +117,12 @@ def users_of(problem: Problem, rounds: Sequence[Sequence[Trial]]) -> Offsets:
 
 
 def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]], Offsets]:
-    """Return a round that compares the default taste with the best taste of trial 0, and the users.
+    """Return a pair: a list of one round, which compares two tastes; and the user of each query of the round.
 
-    The round contains the queries of the newest fold whose users have no query in ``few``, because those
-    queries were used to choose the taste. The users of the queries in the round are returned, too. There is
-    no round if there are no such queries, the default taste is the best taste, or this process did not run
-    trial 0.
+    The round compares the default taste with the best taste of trial 0. It contains the queries of the newest
+    fold whose users have no query in ``few``, because the queries in ``few`` were used to choose the taste.
+    The list is empty if there are no such queries, the default taste is the best taste, or this process did
+    not run trial 0.
     """
     rows = problem.unused_rows()
     trials = [

@@ -16,7 +16,7 @@ __all__ = ["importances_of"]
 FEWEST = 10
 """Smallest number of complete trials from which the importance of a setting is estimated."""
 GROUPS = 4
-"""Number of groups of about equal size into which the values of a numeric setting are divided."""
+"""Number of groups of about equal size into which the values of a numeric setting are split."""
 
 
 def importances_of(trials: Sequence[Trial]) -> dict[str, float]:

@@ -51,7 +51,8 @@ class Journal:
         self._claimed: set[int] = set()
         self._n_lines = 0
         self._n_read = 0
-        # POSIX: closing any other descriptor of this file would release all locks of the process.
+        # The file is opened only once, because under POSIX, closing any other descriptor of the file would
+        # release all locks of the process.
         self._descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if path is None:
             return
@@ -138,7 +139,10 @@ class Journal:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, WRITING)
 
     def _new_lines(self) -> list[bytes]:
-        """Return the lines added since the last call. The caller must hold the lock for writing."""
+        """Return the lines added since the last call, and remove an incomplete last line from the file.
+
+        The caller must hold the lock for writing.
+        """
         if self._descriptor < 0:
             return []
         size = os.fstat(self._descriptor).st_size

@@ -286,7 +286,7 @@ def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | No
 
 
 def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split in which all queries of a sentence have one user, with the same number in all folds."""
+    """Return a split in which all queries of a sentence have one user, whose number is equal in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
         split = dataclasses.replace(split, users=np.arange(len(split)))
@@ -299,7 +299,7 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
 
 
 def _with_repeats(split: Split, repeats: bool | None) -> Split:
-    """Return the split with ``filter_seen=not repeats``; ``None`` keeps the ``filter_seen`` of the split.
+    """Return the split with ``filter_seen=not repeats``; ``repeats=None`` keeps the split's ``filter_seen``.
 
     If recommendations exclude the items of the history, queries whose targets are all in the history are
     removed.

@@ -70,7 +70,7 @@ class Tuning:
         return self.chosen.value
 
     def plot(self) -> go.Figure:
-        """Return a plotly figure: the trials with the chosen one, and the final comparison with the default.
+        """Return a plotly figure: the trials, with a mark at the chosen trial; and the final estimates.
 
         Raises
         ------

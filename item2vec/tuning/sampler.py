@@ -322,7 +322,8 @@ class _Family:
 
     def suggest(self, seed: int) -> Config:
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=3)
-        # A shared Optuna study would depend on earlier suggestions, which are unknown after a resumption.
+        # A new Optuna study is created for each suggestion, because a shared one would depend on earlier
+        # suggestions, which are unknown after a resumption.
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(self._trials)
         settings = study.ask(self._space).params
@@ -355,7 +356,9 @@ def memory_of(config: Config) -> Memory:
 
 
 def searched(config: Config) -> dict[str, Any]:
-    """Return the training settings of a configuration that are in the search space of its family.
+    """Return the training settings of a configuration that its family searches.
+
+    The objective and ``vector_size`` are always included.
 
     >>> searched(Config().with_settings(objective="cbow"))["window"]
     10

@@ -111,10 +111,11 @@ NO_TRIALS = Earlier((), ((),) * len(RUNGS))
 
 @dataclass(frozen=True)
 class Limits:
-    """The condition that ends a training early, and the clock.
+    """The condition that ends a training run early, and the clock.
 
     ``reason_to_stop`` is called with the estimated remaining time of a training run in seconds. It returns
-    the reason to end the run, or ``None``. ``now`` returns the time of a monotonic clock in seconds.
+    the reason to end the run, or ``None`` to continue the run. ``now`` returns the time of a monotonic clock
+    in seconds.
     """
 
     reason_to_stop: Callable[[float], str | None] = lambda _: None
@@ -131,7 +132,7 @@ class _Stopped(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass
 class _Watch:
-    """Callback after each epoch that ends a training run if it is worse than others or takes too long."""
+    """Callback after each epoch, to end a training run that is worse than others or takes too long."""
 
     problem: Problem
     earlier: Earlier
@@ -217,9 +218,9 @@ def run_trial(
 
 
 def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
-    """Return the part weights to try: weight 1 or 2 for each part, or weight 1 for one part and 0 for others.
+    """Return part weights to try: weight 1 or 2 for each part, or weight 1 for one part and 0 for the others.
 
-    For a single part, the list is empty.
+    Weight 2 for all parts is left out. For a single part, the list is empty.
 
     >>> _part_weights(2)
     [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (1.0, 0.0), (0.0, 1.0)]
@@ -281,7 +282,8 @@ def best_taste(
 def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:
     """Yield the taste with each combination of a weight and a half-life of the popularity prior.
 
-    Half-lives are varied only if ``timed`` is true.
+    The weight and the half-life are varied only if ``free`` contains them. The half-life is varied only if
+    ``timed`` is true and a weight is above 0.
     """
     weights = PRIORS if "popularity" in free else (taste.popularity,)
     half_lives = [taste.popularity_half_life]

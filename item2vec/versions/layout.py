@@ -256,8 +256,8 @@ def sweep(models: Path) -> None:
 
     A process that publishes a version removes the folder ``staging/<id>`` only after the version is served. A
     version that still has such a folder, and is not served, was therefore never served, and is removed.
-    Before ``CURRENT`` is changed, this function must be called: a version that was served, but whose folder
-    in ``staging`` remained after a crash, would otherwise be removed by a later call. A version whose removal
+    This function must be called before ``CURRENT`` is changed, because a later call would otherwise remove a
+    version that was served, but whose folder in ``staging`` remained after a crash. A version whose removal
     was interrupted is named ``versions/.gc-<id>``; its removal is completed.
 
     Raises
@@ -324,7 +324,7 @@ def next_generation(models: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its missing parents, and flush each parent's directory entry to the disk.
+    """Create a folder and its missing parents, and flush the directory entry of each new folder to the disk.
 
     All users can read a new folder, whatever the umask is. The mode of an existing folder is not changed.
     """

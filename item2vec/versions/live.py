@@ -84,9 +84,9 @@ class Live:
     replaces the reference to the model. Requests do not wait meanwhile. The old model is freed when the last
     request that uses the old model ends.
 
-    If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged. The
-    thread tries again after an interval that doubles after each failure, up to one minute, or at once when
-    ``CURRENT`` names yet another version.
+    If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged if the
+    error is new. The thread tries again after an interval that doubles after each failure, up to one minute,
+    or at once when ``CURRENT`` names yet another version.
 
     Instances may be shared between threads. A forked process starts its own thread when it first accesses the
     model.

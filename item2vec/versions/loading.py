@@ -133,7 +133,7 @@ def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  
 
 
 def _read_served(models: Path, read: Callable[..., Content]) -> tuple[Version, Content, contextlib.ExitStack]:
-    """Lease and read the served version; read again if another version is published during the read."""
+    """Lease and read the served version; if this fails, and another version is now served, read that one."""
     version = served_version(models)
     for _ in range(MAX_RETRIES):
         try:
