@@ -380,7 +380,11 @@ def test_the_command_writes_files_and_the_table(item2vec, tmp_path, filled):  # 
     assert item2vec("recommend", "--all", "--out", "recs", "-k", "4")[0] == 2
     code, out, _ = item2vec("recommend", "--all", "--to-store", "-k", "3", "--json")
     assert (code, json.loads(out)["n_rows"]) == (0, len(stored(filled, summary["version"])))
-    for wrong in (["--all"], ["--out", "x"], ["--all", "--user", "u", "--out", "x"]):
+    for wrong, message in (
+        (["--all"], "neither --out nor --to-store"),
+        (["--out", "x"], "--out without --all"),
+        (["--all", "--user", "u", "--out", "x"], "--all together with --user"),
+    ):
         code, _, err = item2vec("recommend", *wrong)
         assert code == 2
-        assert "--all" in err
+        assert message in err
