@@ -45,9 +45,9 @@ class Colours:
 def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
     """Return the colours of items by an attribute. If a value is a list, its first element is used.
 
-    An attribute whose values are all numbers, with more than ``most`` distinct ones, is returned as
-    ``numbers``. For any other attribute, the up to ``most`` values that are most frequent in these items have
-    separate colours.
+    An attribute whose values are all numbers, and which has more than ``most`` distinct values in ``items``,
+    is returned as ``numbers``. For any other attribute, at most ``most`` values have separate colours: the
+    most frequent values among ``ids``.
 
     Raises
     ------

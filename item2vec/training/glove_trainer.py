@@ -69,7 +69,7 @@ class GloVeTrainer(WordVectorTrainer):
 
     @property
     def state(self) -> Arrays:
-        """The matrices, the biases and the Adagrad sums of both."""
+        """The matrices, the biases and the Adagrad accumulators of both."""
         return self._state._asdict()
 
     def train_piece(self, piece: Piece) -> Loss:

@@ -165,7 +165,7 @@ class NextItemTrainer(WithState):
 
     @property
     def state(self) -> Arrays:
-        """All matrices, the logarithms of the position weights, and the Adagrad sums of both."""
+        """All matrices, the logarithms of the position weights, and the Adagrad accumulators of both."""
         arrays = {"input": self._input, "output": self._output}
         arrays |= {"attributes_input": self._shared_input, "attributes_output": self._shared_output}
         for part in self._parts:

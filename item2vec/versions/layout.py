@@ -128,9 +128,9 @@ def served_version_or_none(models: Path) -> Version | None:
         ):
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
-        f"{path} contains {abbreviated(content)}; expected format 1, version and previous (or null) such as "
-        "g0000000001-0a1b2c3d, generation of at least 1, manifest_sha256 of 64 hexadecimal digits, and no "
-        f"other key: {remedy}"
+        f"{path} contains {abbreviated(content)}; expected only the keys format (1), version (such as "
+        "g0000000001-0a1b2c3d), previous (such as version, or null), generation (an integer of at least 1) and "
+        f"manifest_sha256 (64 lower-case hexadecimal digits): {remedy}"
     )
 
 
