@@ -129,8 +129,8 @@ def served_version_or_none(models: Path) -> Version | None:
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
         f"{path} contains {abbreviated(content)}; expected only the keys format (1), version (such as "
-        "g0000000001-0a1b2c3d), previous (such as version, or null), generation (an integer of at least 1) and "
-        f"manifest_sha256 (64 lower-case hexadecimal digits): {remedy}"
+        "g0000000001-0a1b2c3d), previous (such as version, or null), generation (an integer of at least 1) "
+        f"and manifest_sha256 (64 lower-case hexadecimal digits): {remedy}"
     )
 
 
