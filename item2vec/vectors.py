@@ -60,8 +60,9 @@ class ItemVectors(Geometry):
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
         that the item has no input vector, see ``has_input`` and ``has_vector``.
     output
-        Output vectors (same shape); ``None`` after hierarchical softmax, or for other libraries' files. The
-        inner product of one item's output vector and another item's input vector is high if both co-occur.
+        Output vectors (same shape); ``None`` after training by hierarchical softmax alone (``negative=0``),
+        and for files of other libraries. The inner product of one item's output vector and another item's
+        input vector is high if both items co-occur.
     counts
         Number of tokens of each item (float64, n items). If the sentences have weights, the sum of the
         positive weights of the item's tokens.
@@ -73,7 +74,8 @@ class ItemVectors(Geometry):
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share
-        Expected share of tokens read per epoch; below 1 if weights are unequal; ``None`` if unknown.
+        Expected number of tokens read per epoch, divided by this number if all weights of at least 0 were
+        equal. Below 1 if a token has a weight below the median, or 0. ``None`` if unknown.
     positions
         Learned weight of a history item by position, newest first, for each part of the vectors (float32,
         parts × positions); ``None`` if no weights were learned.
@@ -81,8 +83,8 @@ class ItemVectors(Geometry):
     Raises
     ------
     InputError
-        If shapes differ, a number is not finite, a count or a learned weight is invalid, there is an output
-        matrix and an item has neither an input nor an output vector, or no item has an input vector.
+        If shapes differ, a number is not finite, or a count or a learned weight is invalid. If no item has an
+        input vector. With an output matrix, also if an item has neither an input nor an output vector.
 
     Examples
     --------

@@ -212,7 +212,7 @@ def test_errors_of_duckdb_become_errors_of_this_package():
     for error, expected, message in [
         (duckdb.OutOfMemoryException("no more"), InputError, "memory is 1GB, which is too little"),
         (duckdb.IOException("disk full"), WriteError, "disk full; check the space on the disk"),
-        (duckdb.Error("other"), InputError, "DuckDB could not prepare x: other"),
+        (duckdb.Error("other"), InputError, r"DuckDB failed: other \(working in x\)"),
     ]:
         with pytest.raises(expected, match=message), database.failures(Path("x"), "1GB"):
             raise error

@@ -152,7 +152,10 @@ class _Sharded:
 
 @dataclass(frozen=True)
 class Stored:
-    """Histories in a store. The number of a user is the row number in the store; ``last`` is the highest."""
+    """Histories of the users of a store whose row numbers (``user_account.id``) are at most ``last``.
+
+    The row number identifies a user.
+    """
 
     view: View
     store: Store

@@ -23,7 +23,7 @@ class TableConfig(OneStep):
     """
 
     table_decay: ClassVar[float] = 1.0
-    """Default decay, in the table and in tastes: factor on a history item's weight for each newer item."""
+    """Default ``TasteConfig.decay``: the weight of a history item is multiplied by it for each newer item."""
 
     vector_size: VectorSize = 64
     """Dimensions of an item vector: number of singular values kept."""

@@ -323,7 +323,7 @@ def failures(folder: Path, memory: str) -> Iterator[None]:
         ) from error
     except duckdb.Error as error:
         raise InputError(
-            f"DuckDB could not prepare {folder}: {_line(error)}; expected files that do not change",
+            f"DuckDB failed: {_line(error)} (working in {folder}); the input may have changed during the run",
             remedies=[Remedy("driver", "memory", "run again, or read the files into memory with {}")],
         ) from error
 

@@ -90,9 +90,10 @@ def compact(ids: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """``hashes`` holds the hashes of all ids, ascending, and ``codes`` the code of the id of each hash.
+    """Index from ids to codes, by sorted 64-bit hashes.
 
-    Different ids may have equal hashes.
+    ``hashes`` holds the hashes of all ids in ascending order; ``codes[i]`` is the code of the id with the
+    hash ``hashes[i]``. Different ids may have equal hashes.
     """
 
     hashes: Words
