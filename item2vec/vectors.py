@@ -60,12 +60,10 @@ class ItemVectors(Geometry):
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
         that the item has no input vector, see ``has_input`` and ``has_vector``.
     output
-        Output vectors (same shape); ``None`` after training by hierarchical softmax alone (``negative=0``),
-        and for files of other libraries. The inner product of one item's output vector and another item's
-        input vector is high if both items co-occur.
+        Output vectors (same shape); ``None`` after hierarchical softmax alone (``negative=0``), and for files
+        of other libraries. Their inner products with the input vectors of co-occurring items are high.
     counts
-        Number of tokens of each item (float64, n items). If the sentences have weights, the sum of the
-        positive weights of the item's tokens.
+        Number of tokens of each item, or the sum of their positive weights (float64, n items).
     config
         The settings of training; ``None`` for vectors that were not trained by item2vec.
     curve
