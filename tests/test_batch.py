@@ -381,10 +381,25 @@ def test_the_command_writes_files_and_the_table(item2vec, tmp_path, filled):  # 
     code, out, _ = item2vec("recommend", "--all", "--to-store", "-k", "3", "--json")
     assert (code, json.loads(out)["n_rows"]) == (0, len(stored(filled, summary["version"])))
     for wrong, message in (
-        (["--all"], "neither --out nor --to-store"),
-        (["--out", "x"], "--out without --all"),
-        (["--all", "--user", "u", "--out", "x"], "--all together with --user"),
+        (["--all"], "got neither --out nor --to-store; expected one of them"),
+        (["--out", "x"], "got --out without --all; add --all, or omit --out"),
+        (["--all", "--user", "u", "--out", "x"], "got --all together with --user or item ids; expected one"),
     ):
         code, _, err = item2vec("recommend", *wrong)
         assert code == 2
         assert message in err
+
+
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        (["--log"], "--log"),
+        (["--exclude-shown", "7d"], "--exclude-shown"),
+        (["--items", "titles.csv"], "--items"),
+        (["--items", "titles.csv", "--log"], "--log and --items"),
+    ],
+)
+def test_options_of_one_user_are_refused_for_all_users(item2vec, options, flags):  # noqa: F811
+    code, out, err = item2vec("recommend", "--all", "--out", "recs", *options)
+    assert (code, out) == (2, "")
+    assert f"got {flags} with --all; omit {flags}, or" in err

@@ -220,6 +220,8 @@ def test_the_columns_of_the_settings_file_have_the_names_of_the_flags(item2vec, 
         ("usr = 'customer'", "item2vec.toml [ingest]: unknown setting 'usr'; did you mean 'user'?"),
         ("user = 3", "user is 3; expected a valid string"),
         ("user = ''", "user is ''"),
+        ("max_bad = 1.5", "max_bad is 1.5; expected less than or equal to 1"),
+        ("max_bad = -0.1", "max_bad is -0.1; expected at least 0"),
         ("repeats = 'drop'", "repeats is 'drop'; expected 'keep' or 'merge'"),
         (
             "no_timestamps = true\ntimestamp = 'at'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,11 +76,14 @@ def recommend(
     if every_user:
         if user is not None or history:
             raise ConfigError("got --all together with --user or item ids; expected one of them")
+        only_one = {"--log": log, "--exclude-shown": exclude_shown is not None, "--items": items is not None}
+        if flags := _flags_of(only_one):
+            raise ConfigError(f"got {flags} with --all; omit {flags}, or recommend for one user with --user")
         request = _EveryUser(out, to_store, corpus, k, rules)
         show(request.run(location("models", models), location("store", store)), as_json=as_json)
         return
     only_all = {"--out": out is not None, "--to-store": to_store, "--corpus": corpus is not None}
-    if flags := " and ".join(flag for flag, is_set in only_all.items() if is_set):
+    if flags := _flags_of(only_all):
         raise ConfigError(f"got {flags} without --all; add --all, or omit {flags}")
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
@@ -226,6 +230,10 @@ class _EveryUser:
         histories, rules = Sentences.open(corpus), self.rules.arguments(model.items)
         done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)
         return {"out": str(self.out), "version": version.id, "k": self.k, **asdict(done)}
+
+
+def _flags_of(are_set: Mapping[str, bool]) -> str:
+    return " and ".join(flag for flag, is_set in are_set.items() if is_set)
 
 
 def _titles(file: ItemsFile | None, model_items: Items | None) -> Items | None:

@@ -121,6 +121,3 @@ def _number(text: str) -> float | None:
             continue
         return number if math.isfinite(number) else None
     return None
-
-
-_READINGS: dict[str, Callable[[str], Scalar | None]] = {"boolean": _boolean, "number": _number, "text": str}

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from item2vec.config.settings import Finite, Settings
+from item2vec.config.settings import Settings, Share
 
 __all__ = ["IngestConfig"]
 
@@ -55,7 +55,7 @@ class IngestConfig(Settings):
     """Read quotes in delimited text as ordinary characters."""
     skip_bad_rows: bool = False
     """Skip and count invalid rows instead of failing."""
-    max_bad: Finite = 0.05
+    max_bad: Share = 0.05
     """Largest share of rows that skip_bad_rows may skip. If more rows are invalid, the command fails."""
     max_line: Name = "16MB"
     """Largest permitted length of a line of a text file, such as 16MB."""

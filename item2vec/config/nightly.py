@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from item2vec.config.adapter import AdapterConfig, Days, Duration, Least
 from item2vec.config.model import Config
-from item2vec.config.settings import Finite, Settings
+from item2vec.config.settings import Finite, Settings, Share
 
 __all__ = [
     "EvaluationConfig",
@@ -17,8 +17,6 @@ __all__ = [
     "RetentionConfig",
     "RetrainConfig",
 ]
-
-Share = Annotated[Finite, Field(ge=0, le=1)]
 
 
 class EvaluationConfig(Settings):

@@ -27,6 +27,7 @@ __all__ = [
     "Names",
     "Patience",
     "Settings",
+    "Share",
     "VectorSize",
     "Window",
     "either",
@@ -38,6 +39,7 @@ Flag = Annotated[
     bool, BeforeValidator(lambda flag: {0: False, 1: True}.get(flag, flag) if type(flag) is int else flag)
 ]
 """A boolean; 1 and 0 are accepted, as in gensim."""
+Share = Annotated[Finite, Field(ge=0, le=1)]
 Decay = Annotated[Finite, Field(gt=0, le=1)]
 Learned = Literal["learned"]
 """Alternative to a decay: one weight is learned per position, counted from the newest item."""
