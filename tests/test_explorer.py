@@ -3,9 +3,12 @@
 import json
 import os
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 from faults.child import HANGING
+
+from item2vec.store.runs import Run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -135,6 +138,48 @@ def test_the_explorer_in_a_browser(service, browser):
     shown("details")
     assert problems == []
     assert [url for url in explorer.requests if not url.startswith(service.url)] == []
+
+
+RUN = Run(
+    id=1,
+    started_at=datetime(2024, 1, 1, tzinfo=UTC),
+    finished_at=datetime(2024, 1, 1, 1, tzinfo=UTC),
+    status="promoted",
+    version="g0000000001-5f",
+    reason="forced",
+    config={},
+    gates={"beats_popularity": {"passed": False}},
+    metrics={"ndcg@10": 0.5},
+)
+
+
+def test_each_column_of_a_run_has_a_value(service, browser):
+    explorer = Explorer(browser, 1100, 800)
+    explorer.page.route("**/v1/runs?*", lambda route: route.fulfill(json={"runs": [RUN.as_json()]}))
+    explorer.page.goto(service.url + "/#runs")
+    explorer.shown("#runs-table td")
+    table = explorer.page.locator("#runs-table")
+    cells = table.locator("tbody tr").first.locator("td").all_text_contents()
+    assert len(cells) == table.locator("thead th").count()
+    assert all(cells), cells
+
+
+CONDITIONS = """async (values) => {
+    const { state } = await import("/explorer/state.js");
+    const { rules } = await import("/explorer/recommend.js");
+    state.facts.attributes = [{ name: "live", kind: "boolean", values: [false, true] }];
+    document.querySelector("#add-filter").click();
+    const field = document.querySelector("#filters input");
+    return values.map((text) => ((field.value = text), rules().where?.live["=="] ?? null));
+}"""
+
+
+def test_a_filter_of_a_boolean_is_true_or_false_or_ignored(service, browser):
+    explorer = Explorer(browser, 1100, 800)
+    explorer.page.goto(service.url + "/")
+    explorer.shown("#results li")
+    values = {"true": True, " TRUE": True, "False": False, "yes": None, "": None, "toString": None}
+    assert explorer.page.evaluate(CONDITIONS, [*values]) == [*values.values()]
 
 
 FOCUS = """() => {

@@ -6,6 +6,7 @@ import { searchField } from "./search.js";
 import { add, changed, onChange, removeFrom, state } from "./state.js";
 
 const by = (id) => document.getElementById(id);
+const BOOLEANS = new Map([["true", true], ["false", false]]);
 let latest = 0;
 
 export function start() {
@@ -89,13 +90,13 @@ function addFilter() {
   value.focus();
 }
 
-/** Return the condition of a row of the filters; null if the value is empty, or must be a number and is not. */
+/** Return the condition of a row of the filters; null if the value is empty or does not fit the attribute's type. */
 function conditionOf(row) {
   const [name, operator, value] = row.querySelectorAll("select, input");
   if (!value.value.trim()) return null;
   const { kind } = state.facts.attributes.find((attribute) => attribute.name === name.value);
   let typed = value.value.trim();
   if (kind === "number") typed = Number(typed);
-  if (kind === "boolean") typed = typed === "true";
+  if (kind === "boolean") typed = BOOLEANS.get(typed.toLowerCase()) ?? NaN;
   return Number.isNaN(typed) ? null : { [name.value]: { [operator.value]: typed } };
 }

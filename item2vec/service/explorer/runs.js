@@ -1,4 +1,4 @@
-// The view Runs: the nightly runs with metrics, gates and drift, and the versions.
+// The view Runs: the nightly runs with metrics and gates, and the versions.
 
 import { get } from "./api.js";
 import { element, showTable } from "./dom.js";
@@ -10,7 +10,7 @@ export async function open() {
   const [{ runs }, { versions }] = await Promise.all([get("v1/runs?limit=100"), get("v1/versions")]);
   showTable(
     by("runs-table"),
-    { id: "Run", started_at: "Started", status: "Result", version: "Version", metric: "Metric", value: "Value", refused: "Failed gates", drift: "Drift", reason: "Reason" },
+    { id: "Run", started_at: "Started", status: "Result", version: "Version", metric: "Metric", value: "Value", refused: "Failed gates", reason: "Reason" },
     runs.map(summary),
   );
   showTable(
@@ -22,8 +22,7 @@ export async function open() {
 }
 
 function summary(run) {
-  const drift = run.drift == null ? null : run.drift;
-  return { ...run, refused: (run.refused ?? []).join(", "), drift };
+  return { ...run, refused: (run.refused ?? []).join(", ") };
 }
 
 /** Draw the metric of the gates for each run as SVG, oldest run first. The table contains the same values. */
