@@ -251,6 +251,13 @@ def test_another_request_does_not_resume(tmp_path, change, named):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_blocks_without_users_are_refused(tmp_path, size):
+    with pytest.raises(ConfigError, match=f"block_users is {size}; expected an integer of at least 1"):
+        recommend_all(model(), histories(5), k=5, out=tmp_path / "files", block_users=size)
+    assert not (tmp_path / "files").exists()
+
+
 def test_another_model_or_other_histories_do_not_resume(tmp_path):
     recommend_all(model(), histories(5), out=tmp_path)
     with pytest.raises(ConfigError, match="in which model differed;"):

@@ -22,6 +22,7 @@ from item2vec.readers.writing import count_rows, parquet
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.shaping import check_least
 from item2vec.store import Store
 from item2vec.store.recommendations import replace_recommendations, without_recommendations
 from item2vec.versions.locks import locked
@@ -109,7 +110,7 @@ def recommend_all(
     ConfigError
         If ``out`` contains other files, or recommendations of a call with other arguments, another model or
         other histories; if both or neither of ``out`` and ``to_store`` are specified; or if ``to_store`` is
-        specified without ``version``, or is not ``histories``.
+        specified without ``version``, or is not ``histories``; or if ``block_users`` is below 1.
     InputError
         If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
         differs from the number of histories, or ``users`` is specified for histories other than
@@ -128,6 +129,8 @@ def recommend_all(
     """
     if (out is None) == (to_store is None):
         raise ConfigError(f"got {'neither' if out is None else 'both'} of out and to_store; expected one")
+    if block_users is not None:
+        check_least("block_users", block_users, 1)
     request = Request.of(k, filter_seen, rules)
     if to_store is not None:
         if histories is not to_store or version is None:

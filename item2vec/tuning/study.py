@@ -19,13 +19,14 @@ from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig, Config
 from item2vec.config.defaults import FULL_EPOCHS_TOKENS
 from item2vec.durations import seconds_of
-from item2vec.errors import ConfigError, TrainingError, TuningWarning
+from item2vec.errors import TrainingError, TuningWarning
 from item2vec.evaluation.evaluate import Metric
 from item2vec.files import check_locks
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.processes import usable_cpus
 from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.shaping import check_least
 from item2vec.tuning.finalists import (
     Decision,
     Estimate,
@@ -196,8 +197,9 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     >>> fit(playlists, tuning.config).recommend(["a", "b"], k=1)[0].item in {"c", "d"}
     True
     """
-    if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
-        raise ConfigError(f"trials is {trials!r}; expected an integer of at least 1")
+    for name, count in (("trials", trials), ("jobs", jobs), ("max_tokens", max_tokens)):
+        if count is not None:
+            check_least(name, count, 1)
     if trials is None and budget is None:
         budget = "5min"
     if study is not None:
@@ -221,7 +223,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.folds[0].train.n_tokens)
     free = tuple(name for name in TASTE if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
-    workers = Workers(jobs or usable_cpus(), clock, free)
+    workers = Workers(usable_cpus() if jobs is None else int(jobs), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
         "data": problem.fingerprint(),
