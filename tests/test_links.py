@@ -79,6 +79,24 @@ def test_baselines_are_those_of_networkx(edges):
             assert positive == pytest.approx({b: s for (a, b), s in expected.items() if a == node and s > 0})
 
 
+@given(EDGES)
+def test_baselines_of_a_directed_graph_count_paths_of_two_edges(edges):
+    edges = [(a, b) for a, b in edges if a != b] or [("a", "b")]
+    graph = networkx.DiGraph(edges)
+    nodes = list(graph)
+    paths = {(a, b): [c for c in graph.successors(a) if graph.has_edge(c, b)] for a in nodes for b in nodes}
+    own = Graph.of(edges, directed=True)
+    weight = {c: 1 / math.log(n) if n > 1 else 1.0 for c, n in graph.out_degree()}
+    for model, of_node in ((CommonNeighbours(own), dict.fromkeys(nodes, 1.0)), (AdamicAdar(own), weight)):
+        expected = {pair: sum(of_node[c] for c in middle) for pair, middle in paths.items()}
+        found = model.score_pairs(*zip(*paths, strict=True))
+        np.testing.assert_allclose(found, list(expected.values()))
+        rankings = model.recommend_many([[node] for node in nodes], k=9)
+        for node, ranking in zip(nodes, rankings, strict=True):
+            positive = {item.item: item.score for item in ranking if item.score > 0}
+            assert positive == pytest.approx({b: s for (a, b), s in expected.items() if a == node != b and s})
+
+
 def test_unknown_nodes_have_score_zero():
     model = AdamicAdar(Graph.of(PATH))
     assert model.score_pairs(["zz", "a", "a"], ["a", "zz", "c"]).tolist() == [0, 0, 1 / math.log(2)]

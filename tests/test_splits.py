@@ -663,6 +663,14 @@ def test_by_coldness_loses_no_query(train, histories, data):
     assert parts == {name: queries for name, queries in expected.items() if queries}
 
 
+def test_validation_sentences_need_a_target_per_query():
+    train, histories = Sentences.of([["a", "b"]]), Sentences.of([["a"], ["b"], ["a"]])
+    split = Split(train, histories, Sentences.of([["b"], [], ["b"]]), "by hand")
+    with pytest.raises(InputError, match="query 1 has no target; expected at least one target per query"):
+        split.as_sentences()
+    assert [*split.as_sentences(2)] == [["a", "b"], ["a", "b"]]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from item2vec.arguments import checked
-from item2vec.arrays import Codes, Doubles, Offsets
+from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.dislikes import split_dislikes
 from item2vec.durations import DAY
 from item2vec.errors import InputError
@@ -19,7 +19,7 @@ from item2vec.histories import encode_histories
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
-from item2vec.types import Recommendation, check_k
+from item2vec.types import Recommendation, Vocabulary, check_k
 
 __all__ = [
     "Baseline",
@@ -70,8 +70,13 @@ class Baseline(ABC):
     @checked
     def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         counts = sentences.counts()
-        codes = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        self.vocabulary = sentences.vocabulary.take(codes)
+        self._number(sentences.vocabulary, counts, counts > 0)
+
+    def _number(self, vocabulary: Vocabulary, counts: Offsets, known: Mask) -> None:
+        """Set ``vocabulary`` and ``counts`` to those of the known items, most frequent item first."""
+        codes = np.argsort(-counts, kind="stable")
+        codes = codes[known[codes]]
+        self.vocabulary = vocabulary.take(codes)
         self.counts = counts[codes]
         self._number_of = np.full(len(counts), -1, dtype=np.int32)
         self._number_of[codes] = np.arange(len(codes))

@@ -240,12 +240,14 @@ class _Neighbours(Baseline):
     """Base class of the baselines that sum a weight over the common neighbours of two nodes.
 
     In a directed graph, a common neighbour is the middle node of a path of two edges from the first node to
-    the second. ``vocabulary`` contains only the nodes to which an edge leads.
+    the second. ``vocabulary`` contains the nodes that have an edge, in either direction. ``counts`` is the
+    number of edges that lead to a node.
     """
 
     def __init__(self, graph: Graph) -> None:
         adjacency = Sentences(graph.nodes, graph.neighbours, graph.offsets, ordered=False)
-        super().__init__(adjacency)
+        n_incoming = adjacency.counts()
+        self._number(graph.nodes, n_incoming, n_incoming + graph.degrees > 0)
         self._friends = self._numbered(adjacency.take(graph.nodes.encode(self.vocabulary.ids)))
         self._weight_of = self._weights(self._friends.lengths.astype(np.float64))
         tokens, offsets = self._friends.tokens, self._friends.offsets
@@ -329,4 +331,5 @@ class AdamicAdar(_Neighbours):
 
     def _weights(self, degrees: Doubles) -> Doubles:
         # In an undirected graph, a node of degree 1 is not a common neighbour of two nodes.
-        return np.divide(1.0, np.log(degrees), out=np.ones(len(degrees)), where=degrees > 1)
+        logarithms = np.log(np.maximum(degrees, 1))
+        return np.divide(1.0, logarithms, out=np.ones(len(degrees)), where=degrees > 1)

@@ -237,11 +237,21 @@ class Split:
 
         Each sentence consists of the history of a query, followed by the first target of the query.
 
+        Raises
+        ------
+        InputError
+            If one of these queries has no target.
+
+        Examples
+        --------
         >>> history = Sentences.of([["a"]])
         >>> Split(history, history, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]
         ['a', 'b']
         """
         queries = np.linspace(0, len(self) - 1, min(max(most, 0), len(self))).astype(np.intp)
+        without = queries[self.targets.lengths[queries] == 0]
+        if len(without):
+            raise InputError(f"query {without[0]} has no target; expected at least one target per query")
         return Sentences.of([[*self.histories[query], self.targets[query][0]] for query in queries.tolist()])
 
     @checked
