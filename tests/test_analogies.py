@@ -113,3 +113,9 @@ def test_a_malformed_file_is_rejected_by_line(tmp_path, content, message):
         evaluate_analogies(GRID, tmp_path / "questions.txt")
     with pytest.raises(InputError, match="expected '3cosadd' or '3cosmul'"):
         evaluate_analogies(GRID, tmp_path / "questions.txt", method="add")
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_a_vocabulary_of_no_rows_is_refused(tmp_path, n):
+    with pytest.raises(InputError, match=f"restrict_vocab is {n}; expected an integer of at least 1"):
+        evaluate_analogies(GRID, tmp_path / "questions.txt", restrict_vocab=n)

@@ -85,12 +85,13 @@ def test_a_promotion_a_refusal_and_an_error_are_measured(night, tmp_path):
     }
 
 
-def test_an_unexpected_error_is_exit_code_1_and_is_raised_again(tmp_path):
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (OSError, 1)])
+def test_ctrl_c_and_unexpected_errors_have_an_exit_code_and_are_raised_again(tmp_path, error, code):
     path = tmp_path / "item2vec.prom"
-    with pytest.raises(KeyboardInterrupt), metrics_file.metrics_file(path, tmp_path):
-        raise KeyboardInterrupt
+    with pytest.raises(error), metrics_file.metrics_file(path, tmp_path):
+        raise error
     values = parsed(path.read_text())
-    assert values["exit_code",] == 1
+    assert values["exit_code",] == code
     assert ("last_success_timestamp_seconds",) not in values
 
 

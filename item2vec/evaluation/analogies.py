@@ -16,7 +16,6 @@ from item2vec.arrays import Rows
 from item2vec.errors import InputError, short_repr
 from item2vec.geometry import EPSILON, Method, check_method
 from item2vec.opening import open_bytes, reading
-from item2vec.types import check_k
 from item2vec.vectors import ItemVectors
 
 __all__ = ["AnalogyAccuracy", "AnalogySection", "evaluate_analogies"]
@@ -127,7 +126,9 @@ def evaluate_analogies(
     1.0
     """
     check_method(method, with_direction=False)
-    n_rows = len(vectors) if restrict_vocab is None else min(check_k(restrict_vocab), len(vectors))
+    if restrict_vocab is not None and restrict_vocab < 1:
+        raise InputError(f"restrict_vocab is {restrict_vocab}; expected an integer of at least 1, or None")
+    n_rows = len(vectors) if restrict_vocab is None else min(restrict_vocab, len(vectors))
     keys = [id_.upper() if case_insensitive else id_ for id_ in vectors.vocabulary.ids[:n_rows]]
     units = np.asarray(vectors.unit_input[:n_rows])
     rows_with_vector = np.flatnonzero(vectors.has_input[:n_rows]).tolist()

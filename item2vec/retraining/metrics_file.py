@@ -32,6 +32,8 @@ log = logging.getLogger("item2vec.retrain")
 SUFFIX = ".prom"
 """Suffix of the files that node_exporter reads."""
 PREFIX = "item2vec_retrain_"
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C interrupts, as typer sets it."""
 
 Labels = Mapping[str, str]
 Samples = Sequence[tuple[Labels, float | None]]
@@ -49,8 +51,9 @@ def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) 
     """Write the metrics of the run that the block carries out, at the end of the block.
 
     The file is replaced atomically and has mode 0644. If the block raises an error, the exit code in the file
-    is the ``exit_code`` of an ``Item2VecError``, or 1 for any other error; the error propagates. If the file
-    cannot be written, a warning is logged. If ``path`` is ``None``, nothing is written.
+    is the ``exit_code`` of an ``Item2VecError``, 130 for Ctrl-C (``KeyboardInterrupt``), or 1 for any other
+    error; the error propagates. If the file cannot be written, a warning is logged. If ``path`` is ``None``,
+    nothing is written.
 
     Raises
     ------
@@ -68,6 +71,9 @@ def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) 
         code = 0
     except Item2VecError as error:
         code = error.exit_code
+        raise
+    except KeyboardInterrupt:
+        code = INTERRUPTED
         raise
     finally:
         _write(file, run.record.report if run.record else {}, Path(models), code, time.monotonic() - started)
