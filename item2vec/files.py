@@ -177,15 +177,14 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
     If access is denied, the message names the path that denies access, with the mode and owner of this path.
     """
     message = f"{path} cannot be read: {error.strerror}"
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return CorruptBundleError(f"{message}; expected a file: check the path, or use another copy")
     if not isinstance(error, PermissionError):
         return CorruptBundleError(f"{message}; check the disk and its mount")
     effective = os.access in os.supports_effective_ids
     absolute = path.absolute()
-    closed = [
-        folder
-        for folder in reversed(absolute.parents)
-        if not os.access(folder, os.X_OK, effective_ids=effective)
-    ]
+    folders = reversed(absolute.parents)
+    closed = [one for one in folders if not os.access(one, os.X_OK, effective_ids=effective)]
     blocker = closed[0] if closed else absolute
     try:
         status = blocker.stat()

@@ -285,8 +285,8 @@ class Geometry:
             check_rows(rows, len(self.input))
             if not self.has_input[rows].any():
                 raise InputError(
-                    f"the {name} group of a direction has {len(rows)} items, and none has an input vector; "
-                    "expected at least one item with an input vector in each group"
+                    f"the {name} group of a direction has {len(self.has_input[rows])} items, and none has an "
+                    "input vector; expected at least one item with an input vector in each group"
                 )
             means.append(_mean(self.unit_input, rows))
         input_ = means[1] - means[0]

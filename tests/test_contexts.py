@@ -49,8 +49,13 @@ def test_queries_are_those_of_a_worked_example():
     assert [tuple(r) for r in vectors.items_for("x", k=2)] == [("c", 3.0), ("a", 1.0)]
     assert [tuple(r) for r in vectors.contexts_of("b", k=2)] == [("z", 2.0), ("y", 1.0)]
     assert [r.item for r in vectors.similar_contexts("x", k=9)] == ["y", "z"]
-    with pytest.raises(errors.UnknownItemError, match="unknown item 'w'"):
-        vectors.items_for("w")
+    for query in (vectors.items_for, vectors.similar_contexts):
+        with pytest.raises(errors.UnknownItemError, match=r"unknown context 'w' \(3 known\); no known"):
+            query("w")
+        with pytest.raises(errors.UnknownItemError, match=r"unknown context 'X'.*; did you mean 'x'"):
+            query("X")
+    with pytest.raises(errors.UnknownItemError, match="unknown item 'x'"):
+        vectors.contexts_of("x")
 
 
 def test_only_contexts_are_negative_samples():

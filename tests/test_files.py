@@ -113,11 +113,14 @@ def test_unreadable_text_is_refused(tmp_path):
     for path, message in (
         (tmp_path / "long", "has 11 bytes; expected at most 10"),
         (tmp_path / "latin1", "is not UTF-8"),
-        (tmp_path / "missing", "cannot be read: No such file"),
+        (tmp_path / "missing", "cannot be read: No such file.*; expected a file: check the path"),
+        (tmp_path / "long" / "missing", "cannot be read: .*; expected a file: check the path"),
         (tmp_path, "cannot be read: Is a directory|expected at most"),
     ):
         with pytest.raises(CorruptBundleError, match=message):
             files.read_text(path, 10)
+    with pytest.raises(CorruptBundleError, match=r"cannot be read: .*; expected a file"):
+        files.read_text(tmp_path)
 
 
 @examples(50)

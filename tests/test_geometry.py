@@ -170,6 +170,13 @@ def test_a_direction_is_the_difference_of_the_mean_unit_vectors():
     )
 
 
+@pytest.mark.parametrize("rows", [np.array([1, 2]), np.array([False, True, True])])
+def test_an_error_of_a_direction_counts_the_items_of_the_group(rows):
+    vectors = ItemVectors(Vocabulary(("a", "b", "c")), np.array([[1, 0], [0, 0], [0, 0]]), None, np.ones(3))
+    with pytest.raises(InputError, match="the second group of a direction has 2 items, and none has"):
+        vectors.direction_between(np.array([0]), rows)
+
+
 def test_a_direction_moves_the_query_of_an_analogy():
     direction = 2 * COSINE.direction(EIGHTIES, NINETIES)
     unit = ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)

@@ -27,6 +27,7 @@ from item2vec.config import TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, NothingToTrainError, TrainingError
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.training import gensim_trainer
+from item2vec.training.checks import check_tokens_read
 from item2vec.training.corpus import Reading, prepare, split_long
 from item2vec.vectors import ItemVectors
 
@@ -259,6 +260,18 @@ def test_a_lost_sentence_is_detected(monkeypatch, sample):
         60, lambda: train(random_sentences(5_000), **QUICK | {"sample": sample, "epochs": 1})
     )
     assert "the vectors are incomplete" in message
+
+
+@pytest.mark.parametrize(
+    ("keep", "tolerance", "expected"),
+    [(1.0, 1, r"expected 100\.0 ± 1\.0 of 100;"), (0.5, 41, r"expected 50\.0 ± 41\.0 of 100;")],
+)
+def test_an_error_shows_the_tolerance_of_the_number_of_tokens(keep, tolerance, expected):
+    tokens, keep = np.zeros(100, np.int32), np.array([keep])
+    mean = int(100 * keep[0])
+    check_tokens_read("numba", 1, tokens, keep, trained=mean - tolerance, received=100)
+    with pytest.raises(TrainingError, match=expected):
+        check_tokens_read("numba", 1, tokens, keep, trained=mean - tolerance - 1, received=100)
 
 
 def test_a_repeated_sentence_is_detected(monkeypatch):

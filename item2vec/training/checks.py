@@ -31,10 +31,11 @@ def check_tokens_read(
     """
     counts = np.bincount(tokens, minlength=len(keep))
     mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))
-    if received != len(tokens) or abs(trained - mean) > 1 + 8 * deviation:
+    tolerance = 1 + 8 * deviation
+    if received != len(tokens) or abs(trained - mean) > tolerance:
         raise TrainingError(
-            f"{backend} trained {trained:,} of {received:,} tokens in epoch {epoch}; expected {mean:,.0f} ± "
-            f"{8 * deviation:,.0f} of {len(tokens):,}; the vectors are incomplete: train again"
+            f"{backend} trained {trained:,} of {received:,} tokens in epoch {epoch}; expected {mean:,.1f} ± "
+            f"{tolerance:,.1f} of {len(tokens):,}; the vectors are incomplete: train again"
         )
 
 
