@@ -244,9 +244,9 @@ def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     ------
     InputTypeError
         If a value is neither a number nor the text of a number; if rows differ in length; or if the dtype is
-        an integer dtype, and a value is NaN, or a float array contains a number outside its range.
+        an integer dtype, and a float is not finite or out of range.
     InputError
-        If a list contains a number outside the range of an integer dtype.
+        If the dtype is an integer dtype, and an integer is out of range or a float is not an integer.
 
     Examples
     --------
@@ -257,11 +257,25 @@ def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     expected = f"expected numbers that fit into {np.dtype(dtype)}"
     try:
         with np.errstate(over="ignore", invalid="raise"):
-            return np.ascontiguousarray(values, dtype=dtype)
+            if np.dtype(dtype).kind not in "iu":
+                return np.ascontiguousarray(values, dtype=dtype)
+            given = np.atleast_1d(values)
+            integers = np.ascontiguousarray(given, dtype=dtype)
     except OverflowError as error:
         raise InputError(f"found {short_repr(values)}; {expected}") from error
     except (TypeError, ValueError, FloatingPointError) as error:
         raise InputTypeError(f"found {short_repr(values)}; {expected}") from error
+    if integers is not given:
+        _check_unchanged(given, integers)
+    return integers
+
+
+def _check_unchanged(given: npt.NDArray[Any], integers: npt.NDArray[Any]) -> None:
+    """Raise ``InputError`` if the conversion of numbers to an integer dtype changed a number."""
+    is_safe = np.can_cast(given.dtype, integers.dtype) or given.dtype.kind not in "iuf"
+    if not is_safe and not np.array_equal(given, integers):
+        changed = given[given != integers][0]
+        raise InputError(f"found {changed}; expected integers that fit into {integers.dtype}")
 
 
 def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:

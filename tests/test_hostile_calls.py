@@ -188,6 +188,30 @@ def test_values_that_are_no_numbers_are_refused(values):
         as_array([2**70], np.int64)
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype", "message"),
+    [
+        (np.array([1, 2**40]), np.int32, "found 1099511627776; expected integers that fit into int32"),
+        (np.array([[0, -1]]), np.uint8, "found -1; expected integers that fit into uint8"),
+        (np.array([2**64 - 1], np.uint64), "<i8", "found 18446744073709551615; expected integers that fit"),
+        (np.array([2, 1.5, 2.5]), np.int64, "found 1.5; expected integers that fit into int64"),
+        ([1, 1.5], np.int32, "found 1.5; expected integers that fit into int32"),
+        (np.float64(0.5), np.int64, "found 0.5"),
+    ],
+)
+def test_integers_that_would_change_are_refused(values, dtype, message):
+    with pytest.raises(InputError, match=message):
+        as_array(values, dtype)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.array([1, 3]), np.array([1.0, 3.0]), [1, 3.0], np.array([1, 3], ">u8"), ["1", "3"], (True, 3)],
+)
+def test_integers_of_another_type_are_converted(values):
+    assert as_array(values, np.int32).tolist() == [1, 3]
+
+
 @pytest.mark.parametrize("rows", [[3], [-4], [0.5], [[0]], ["a"], [True], [[1], [1, 2]]])
 def test_rows_out_of_range_are_refused(rows):
     with pytest.raises(InputError, match="a mask of 3 flags, or row numbers from 0 to 2"):
