@@ -238,7 +238,7 @@ _KINDS: dict[Any, _Kind] = {
 def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a C-contiguous array of a dtype, without a copy if possible.
 
-    A number outside the range of a float dtype becomes infinite. Floats are truncated for an integer dtype.
+    A number outside the range of a float dtype becomes infinite.
 
     Raises
     ------
