@@ -9,7 +9,7 @@ import numpy as np
 
 from item2vec.arguments import check_fields, checked
 from item2vec.arrays import Floats, Mask
-from item2vec.errors import InputError, UnknownItemError
+from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.matrices import unit_rows
 from item2vec.ranking import top_k
@@ -102,7 +102,7 @@ class ContextVectors:
     @checked
     def items_for(self, context: str, *, k: int = 10) -> list[Recommendation]:
         """Return the ``k`` items with the highest inner product with a context, best first."""
-        scores = self.items.input @ self.output[self._row(context)]
+        scores = self.items.input @ self.output[self.contexts.code(context, "context")]
         return _best(scores, self.items.has_input, self.items.vocabulary, k)
 
     @checked
@@ -114,18 +114,11 @@ class ContextVectors:
     @checked
     def similar_contexts(self, context: str, *, k: int = 10) -> list[Recommendation]:
         """Return the ``k`` other contexts with the highest cosine to a context, best first."""
-        row = self._row(context)
+        row = self.contexts.code(context, "context")
         unit = unit_rows(self.output)
         others = np.ones(len(unit), dtype=bool)
         others[row] = False
         return _best(unit @ unit[row], others, self.contexts, k)
-
-    def _row(self, context: str) -> int:
-        if context in self.contexts:
-            return self.contexts.code(context)
-        closest = " or ".join(map(repr, self.contexts.closest(context)))
-        hint = f"did you mean {closest}?" if closest else "no known context has a similar spelling"
-        raise UnknownItemError(f"unknown context {context!r} ({len(self.contexts):,} known); {hint}")
 
 
 def _best(scores: Floats, eligible: Mask, vocabulary: Vocabulary, k: int) -> list[Recommendation]:

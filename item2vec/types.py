@@ -165,12 +165,16 @@ class Vocabulary:
         shown = ", ".join(map(repr, self.ids[:3])) + (", …" if len(self) > 3 else "")
         return f"Vocabulary({len(self):,} ids: {shown})" if len(self) else "Vocabulary(0 ids)"
 
-    def code(self, id_: str) -> int:
-        """Return the code of a known id; for an unknown id, raise ``UnknownItemError`` with similar ids."""
+    def code(self, id_: str, kind: str = "item") -> int:
+        """Return the code of a known id.
+
+        For an unknown id, raise ``UnknownItemError``. The message names the ``kind`` of the ids, and similar
+        ids.
+        """
         as_texts([id_])
         code = self._find(id_)
         if code is None:
-            raise UnknownItemError(self._unknown(id_))
+            raise UnknownItemError(self._unknown(id_, kind))
         return code
 
     def _find(self, id_: str) -> int | None:
@@ -247,8 +251,8 @@ class Vocabulary:
         by_folded = {known.strip().casefold(): known for known in first}
         return [by_folded[match] for match in difflib.get_close_matches(wanted, by_folded, n=n, cutoff=0.6)]
 
-    def _unknown(self, id_: str) -> str:
-        unknown = f"unknown item {id_!r} ({len(self):,} known)"
+    def _unknown(self, id_: str, kind: str) -> str:
+        unknown = f"unknown {kind} {id_!r} ({len(self):,} known)"
         closest = self.closest(id_)
         if not closest:
             return f"{unknown}; no known id has a similar spelling"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from item2vec.errors import InputError
 from item2vec.readers.columns import Values
-from item2vec.readers.faults import short_repr
+from item2vec.readers.faults import listed
 from item2vec.readers.json_lines import JsonLinesFile
 from item2vec.readers.table import Batch, Table
 from item2vec.readers.text import DelimitedFile
@@ -66,8 +66,8 @@ class Parts:
             )
         if list(partition) != self._keys:
             raise InputError(
-                f"{table.name} has the partition columns {_listed(partition)}; expected "
-                f"{_listed(self._keys)}, as {self._first.name} has: use folders with equal keys"
+                f"{table.name} has the partition columns {listed(list(partition))}; expected "
+                f"{listed(self._keys)}, as {self._first.name} has: use folders with equal keys"
             )
         further = [name for name in table.names if name not in self._first.names]
         if further and self._same_columns:
@@ -89,7 +89,7 @@ class Parts:
         if isinstance(table, JsonLinesFile):
             return None
         raise InputError(
-            f"{table.name} has the columns {_listed(table.names)}; expected one column {name!r}, as "
+            f"{table.name} has the columns {listed(table.names)}; expected one column {name!r}, as "
             f"{self._first.name} has: use files with equal columns"
         )
 
@@ -127,7 +127,3 @@ def joined(name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_
 def _constant(value: str | None, n_rows: int) -> pa.Array:
     values = pa.array([value], pa.large_string())
     return pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int32), values).dictionary_decode()
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(map(short_repr, names)) or "none"

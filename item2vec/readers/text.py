@@ -12,7 +12,7 @@ import pyarrow.csv
 
 from item2vec.errors import InputError, Remedy
 from item2vec.lines import MAX_LINE, blocks_of_lines, check_max_line, count_lines, too_long
-from item2vec.readers.faults import Fault, short_repr
+from item2vec.readers.faults import Fault, listed
 from item2vec.readers.quoting import Dialect, Row, lines_in, shapes_of
 from item2vec.readers.structure import Structure, structure_of
 from item2vec.readers.table import Batch, bare, one_ahead
@@ -229,12 +229,8 @@ class DelimitedFile:
         return Fault(self.name, self.row_kind, number, found, expected, remedies=(_NO_QUOTES,))
 
     def _ragged(self, number: int, fields: list[str]) -> Fault:
-        expected, found = (f"{len(row)} fields ({_listed(row)})" for row in (self.names, fields))
+        expected, found = (f"{len(row)} fields ({listed(row)})" for row in (self.names, fields))
         return Fault(self.name, self.row_kind, number, found, expected)
-
-
-def _listed(fields: Sequence[str]) -> str:
-    return ", ".join(map(short_repr, fields[:10])) + (", …" if len(fields) > 10 else "")
 
 
 def _parsed_by_arrow(

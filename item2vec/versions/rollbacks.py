@@ -117,9 +117,9 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
             except ValueError:
                 pass
     raise CorruptBundleError(
-        f"{path} contains {abbreviated(content)}; expected format 1, version and to such as "
-        "g0000000001-0a1b2c3d, reason as text, at as an ISO 8601 time, artefacts as a list of text, and no "
-        f"other key: {remedy}"
+        f"{path} contains {abbreviated(content)}; expected only the keys format (1), version and to (such as "
+        "g0000000001-0a1b2c3d), reason (text), at (an ISO 8601 time) and artefacts (a list of text): "
+        f"{remedy}"
     )
 
 
