@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from item2vec.errors import InputError, InputTypeError, short_repr
 
-__all__ = ["as_array", "check_fields", "check_rows", "checked", "checked_except"]
+__all__ = ["as_array", "check_fields", "check_rows", "checked", "checked_except", "row_indices"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -301,3 +301,18 @@ def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
         raise InputError(
             f"{name} are {short_repr(rows)}; expected a mask of {n} flags, or row numbers from 0 to {n - 1}"
         )
+
+
+def row_indices(rows: npt.ArrayLike, n: int, name: str = "rows") -> npt.NDArray[np.int64]:
+    """Return the indices from 0 to ``n - 1`` of rows that ``check_rows`` accepts (int64).
+
+    >>> row_indices(np.array([True, False, True]), 3), row_indices(np.array([-1, 0]), 3)
+    (array([0, 2]), array([2, 0]))
+    """
+    check_rows(rows, n, name)
+    array = np.asarray(rows)
+    if array.dtype == bool:
+        return np.flatnonzero(array)
+    indices = array.astype(np.int64)
+    indices[indices < 0] += n
+    return indices

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arguments import check_fields, check_rows, checked
+from item2vec.arguments import check_fields, checked, row_indices
 from item2vec.arrays import Mask, Rows
 from item2vec.conditions import Column, Where, parse
 from item2vec.errors import (
@@ -85,7 +85,7 @@ class Items:
         >>> Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}}).take(np.array([1])).vocabulary.ids
         ('s2',)
         """
-        check_rows(codes, len(self), "codes")
+        codes = row_indices(codes, len(self), "codes")
         if np.array_equal(codes, np.arange(len(self))):
             return self
         chosen = codes.tolist()

@@ -16,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arguments import check_fields, check_rows, checked
+from item2vec.arguments import check_fields, check_rows, checked, row_indices
 from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.errors import BundleNotFoundError, InputError
 from item2vec.interactions import read_only
@@ -154,7 +154,7 @@ class Sentences(Sequence[list[str]]):
 
         The vocabulary does not change.
         """
-        rows = _positions(sentences, len(self))
+        rows = row_indices(sentences, len(self), "sentences")
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
@@ -356,7 +356,7 @@ class ShardedSentences(Sequence[list[str]]):
 
         The vocabulary does not change. The selected sentences are read into memory.
         """
-        rows = _positions(sentences, len(self))
+        rows = row_indices(sentences, len(self), "sentences")
         order = np.argsort(rows, kind="stable")
         bounds = np.searchsorted(rows[order], self._starts)
         bounds[-1] = len(rows)
@@ -386,11 +386,6 @@ class ShardedSentences(Sequence[list[str]]):
         shards = LazyShards(len(self.shards), shard)
         manifest = self._manifest.of_arrays(shard._arrays() for shard in shards)
         return ShardedSentences(self.vocabulary, shards, manifest)
-
-
-def _positions(sentences: npt.NDArray[Any], n: int) -> Offsets:
-    check_rows(sentences, n, "sentences")
-    return np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
 
 
 def joined(parts: Sequence[Sentences]) -> Sentences:

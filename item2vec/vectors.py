@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arguments import check_fields, check_rows, checked
+from item2vec.arguments import check_fields, checked, row_indices
 from item2vec.arrays import Doubles, Floats
 from item2vec.curve import Epoch, chart_of
 from item2vec.errors import CorruptBundleError, InputError, short_repr
@@ -150,8 +150,8 @@ class ItemVectors(Geometry):
 
     @checked
     def take(self, rows: npt.NDArray[Any]) -> ItemVectors:
-        """Return the vectors of these rows, in this order."""
-        check_rows(rows, len(self))
+        """Return the vectors of these rows, in this order. ``rows`` is a mask or an array of row indices."""
+        rows = row_indices(rows, len(self))
         return dataclasses.replace(
             self,
             vocabulary=self.vocabulary.take(rows),

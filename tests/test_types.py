@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import MAX_ID_BYTES, NOT_TEXT, ODD_IDS, ids, illegal_ids
 
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError, short_repr
+from item2vec.shards.arrow import ArrowVocabulary
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_ids, check_k
 
 distinct_ids = st.lists(ids, unique=True, max_size=30)
@@ -47,6 +49,16 @@ def test_take_renumbers_in_the_given_order(known, data):
     assert Vocabulary(tuple(known)).take(np.array(some, dtype=np.int32)) == Vocabulary(
         tuple(known[code] for code in some)
     )
+
+
+@pytest.mark.parametrize("codes", [[-1], [0, 2], [True, False], [0.0], [None], ["a"]])
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_only_codes_of_the_vocabulary_are_decoded(codes, kind):
+    """-1 is the code of an unknown id, and must not become the last id."""
+    for vocabulary in (Vocabulary(("a", "b")), ArrowVocabulary(pa.chunked_array([["a", "b"]]))):
+        for method in (vocabulary.decode, vocabulary.take):
+            with pytest.raises(InputError, match="expected integers from 0 to 1"):
+                method(kind(codes))
 
 
 @given(distinct_ids, illegal_ids, st.data())

@@ -237,6 +237,11 @@ def test_take_selects_from_every_column():
     assert some.output.tolist() == [[0, 0], [1, 0]]
     assert some.counts.tolist() == [1, 3]
     assert some.config is config
+    for rows in (np.array([-1, 0]), np.array([-1, -3], dtype=np.int8)):
+        assert vectors.take(rows).vocabulary == some.vocabulary
+    masked = vectors.take(np.array([True, False, True]))
+    assert masked.vocabulary.ids == ("item-0", "item-2")
+    assert masked.input.tolist() == [[1, 2], [5, 6]]
 
 
 @examples(60)
