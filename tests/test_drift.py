@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Vocabulary
-from item2vec.errors import ConfigError, InputError
+from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.retraining import drift as drift_module
 from item2vec.retraining.drift import compare_models
 
@@ -171,3 +171,21 @@ def test_items_without_an_input_vector_are_not_compared():
     assert (drift.n_common, drift.new_share, drift.gone_share) == (300, 0, 0)
     assert (drift.overlap, drift.cosine) == (1, pytest.approx(1, abs=1e-6))
     assert {mover.item for mover in drift.movers} <= set(vocabulary.ids[:200])
+
+
+@pytest.mark.parametrize(
+    ("served", "arguments", "error", "message"),
+    [
+        (
+            model_of([[1, 2], [2, 1]]),
+            {"seed": -1},
+            ConfigError,
+            "seed is -1; expected an integer of at least 0",
+        ),
+        (model_of([[1, 2], [2, 1]]), {"k": 0}, InputError, "k is 0; expected an integer of at"),
+        (None, {}, InputTypeError, "served is None; expected Recommender"),
+    ],
+)
+def test_arguments_are_checked(served, arguments, error, message):
+    with pytest.raises(error, match=message):
+        compare_models(model_of([[1, 2], [2, 1]]), served, **arguments)

@@ -171,6 +171,8 @@ def test_bad_tables_and_tuples_are_reported(tmp_path):
     for weight in (-1, 1e39, 1e-60):
         with pytest.raises(InputError, match=r"weight"):
             readers.read_edges([("a", "b", weight)])
+    with pytest.raises(InputError, match="weight is True; expected the name of a column"):
+        readers.read_edges(path, weight=True)
     with pytest.raises(InputError, match="format is 'matrix'"):
         readers.read_edges(path, format="matrix")
     with pytest.raises(InputError, match="no file"):

@@ -135,6 +135,8 @@ def find_edges(
     """
     if format not in ("auto", "edges", "lines", "adjacency"):
         raise InputError(f"format is {format!r}; expected 'auto', 'edges', 'lines' or 'adjacency'")
+    if weight is True:
+        raise InputError("weight is True; expected the name of a column or edge attribute, False or None")
     check_max_line(max_line)
     path = Path(source) if isinstance(source, str | PathLike) else None
     name, with_weights = str(path or type(source).__name__), weight is not False

@@ -43,6 +43,8 @@ _LAYOUTS = {
     f"%Y%m%d{time}": (19_000_101 * scale, 21_010_101 * scale)
     for time, scale in (("", 1), ("%H", 10**2), ("%H%M", 10**4), ("%H%M%S", 10**6))
 }
+_MISSING = (0, -1, 10_101, 99_991_231, 99_999_999)
+"""Placeholders for a missing date in the layout YYYYMMDD. The dates lie outside the years of ``_LAYOUTS``."""
 _FEW_EXPONENTS = 1000
 
 
@@ -177,14 +179,17 @@ def is_recent(micros: Offsets) -> Mask:
 def layout_of(numbers: Numbers) -> str | None:
     """Return the common format of numbers such as 20240131 (``"%Y%m%d"``), or ``None`` if there is none.
 
-    At least 90 % of the numbers must be dates from 1900 to 2100 in this format. Placeholders, and dates
-    within 48 days of 1970-01-01, do not count towards this share.
+    At least 90 % of the numbers must be dates from 1900 to 2100 in this format. Placeholders for a missing
+    date do not count: 0, -1, a date such as 99991231, and dates within 48 days of 1970-01-01.
     """
-    needed = max(1, AGREEMENT * np.count_nonzero(~numbers.bad))
+    sizes = numbers.sizes[~numbers.bad]
     for form, (start, end) in _LAYOUTS.items():
-        if np.count_nonzero(~numbers.bad & (numbers.sizes >= start) & (numbers.sizes < end)) >= needed:
+        n_missing = np.count_nonzero(np.isin(sizes // (start // 19_000_101), _MISSING))
+        needed = max(1, AGREEMENT * (len(sizes) - n_missing))
+        if np.count_nonzero((sizes >= start) & (sizes < end)) >= needed:
             micros, bad = dates_of_format(numbers.digits(), form)
-            return form if np.count_nonzero(~bad & is_dated(micros)) >= needed else None
+            needed -= AGREEMENT * np.count_nonzero(~bad & is_placeholder(micros))
+            return form if np.count_nonzero(~bad & is_dated(micros)) >= max(1, needed) else None
     return None
 
 

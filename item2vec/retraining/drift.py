@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Doubles, Floats, Rows
 from item2vec.index.building import build
 from item2vec.index.search import find_many
 from item2vec.matrices import row_products, sample_rows
 from item2vec.ranking import top_k
 from item2vec.recommender import Recommender
+from item2vec.shaping import check_least
 from item2vec.types import check_k
 
 __all__ = ["Drift", "Mover", "PopularityChange", "compare_models"]
@@ -104,6 +106,7 @@ class Drift:
     """Up to 20 items whose share of the counts has changed most, largest change first."""
 
 
+@checked
 def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: int = 1) -> Drift:
     """Compare a new model with the served model.
 
@@ -121,6 +124,13 @@ def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: 
     Hamilton, Leskovec & Jurafsky, Diachronic word embeddings reveal statistical laws of semantic change, ACL
     2016.
 
+    Raises
+    ------
+    InputTypeError, InputError
+        If ``new`` or ``served`` is not a ``Recommender``, or ``k`` is not an integer of at least 1.
+    ConfigError
+        If ``seed`` is below 0.
+
     Examples
     --------
     >>> from item2vec import ItemVectors, Vocabulary
@@ -133,6 +143,7 @@ def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: 
     (0.25, 1.0, 1.0)
     """
     check_k(k)
+    check_least("seed", seed, 0)
     codes = new.vocabulary.encode(served.vocabulary.ids).astype(np.intp)
     n_common = int(np.count_nonzero(codes >= 0))
     served_rows = np.flatnonzero((codes >= 0) & new.vectors.has_input[codes] & served.vectors.has_input)
