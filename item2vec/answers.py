@@ -69,7 +69,7 @@ class Answers:
         object.__setattr__(self, "source", read_only(self.source, np.int8))
         if self.users is not None and len(self.users) != len(self.items):
             raise InputError(
-                f"found {len(self.users):,} users for {len(self.items):,} answers; expected one per answer"
+                f"found {len(self.users):,} users for {len(self.items):,} rankings; expected one per ranking"
             )
 
     @classmethod

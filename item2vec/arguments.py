@@ -279,9 +279,9 @@ def _check_unchanged(given: npt.NDArray[Any], integers: npt.NDArray[Any]) -> Non
 
 
 def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
-    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or a list of row indices below ``n``.
+    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or a list of row indices.
 
-    Negative indices count from the end, as in NumPy.
+    Row indices are integers from ``-n`` to ``n - 1``. Negative indices count from the end, as in NumPy.
 
     >>> check_rows(np.array([3]), 3)
     Traceback (most recent call last):

@@ -108,7 +108,8 @@ class Values(NamedTuple):
 class Eligible:
     """Cached masks of the model rows whose items are active and meet the conditions of a request.
 
-    Items of the model that are not in the catalogue count as active, and have no attributes.
+    Items of the model that are not in the catalogue count as active. They have no attributes, unless the
+    attributes of all items are read from ``attributes``.
 
     Parameters
     ----------
@@ -120,8 +121,8 @@ class Eligible:
         Items, such as those of the model, whose attributes are read if no item of the catalogue has
         attributes. Optional.
     before
-        An earlier ``Eligible``. If the vocabularies of its model and its catalogue are the same objects as
-        those of this one, the item codes are reused. Optional.
+        An earlier ``Eligible``. If its vocabulary and the vocabulary of its catalogue are the objects that
+        are passed now, its item codes are reused. Optional.
 
     Examples
     --------
@@ -153,11 +154,11 @@ class Eligible:
     def of_model(cls, items: Items | None, vocabulary: Vocabulary) -> Eligible:
         """Return an ``Eligible`` for a model without a store: all items are active.
 
-        Raise ``InputError`` if ``items`` is ``None``, which means that the model has no items.
+        Raise ``InputError`` if ``items`` is ``None``, which means that the model has no attributes.
         """
         if items is None:
             raise InputError(
-                "a rule on attributes requires items with attributes, and the model has no items; "
+                "a rule on attributes requires items with attributes, and the model has none; "
                 "pass items= to Recommender or fit"
             )
         return cls(Catalogue.of(items), vocabulary)

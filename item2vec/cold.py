@@ -168,7 +168,8 @@ class AttributeRegression:
 def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 1) -> ColdVectors:
     """Return the mean of the vectors of each list of rows.
 
-    Rows that lack a vector in one of the matrices are ignored. A list without any other row gets no mean.
+    Rows that lack a vector in one of the matrices are ignored. If all rows of a list are ignored, or the list
+    is empty, the result has no row for the list.
     Each part of a vector is scaled to length 1 before the mean is computed. Each part of a mean is scaled to
     the median length of this part in ``vectors``.
 

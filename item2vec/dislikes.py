@@ -104,10 +104,10 @@ def move_away(
 
         v + 0.3 · |v| · Σ s (h - d) / n
 
-    where h is the mean of the unit vectors of the history items of positive weight, d is the unit vector of
-    one of the n disliked items, and s is the strength of this item. h and d are computed from the scored
-    matrix, which holds output vectors for ``score="output"``. If a score is a mean of cosines of parts, each
-    part is moved separately. A history whose vector becomes zero is marked as empty.
+    where h is the mean of the unit vectors of the history items whose weight in the taste is not 0, d is the
+    unit vector of one of the n disliked items, and s is the strength of this item. h and d are computed from
+    the scored matrix, which holds output vectors for ``score="output"``. If a score is a mean of cosines of
+    parts, each part is moved separately. A history whose vector becomes zero is marked as empty.
 
     Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. A step
     away from the input vectors of the disliked items, without a step towards the items of the history, lowers

@@ -279,7 +279,10 @@ class Engine:
         return self.view().model.nearest(vector, k=k, **rules)
 
     def direction(self, where_a: Where, where_b: Where) -> Direction:
-        """Return the direction between two groups of active items; see ``Recommender.direction``."""
+        """Return the direction from the active items that meet ``where_a`` to those that meet ``where_b``.
+
+        See ``Recommender.direction``.
+        """
         return self.view().model.direction(where_a, where_b)
 
     def radio(

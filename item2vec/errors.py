@@ -139,8 +139,8 @@ class Remedy:
     text
         Advice, in which ``{}`` stands for the argument.
     otherwise
-        Advice on the command line if the running command has no flag for the argument, or if the flag was
-        passed. If this text is empty, the command line gives no advice.
+        Advice on the command line if the running command has no flag for the argument, or if the flag is
+        already set as proposed. If this text is empty, the command line gives no advice.
 
     Examples
     --------

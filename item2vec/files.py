@@ -199,7 +199,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
 @contextlib.contextmanager
 def refusing_unreadable() -> Iterator[None]:
-    """Convert a ``PermissionError`` from the block to the error of ``unreadable``, if it names a file."""
+    """Convert each ``PermissionError`` of the block that names a file to the error of ``unreadable``."""
     try:
         yield
     except PermissionError as error:

@@ -266,7 +266,10 @@ class Geometry:
 
     @checked
     def direction(self, items_a: Iterable[str], items_b: Iterable[str]) -> Direction:
-        """Return the direction from the mean unit vector of one group of items to the mean of another.
+        """Return the direction from the mean unit vector of ``items_a`` to that of ``items_b``.
+
+        Items without an input vector do not count towards the means of input vectors, and items without an
+        output vector do not count towards those of output vectors.
 
         Raises
         ------

@@ -188,7 +188,7 @@ def _fault(graph: Graph) -> str | None:
     if not bool(np.all((np.diff(neighbours) > 0) | starts[1:-1])):
         return "the neighbours of a node are not strictly ascending; expected distinct, ascending codes"
     if graph.weights is not None and graph.weights.shape != neighbours.shape:
-        return f"{len(graph.weights)} weights for {len(neighbours)} neighbours; expected one per neighbour"
+        return f"weights have shape {graph.weights.shape}; expected {neighbours.shape}, one per neighbour"
     return None
 
 

@@ -65,8 +65,8 @@ class Interactions:
             column = getattr(self, name)
             if column is not None and column.shape != self.item.shape[:1]:
                 raise InputError(
-                    f"column {name!r} has {len(column):,} rows; expected {len(self.item):,}, the number "
-                    "of rows of column 'item'"
+                    f"column {name!r} has shape {column.shape}; expected {self.item.shape[:1]}, one value "
+                    "per row of column 'item'"
                 )
         for name, vocabulary in (
             ("user", self.users),
@@ -99,7 +99,7 @@ class Interactions:
         Raises
         ------
         InputTypeError
-            If an id is not text, or a timestamp has an unsupported type.
+            If an id is not text, a weight is not a number, or a timestamp has an unsupported type.
         InputError
             If columns differ in length, an id is invalid (``InvalidIdError``), a weight is negative or not
             finite, or integer timestamps appear to be in another unit (see ``microseconds``).
@@ -272,15 +272,15 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     Integers that appear to be in seconds, milliseconds or nanoseconds are rejected. An integer is plausible
     in a unit if it is a date from 1990 to 2099 in this unit. Integers are rejected in two cases: if all
     positive integers are plausible in the same one of these three units; or if more integers are plausible in
-    microseconds than in any other unit, but some are plausible in another unit. Read as
-    microseconds, the integers in another unit would be dates in the first 48 days of 1970, or after 21900.
+    microseconds than in any other unit, but some are plausible in another unit. Read as microseconds, the
+    integers in another unit would be dates in the first 48 days of 1970, or after the year 21900.
 
     Raises
     ------
     InputTypeError
-        If timestamps have another type, or a ``datetime64`` is ``NaT``.
+        If timestamps have another type, a ``datetime64`` is ``NaT``, or an integer exceeds 64 bits.
     InputError
-        If an integer exceeds int64, or integers appear to be in another unit.
+        If an unsigned 64-bit integer exceeds int64, or integers appear to be in another unit.
 
     Examples
     --------

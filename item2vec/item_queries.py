@@ -87,9 +87,9 @@ class ItemQueries:
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the items nearest to an input vector; see ``ItemVectors.nearest``.
+        """Return the ``k`` items whose input vectors have the highest cosines to a vector, best first.
 
-        ``rules`` and ``eligible`` apply as in ``similar_items``.
+        ``rules`` and ``eligible`` apply as in ``similar_items``. For errors, see ``ItemVectors.nearest``.
         """
         limits = self._row_rules(Rules.of(rules), eligible)
         target = unit_query(vector, self.vectors.input.shape[1])

@@ -52,7 +52,7 @@ class Items:
         if not len(self.vocabulary) == len(self.titles) == len(self.attributes):
             raise InputError(
                 f"found {len(self.vocabulary)} ids, {len(self.titles)} titles and {len(self.attributes)} "
-                "attributes; expected one title (or None) and one dict of attributes per id"
+                "dicts of attributes; expected one title (or None) and one dict of attributes per id"
             )
 
     @classmethod

@@ -150,7 +150,8 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
     of sentences × items; the diagonals of D_u and D_i are the row sums and the column sums of A. The scores
     for a history are its row of A times the matrix. Each row of the matrix is cut to its ``k`` largest
     weights, so that scoring takes at most ``k`` additions per history item. (Cutting columns instead loses
-    3 % of recall on gowalla at the same size.)
+    3 % of recall on gowalla at the same size.) The decay of the table is 1: the order of a history has no
+    effect.
 
     A sentence with more than ``max_items`` distinct items, such as the history of a crawler, is cut to its
     longest suffix with ``max_items`` distinct items, because time is quadratic in the number of distinct
@@ -181,7 +182,7 @@ def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -
 
     The table has a row per item of ``vocabulary``. Other items, and tokens of negative weight, are left out.
     If ``ShardedSentences`` have more than 100 million tokens, only some evenly spaced shards are read, with
-    about 100 million tokens in total, because the counts of all pairs would not fit into memory.
+    about 100 million tokens in total, because all tokens that are read are in memory at the same time.
 
     Examples
     --------
@@ -230,7 +231,10 @@ def _fault(table: NeighbourTable) -> str | None:
     offsets, items, weights = table.offsets, table.items, table.weights
     shapes = offsets.ndim, items.ndim, weights.ndim
     if shapes != (1, 1, 1) or len(items) != len(weights):
-        return f"items have shape {items.shape}, weights {weights.shape}; expected vectors of equal length"
+        return (
+            f"offsets have shape {offsets.shape}, items {items.shape}, weights {weights.shape}; expected one "
+            "dimension each, and as many weights as items"
+        )
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
         return f"offsets are {offsets}; expected non-decreasing integers from 0 to {len(items)}"
     if len(items) and not 0 <= items.min() <= items.max() < len(table):

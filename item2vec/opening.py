@@ -133,9 +133,11 @@ def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = N
     Raises
     ------
     InputError
-        If the file cannot be read, if ``encoding`` is unknown, if the content has a recognised format that is
-        neither XML nor ``accepted``, such as an Excel workbook, or if ``encoding`` is UTF-8 and the content
-        appears to be UTF-16 without a byte order mark.
+        If the path is not an existing regular file, if ``encoding`` is unknown, if a zip archive does not
+        have exactly one unencrypted file, if the content has a recognised format that is neither XML nor
+        ``accepted``, such as an Excel workbook, or if ``encoding`` is UTF-8 and the content appears to be
+        UTF-16 without a byte order mark. ``reading`` converts all other errors, such as those of damaged or
+        unreadable files.
     """
     check_file(path)
     file: IO[bytes] = path.open("rb")

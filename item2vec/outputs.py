@@ -26,7 +26,8 @@ def output(path: Path) -> Iterator[BinaryIO]:
     ------
     WriteError
         If the file cannot be created or written, for example because the folder does not exist, or the disk
-        is full. If a regular file already exists, it is unchanged.
+        is full. A regular file that already exists is then unchanged, unless the error occurs in the final
+        flush of the folder, after the replacement.
 
     Examples
     --------

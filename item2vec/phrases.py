@@ -156,7 +156,7 @@ class Phrases:
         Raises
         ------
         InputError
-            If the sentences are unordered, or a joined token equals an item of the sentences.
+            If the sentences are unordered, or a joined token equals an item or is too long for an id.
         """
         if not sentences.ordered:
             raise InputError("sentences are unordered; expected ordered sentences: a pair is consecutive")

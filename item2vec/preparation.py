@@ -38,8 +38,9 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 class _Prepared:
     """A model that is prepared for a catalogue.
 
-    ``listed`` holds the items of this or of an earlier catalogue; ``None`` if no new items were added so far.
-    ``extended`` is the original model plus rows for the items of ``listed`` that the original model lacks.
+    ``listed`` holds the items of the catalogue for which ``extended`` was computed: this catalogue or an
+    earlier one. It is ``None`` before the first computation. ``extended`` is the original model plus rows for
+    the items of ``listed`` that the original model lacks.
     ``model`` is the extended model with the masks of ``eligible``.
     """
 

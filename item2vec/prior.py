@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FALLBACK_HALF_LIFE = 7.0
-"""Default half-life, in days, of a prior that only ranks the items for histories without a known item."""
+"""Default half-life, in days, of the prior of a model whose setting ``popularity`` is 0."""
 
 COMPUTE = "compute the prior with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
 
@@ -75,10 +75,10 @@ def prior_of(
 ) -> Floats | None:
     """Return the prior of a model that is trained on these sentences.
 
-    The prior also ranks the items for histories without a known item. If ``popularity`` is 0, the prior is
-    computed only for this purpose: its half-life is 7 days by default, and the result is ``None`` if the
-    sentences have no timestamps. On movielens-100k, recent popularity predicts the first events of new users
-    better than all-time popularity.
+    The prior also ranks the items for histories without a user vector. If the setting ``popularity`` is 0,
+    the prior serves only this purpose and requests with the rule ``popularity``: its half-life is 7 days by
+    default, and the result is ``None`` if the sentences have no timestamps. On movielens-100k, recent
+    popularity predicts the first events of new users better than all-time popularity.
     """
     half_life = taste.popularity_half_life
     if not taste.popularity:
@@ -91,7 +91,7 @@ def prior_of(
 def popularity_shares(vectors: ItemVectors, prior: Floats | None) -> Doubles:
     """Return the share of each item in the training tokens (float64).
 
-    The shares rank the items for histories without a known item. If there is a prior, tokens are counted as
+    The shares rank the items for histories without a user vector. If there is a prior, tokens are counted as
     in the prior, even if the weight of the prior in scores is 0.
     """
     counts = vectors.counts if prior is None else np.expm1(prior, dtype=np.float64)

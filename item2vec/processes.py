@@ -57,7 +57,7 @@ def resident_memory(pid: int) -> int:
     """Return the size of the resident memory of a process in bytes; 0 if the process has ended.
 
     On Linux, the pages of mapped files are not counted, because the kernel can evict them. On other systems,
-    the size is measured by ``ps``, and includes these pages.
+    the size is measured by ``ps``, and includes these pages; without the command ``ps``, the result is 0.
     """
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()

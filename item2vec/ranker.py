@@ -137,7 +137,7 @@ class Ranker:
         """Return ``n`` rows, of which each is the best eligible row for the seed and the rows before it.
 
         ``at_most`` and ``diversity`` take the earlier rows into account. The result has fewer rows if no
-        eligible row is left.
+        eligible row that ``at_most`` admits is left.
         """
         check_k(n)
         rows, scores, sources = np.empty(0, np.intp), [], []

@@ -78,8 +78,8 @@ class Recommender(ItemQueries):
     ------
     ConfigError
         If a setting is out of range, or its data are missing: the output matrix for ``score="output"``, the
-        table for ``mixture``, the prior for ``popularity``. Also if the table or the prior does not have one
-        row per item.
+        table for ``mixture``, the prior for ``popularity``. Also if the table does not have one row per item,
+        or the prior does not have one finite number per item.
     MissingExtraError
         If the library of the index is not installed.
     InputError
@@ -230,7 +230,7 @@ class Recommender(ItemQueries):
         Each item is the best eligible item for the seed and the items before it; no item is repeated.
         ``at_most`` and ``diversity`` take all returned items into account. The seed is an item id, or the ids
         of a playlist, oldest first. An unknown item id raises ``UnknownItemError``, but unknown ids in a
-        playlist are ignored. The result is shorter if no eligible item is left.
+        playlist are ignored. The result is shorter if no eligible item that ``at_most`` admits is left.
 
         >>> import numpy as np
         >>> rows = np.column_stack((np.cos(np.arange(5) / 5), np.sin(np.arange(5) / 5)))
@@ -376,7 +376,8 @@ class Recommender(ItemQueries):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model atomically into a new folder, for ``item2vec.load``.
 
-        Raises ``BundleExistsError`` if the path exists, and ``WriteError`` if the disk is full or fails.
+        Raises ``BundleExistsError`` if the path exists, ``InputError`` if a title or an attribute cannot be
+        stored, and ``WriteError`` if the disk is full or fails.
         """
         bundle.write(self.parts, Path(path))
 

@@ -23,7 +23,7 @@ OVER_FETCHED = 2
 """Without diversity, the first block has ``OVER_FETCHED * k`` rows."""
 
 DEMOTION = 3.0
-"""Subtracted from demoted rows; more than any difference of marginal relevances, which are from -1 to 1."""
+"""Subtracted from the relevance of demoted rows; exceeds all differences of marginal relevances (-1 to 1)."""
 
 POOL = 50
 POOL_PER_ITEM = 5
@@ -181,7 +181,10 @@ def _scaled(scores: npt.NDArray[Any]) -> Doubles:
 
 
 def _units(rows: Rows, vectors: ItemVectors) -> Floats:
-    """Return the unit input vectors of rows, or the unit output vectors if any row has no input vector."""
+    """Return the unit input vectors of rows.
+
+    If a row has no input vector, and there are output vectors, return the unit output vectors instead.
+    """
     if vectors.output is not None and not vectors.has_input[rows].all():
         return unit_rows(vectors.output[rows])
     return unit_rows(vectors.input[rows])

@@ -243,7 +243,7 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open sentences as memory maps. Checksums of a shard are verified at the first access, others now.
+        """Open sentences as memory maps. Checksums are verified now; those of a shard, at its first access.
 
         Raises
         ------
@@ -254,7 +254,9 @@ class Sentences(Sequence[list[str]]):
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise BundleNotFoundError(f"no folder {folder}; expected a folder written by Sentences.save")
+            raise BundleNotFoundError(
+                f"no folder {folder}; expected a folder that Sentences.save, prepare or walks wrote"
+            )
         if (folder / MANIFEST).exists():
             return ShardedSentences.open(folder)
         ids, arrays, ordered = read_sentences(folder)
@@ -289,7 +291,7 @@ class ShardedSentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> ShardedSentences:
-        """Open a sharded corpus as ``Sentences.open`` does, after verifying the vocabulary."""
+        """Verify the vocabulary of a sharded corpus, and open the corpus as ``Sentences.open`` does."""
         from item2vec.shards.corpus import read_corpus
 
         folder = Path(path)

@@ -99,7 +99,7 @@ class Translation:
         UnknownItemError
             If the source catalogue does not contain the item.
         InputError
-            If the item has no input vector.
+            If the item has no input vector, or ``k`` is not an integer of at least 1.
         """
         check_k(k)
         row = self.source.vocabulary.code(item)
@@ -337,7 +337,7 @@ class _Partners(NamedTuple):
 
 
 def _partners(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> _Partners:
-    """Return the items that may replace each item, its partners in the pairs; none for an item in no pair."""
+    """Return the items that may replace each item: its partners in the pairs. An item in no pair has none."""
     ends = [[vocabulary.code(first), vocabulary.code(second)] for first, second in pairs]
     one, other = np.array([*ends, *(end[::-1] for end in ends)], dtype=np.int32).reshape(-1, 2).T
     counts = np.bincount(one, minlength=len(vocabulary))

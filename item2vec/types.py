@@ -49,7 +49,7 @@ class Recommendation:
     vector, for example because no item is known. The score of a popular item is its share of the training
     tokens. If the popularity prior of the model has a half-life, these tokens are discounted by age.
 
-    Unpacks to ``item, score``:
+    A recommendation unpacks to ``item, score``:
 
     >>> item, score = Recommendation("blue-monday", 0.5)
     >>> item

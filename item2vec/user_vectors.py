@@ -53,7 +53,7 @@ class UserVectors(NamedTuple):
         if step is None or step.shape != matrix.shape[1:]:
             found = "no output vector" if step is None else f"a vector of shape {step.shape}"
             raise InputError(
-                f"the direction has {found}, and is not one of this model; expected shape "
+                f"the direction has {found}, so it is not a direction of this model; expected shape "
                 f"{matrix.shape[1:]}: pass the result of model.direction"
             )
         lengths = np.linalg.norm(tastes.vectors.astype(np.float64), axis=1, keepdims=True)

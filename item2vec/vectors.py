@@ -60,8 +60,8 @@ class ItemVectors(Geometry):
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
         that the item has no input vector, see ``has_input`` and ``has_vector``.
     output
-        Output vectors (same shape); ``None`` after hierarchical softmax alone (``negative=0``), and for files
-        of other libraries. Their inner products with the input vectors of co-occurring items are high.
+        Output vectors (same shape), which have high inner products with the input vectors of co-occurring
+        items. ``None`` after hierarchical softmax alone (``negative=0``), and for files of other libraries.
     counts
         Number of tokens of each item, or the sum of their positive weights (float64, n items).
     config
@@ -237,8 +237,8 @@ class ItemVectors(Geometry):
     def save(self, path: str | PathLike[str]) -> None:
         """Write all matrices and the settings of training to a new folder; ``load`` memory-maps the matrices.
 
-        The training curve is not saved. The system reads memory-mapped vectors on demand, and processes share
-        the memory. Convert a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
+        ``curve``, ``tokens_read`` and ``read_share`` are not saved. Memory-mapped vectors are read on demand,
+        and processes share them. Convert a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
 
         Raises
         ------
@@ -261,8 +261,8 @@ class ItemVectors(Geometry):
         vectors are compressed if the suffix of the path is ``.gz``. Items without an input vector are left
         out, and a warning is logged.
 
-        In word2vec's formats, a space ends an id. An id with white space is therefore written as ``%:`` and
-        the percent-encoded id, such as ``%:new%20order``. ``load`` and ``load_word2vec`` decode such ids.
+        In word2vec's formats, a space ends an id. An id that contains white space, or starts with ``%:``, is
+        therefore written as ``%:`` and the percent-encoded id (``%:new%20order``). ``load`` decodes such ids.
 
         Raises
         ------
@@ -392,7 +392,7 @@ def _fault(vectors: ItemVectors) -> str | None:
 def _positions_problem(positions: Floats, matrix: Floats) -> str | None:
     size = matrix.shape[1]
     if positions.ndim != 2 or 0 in positions.shape or size % len(positions):
-        return f"positions has shape {positions.shape}; expected one row per equal part of {size} dimensions"
+        return f"positions has shape {positions.shape}; expected n rows of weights, where n divides {size}"
     if not bool((valid := np.isfinite(positions) & (positions >= 0)).all()):
         return f"positions contains {positions[~valid][0]}; expected finite weights >= 0"
     if not bool((positions[:, 0] > 0).all()):

@@ -69,7 +69,8 @@ class View:
     def items(self) -> Items | None:
         """The items of the catalogue, if one of them has a title or an attribute; else those of the model.
 
-        The result is ``None`` if no item of the catalogue has them, and the model has no items.
+        The result is ``None`` if no item of the catalogue has a title or an attribute, and the model has no
+        items.
         """
         listed = self.catalogue.items
         described = any(listed.attributes) or any(title is not None for title in listed.titles)
@@ -230,7 +231,7 @@ class View:
         try:
             self.store.impressions.record(users, items, version=self.version, now=datetime.now(UTC))
         except StoreError as error:
-            logger.warning("the answers for %d users were not recorded: %s", len(users), error)
+            logger.warning("the recommendations for %d users were not recorded: %s", len(users), error)
 
     def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
         """Return a pair, with a sentence per user: the histories that the model reads; and the seen items.

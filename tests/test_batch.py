@@ -172,7 +172,7 @@ def test_a_corpus_has_a_file_per_shard(tmp_path, kind):
 
 def test_a_corpus_without_users_has_no_answers(tmp_path):
     Sentences.of([["i1", "i2"]]).save(tmp_path / "corpus", shards=1)
-    with pytest.raises(InputError, match="has no user ids; expected a corpus of interactions"):
+    with pytest.raises(InputError, match="has no user ids; expected a corpus that prepare"):
         recommend_all(model(), Sentences.open(tmp_path / "corpus"), out=tmp_path / "files")
 
 

@@ -83,7 +83,7 @@ def test_every_command_has_the_flags_of_playlists(item2vec, monkeypatch, command
         ("--edges x.txt --unit id", "--unit does not apply to sentences from --edges"),
         ("--edges x.txt --skip-lines 1", "--skip-lines does not apply to sentences from --edges"),
         ("--playlists x.txt --sep=", "sep is ''"),
-        ("--playlists tabs.txt", "pass --sep tab, or pass --sep ' ' for blanks and tabs"),
+        ("--playlists tabs.txt", "pass --sep tab, or pass --sep ' ' for spaces and tabs"),
         ("--playlists a.json", "name the field of the item ids, such as --unit id"),
         (
             "--edges e.csv",

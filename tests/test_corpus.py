@@ -352,7 +352,7 @@ def test_an_existing_folder_and_missing_files_are_errors(tmp_path):
     with pytest.raises(InputError, match="files is empty"):
         prepare([], out=tmp_path / "corpus")
     (tmp_path / "empty.csv").write_text("user_id,item_id,timestamp\n")
-    with pytest.raises(InputError, match="no row below the header"):
+    with pytest.raises(InputError, match="found no rows in"):
         prepare(tmp_path / "empty.csv", out=tmp_path / "corpus")
 
 

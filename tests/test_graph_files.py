@@ -281,7 +281,7 @@ MIXED = "<graphml><graph edgedefault='directed'><edge source='a' target='b' dire
         ("g.txt", "a b\n*Vertices 3\n", r"line 2: a line that starts with '\*Vertices 3', as in Pajek"),
         ("g.adjlist", "a b\n*Edges\n", r"line 2: a line that starts with '\*Edges', as in Pajek"),
         ("g.txt", 'a b\n{"source": "a", "target": "b"}\n', "line 2: .*as in JSON"),
-        ("g.txt", "a b\n" * 1500 + "a, b\n", "line 1501: found ',' before a blank"),
+        ("g.txt", "a b\n" * 1500 + "a, b\n", "line 1501: found ',' before a space"),
         ("g.graphml", BOMB, "declaration of the entity 'a'"),
         ("g.graphml", MIXED + "<edge source='a' target='b'/></graph></graphml>", "directed and undirected"),
         ("g.graphml", "<graphml><graph><hyperedge/></graph></graphml>", "line 1: a hyperedge"),

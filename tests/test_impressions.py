@@ -124,7 +124,7 @@ def test_a_store_that_refuses_the_write_does_not_break_the_answer(engine, monkey
     monkeypatch.setattr(Impressions, "record", refuse)
     with caplog.at_level(logging.WARNING):
         assert engine.recommend("ann", k=3, log=True) == expected
-    assert "the answers for 1 users were not recorded: the disk is full" in caplog.text
+    assert "the recommendations for 1 users were not recorded: the disk is full" in caplog.text
 
 
 def test_only_a_user_has_impressions(engine):

@@ -261,15 +261,15 @@ def test_examples_of_separators(lines, sep):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("u1\ta b c\nu2\tb c\n", r"x\.txt: found blanks and tabs.*pass sep='\\t', or pass sep=' '"),
-        ("Blue Monday\nCeremony\tAge\n", "found blanks and tabs"),
+        ("u1\ta b c\nu2\tb c\n", r"x\.txt: found spaces and tabs.*pass sep='\\t', or pass sep=' '"),
+        ("Blue Monday\nCeremony\tAge\n", "found spaces and tabs"),
         ("u1\ta,b,c\nu2\tb,c\n", "found tabs and ',' in each line.*sep=','"),
-        ("u1 a,b,c\nu2 b,c\n", "found blanks and ',' in each line"),
-        ("Blue Monday, Age of Consent\nCeremony, Age\n", "found blanks and ','"),
+        ("u1 a,b,c\nu2 b,c\n", "found spaces and ',' in each line"),
+        ("Blue Monday, Age of Consent\nCeremony, Age\n", "found spaces and ','"),
         ("a,b;c\n", "found ',' and ';'"),
-        ("a b, c\nd e f\n", "line 1: found blanks, and ',' before a blank; .*sep=','"),
-        ("a b c\n" * 2000 + "a, b\n", "line 2001: found blanks, and ',' before a blank"),
-        ("a b c\n" * 2000 + "a; b\n", "line 2001: found blanks, and ';' before a blank"),
+        ("a b, c\nd e f\n", "line 1: found spaces between ids, and ',' before a space; .*sep=','"),
+        ("a b c\n" * 2000 + "a, b\n", "line 2001: found spaces between ids, and ',' before a space"),
+        ("a b c\n" * 2000 + "a; b\n", "line 2001: found spaces between ids, and ';' before a space"),
     ],
 )
 def test_an_ambiguous_separator_is_an_error(tmp_path, text, message):

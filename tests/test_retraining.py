@@ -425,7 +425,7 @@ def test_adapter_settings_apply_and_future_dates_are_ignored(listens, tmp_path, 
     example = {"user": "u0", "item": "wrong", "timestamp": "2099-01-01T00:00:00+00:00"}
     assert (result.report["data"]["future"], result.report["data"]["future_example"]) == (1, example)
     (facts,) = [
-        record.facts for record in caplog.records if "dated in the future are ignored" in record.message
+        record.facts for record in caplog.records if "dated a day or more in the future are ignored" in record.message
     ]
     assert facts == {"n": 1, **example}
     assert "u0" not in str(versions.verify(tmp_path / "models").note)

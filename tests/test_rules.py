@@ -153,7 +153,7 @@ def test_rules_on_attributes_require_attributes_and_others_do_not():
     bare = songs(items=None)
     assert ids(bare.recommend(["a"], boost={"e": 100}, diversity=0.1, popularity=0.1, k=2)) == "eb"
     for rules in ({"at_most": {"genre": 1}}, {"boost": [({"genre": "soul"}, 2)]}):
-        with pytest.raises(InputError, match="the model has no items"):
+        with pytest.raises(InputError, match="requires items with attributes, and the model has none"):
             bare.recommend(["a"], **rules)
 
 
@@ -186,7 +186,7 @@ def test_an_unknown_argument_is_an_error_that_names_the_nearest():
 
 
 def test_where_requires_attributes():
-    with pytest.raises(InputError, match="the model has no items; pass items= to Recommender or fit"):
+    with pytest.raises(InputError, match="the model has none; pass items= to Recommender or fit"):
         songs(items=None).recommend(["a"], where={"genre": "jazz"})
     with pytest.raises(InputError, match="the items have no attributes; load items with attributes"):
         songs(items=Items.of({"a": {}})).similar_items("a", where={"genre": "jazz"})

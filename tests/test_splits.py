@@ -471,7 +471,7 @@ def test_a_split_by_time_needs_timestamps():
     [
         ({"folds": 0}, "folds is 0"),
         ({"folds": 5, "fraction": 0.2}, "the test part has a share of 1 of the events"),
-        ({"folds": 3, "fraction": 0.01}, "the 3 test windows overlap"),
+        ({"folds": 3, "fraction": 0.01}, "two of the 3 test windows start at the same timestamp"),
         ({"window": "1d", "fraction": 0.1}, "window is '1d' and fraction is 0.1; expected one of the two"),
         ({"window": "1h"}, "window of fold 1 of 3, which ends at 1970-01-04T22:00:00, contains no events"),
         ({"window": "2d"}, "the training part before 1970-01-01T00:00:00 .*is empty"),

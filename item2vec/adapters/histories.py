@@ -108,12 +108,14 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     Raises
     ------
     InputTypeError
-        If ``interactions`` is not an ``Interactions``.
+        If ``interactions`` is not an ``Interactions``, or ``events``, ``core``, ``collapse_repeats`` or
+        ``ordered`` has the wrong type.
     InputError
         If ``start`` or ``end`` is given and there are no timestamps; if ``events`` is given and there is no
-        event column, or an event is unknown; or if no item has a group.
+        event column, an event that is not a dislike is unknown, or its weight is not finite; or if no item
+        has a group.
     ConfigError
-        If another argument has an invalid value.
+        If another argument is invalid.
 
     Examples
     --------
@@ -190,7 +192,7 @@ def training_sentences(
 ) -> Sentences:
     """Return the training sentences of interactions for the adapter settings.
 
-    If ``adapter.group_by`` is not ``None``, ``items`` must be given, and have this attribute.
+    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))

@@ -34,7 +34,7 @@ def text_playlists(
             )
         if sep is None and found == " " and (", " in line or "; " in line):
             mark = "," if ", " in line else ";"
-            raise _ambiguous(where, f"blanks, and {mark!r} before a blank", mark)
+            raise _ambiguous(where, f"spaces between ids, and {mark!r} before a space", mark)
         if ids := [id_ for id_ in split_line(line, found)[skip_fields:] if id_]:
             yield where, ids
 
@@ -71,14 +71,14 @@ def find_separator(lines: Sequence[str], name: str) -> str:
             line.count("\t") > 1 or " " in line.partition("\t")[0] for line in with_blank
         ):
             return "\t"
-        raise _ambiguous(name, "blanks and tabs", "\t")
+        raise _ambiguous(name, "spaces and tabs", "\t")
     if not (blank or tab):
         if len(marks) > 1:
             raise _ambiguous(name, " and ".join(map(repr, marks)), marks[0])
         return marks[0] if marks else " "
     for mark in marks:
         if _lists_in_fields(lines, mark):
-            raise _ambiguous(name, f"{'tabs' if tab else 'blanks'} and {mark!r} in each line", mark)
+            raise _ambiguous(name, f"{'tabs' if tab else 'spaces'} and {mark!r} in each line", mark)
     return " "
 
 
@@ -97,5 +97,5 @@ def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
 def _ambiguous(where: str, found: str, sep: str) -> InputError:
     return InputError(
         f"{where}: found {found}; expected one separator between ids",
-        remedies=[Remedy("sep", sep), Remedy("sep", " ", "pass {} for blanks and tabs")],
+        remedies=[Remedy("sep", sep), Remedy("sep", " ", "pass {} for spaces and tabs")],
     )

@@ -54,7 +54,8 @@ def playlists(
           ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
           are read as text.
         - M3U, PLS and XSPF: one playlist, whose items are the locations of the tracks. A track in XSPF
-          without a location is the item ``title by creator``.
+          without a location is the item ``title by creator``. If the suffix is that of M3U, a first line that
+          starts with ``[`` is a location, not JSON.
         - Otherwise text with one playlist per line.
     skip_lines, skip_fields
         Number of lines to skip at the start of a file (except XSPF), and number of fields to skip at the
@@ -91,7 +92,8 @@ def playlists(
     ConfigError
         If an argument has an invalid value, or does not apply to the layout of the source.
     InputTypeError
-        If a playlist is not a list of ids, or an id is not text.
+        If ``source`` is neither a path nor a list, a playlist is not a list of ids, an id is not text, or
+        another argument has the wrong type.
     InvalidIdError
         If an id is invalid (see ``Vocabulary``).
 
@@ -123,7 +125,10 @@ def playlists(
         located = _numbered(source)
     sentences = _encoded(located, ordered)
     if isinstance(source, str | PathLike) and not len(sentences):
-        raise InputError(f"{source} contains no playlists; expected lines of ids, or JSON lines with items")
+        raise InputError(
+            f"{source} contains no playlists; expected at least one playlist with an id: check the file, and "
+            "skip_lines and skip_fields if they are set"
+        )
     return shape_training_sentences(
         sentences,
         min_length=min_length,

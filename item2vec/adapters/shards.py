@@ -107,7 +107,7 @@ def save_shards(
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
-    """Return a pair: the histories or sessions of all rows, not shortened; and the user code of each one.
+    """Return a pair: the unshortened histories or sessions of all rows; and the user code of each sentence.
 
     Only ``kind``, ``gap`` and ``ordered`` of the adapter are applied.
     """
@@ -133,7 +133,7 @@ def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
 
 
 def _shards_and_places(users: Vocabulary, n_shards: int) -> tuple[Codes, Codes]:
-    """Return a pair of arrays by user code: the shard of the user; and the rank of the id in sorted order."""
+    """Return a pair of arrays by user code: the shard of the user; and the rank of the user's id."""
     shard = np.array([shard_of(user, n_shards) for user in users.ids], dtype=np.int32)
     place = np.empty(len(users), dtype=np.int32)
     place[sorted(range(len(users)), key=users.ids.__getitem__)] = np.arange(len(users))

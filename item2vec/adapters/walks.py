@@ -42,7 +42,7 @@ def walks(
     seed: int = 7,
     directed: bool | None = None,
 ) -> Sentences:
-    """Return random walks on a graph. In each pass over the nodes, in random order, each node starts a walk.
+    """Return random walks on a graph. Each pass starts one walk at each node; the order of nodes is random.
 
     With ``p = q = 1``, the probability of a step is proportional to the edge weight (DeepWalk; Perozzi et
     al., KDD 2014). Otherwise, from the second step on, the edge weight is multiplied by ``1/p`` for a step
@@ -104,8 +104,8 @@ def save_walks(
 
     The sentences are those of ``walks`` with the same arguments, in the same order and with the same codes.
     Each shard contains consecutive walks; the numbers of walks per shard differ by at most one. Each shard is
-    written before the walks of the next shard are made, so that only the graph and one shard (4 bytes per
-    node of a walk) are in memory. If no walk ends early, the files are those of
+    written before the walks of the next shard are made, so that only the graph, its lookup tables and one
+    shard (4 bytes per node of a walk) are in memory. If no walk ends early, the files are those of
     ``walks(…).save(out, shards=shards)``. If the process is killed, the same call keeps the complete shards,
     and writes the others.
 

@@ -77,6 +77,8 @@ def recommend_all(
 
     Parameters
     ----------
+    model
+        The model that computes the recommendations.
     histories
         The history of each user: a ``Store``, whose users and catalogue are read; ``Interactions``; a mapping
         from user ids to lists of items, oldest first; ``Sentences``, usually with ``users``; or
@@ -99,9 +101,9 @@ def recommend_all(
     users
         User id of each history of ``Sentences``; by default, the position of the history.
     block_users
-        Number of users per block: by default 10,000 per file, or 1,000 per transaction. For a sharded corpus,
-        a block is a shard, and ``block_users`` is the number of users whose recommendations are in memory at
-        a time, by default 100,000.
+        Maximum number of users per block: by default 10,000 per file, or 1,000 per transaction. For a sharded
+        corpus, a block is a shard, and ``block_users`` is the maximum number of users whose recommendations
+        are in memory at a time, by default 100,000.
     filter_seen, rules
         As in ``Recommender.recommend``, for all users. The rule ``exclude`` is not available; use ``deny``.
 
@@ -113,8 +115,12 @@ def recommend_all(
         specified without ``version``, or is not ``histories``; or if ``block_users`` is below 1.
     InputError
         If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
-        differs from the number of histories, or ``users`` is specified for histories other than
-        ``Sentences``; or if ``ShardedSentences`` contain no user ids.
+        differs from the number of histories, or ``users`` is specified together with ``out`` for histories
+        other than ``Sentences``; or if ``ShardedSentences`` contain no user ids.
+    CorruptBundleError
+        If ``_manifest.json`` in the folder cannot be read.
+    StoreError
+        If the store cannot be read or written.
     LockHeldError
         If another process writes to the folder.
 
@@ -134,7 +140,10 @@ def recommend_all(
     request = Request.of(k, filter_seen, rules)
     if to_store is not None:
         if histories is not to_store or version is None:
-            raise ConfigError("to_store requires histories to be the same store, and a version; pass both")
+            raise ConfigError(
+                f"got to_store with histories of type {type(histories).__name__} and version={version!r}; "
+                "expected the same store as histories, and a version"
+            )
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
     folder.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ class _Sharded:
     def of(cls, model: Recommender, corpus: ShardedSentences) -> _Sharded:
         if corpus.users is None:
             raise InputError(
-                f"{corpus!r} has no user ids; expected a corpus of interactions, which prepare writes"
+                f"{corpus!r} has no user ids; expected a corpus that prepare or spark.prepare wrote"
             )
         return cls(model, corpus, corpus.users)
 

@@ -78,7 +78,7 @@ OTHER_COPY = "use another copy of the bundle"
 
 
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
-    """Write a model to a new folder atomically, and read it back from the disk.
+    """Write a model to a new folder atomically, read it back from the disk, and return the manifest.
 
     All users can read the files, whatever the umask is, and the files are read-only. With the same versions
     of Python and the libraries, equal parts, notes and values of ``now`` produce identical files.
@@ -100,7 +100,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
         If ``path`` already exists.
     InputError
         If the norm of a vector or the weight of a position is not below 1e18, the note contains values other
-        than JSON values, or ``now`` has no time zone.
+        than JSON values, the manifest is longer than 1 MiB, or ``now`` has no time zone.
     CorruptBundleError
         If the written files cannot be read back.
     WriteError

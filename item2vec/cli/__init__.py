@@ -87,11 +87,12 @@ class Stopped(BaseException):
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command given by ``words``, by default ``sys.argv[1:]``.
 
-    An ``Item2VecError`` is printed on stderr as one line and determines the exit code. Any other exception is
-    printed as a traceback, with secrets masked; the exit code is 1. On SIGTERM and Ctrl-C, the command
-    removes its temporary files; the exit code is 1 on SIGTERM, and 130 on Ctrl-C (set by typer). If stdout is
-    a closed pipe (handled by typer) or cannot be written for another reason, such as a full disk, the exit
-    code is 1. After an invalid command line, typer exits with code 2.
+    An ``Item2VecError`` is printed on stderr as one line and determines the exit code. For any other
+    ``OSError``, one line states that the file or stdout could not be written, for example because the disk is
+    full; the exit code is 1, as for a closed pipe (handled by typer). All other exceptions are printed as a
+    traceback, with secrets masked; the exit code is 1. On SIGTERM and Ctrl-C, the command removes its
+    temporary files; the exit code is 1 on SIGTERM, and 130 on Ctrl-C (set by typer). After an invalid command
+    line, typer exits with code 2.
 
     ``retrain`` differs. After ``CURRENT`` is replaced, SIGTERM and Ctrl-C lead to exit code 6 if the
     publication was not finished, otherwise to 0. While the outcome of a refused or failed run is recorded,

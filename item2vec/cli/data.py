@@ -97,7 +97,7 @@ def ingest(
             n_repeats += ingested.n_repeats
         if not n_rows:
             named = ", ".join(map(str, files or []))
-            found = f"{named}: no row below the header" if named else "the result of --from-sql has no rows"
+            found = f"found no rows in {named}" if named else "the result of --from-sql has no rows"
             raise InputError(f"{found}; expected interactions")
         if titles is not None:
             opened.ingest_items(titles)

@@ -46,8 +46,8 @@ def demo(
     """Ingest, evaluate, train and recommend on the sample data.
 
     A model of item2vec, a model of gensim (if gensim is installed) and baselines are compared on held-out
-    data. The model with the higher NDCG@10 is published, and songs are recommended for three users. Random
-    walks over the users' friendships then yield similar users.
+    data. Of the two models, the one with the higher NDCG@10 is trained on all data and published, and songs
+    are recommended for three users. Random walks over the users' friendships then yield similar users.
 
     Example: item2vec demo
     """

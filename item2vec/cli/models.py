@@ -162,7 +162,7 @@ def gc(
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of newest reports and pages of runs to keep [default: the setting reports of "
+            help="Number of newest runs whose report and page are kept [default: the setting reports of "
             "[retention], or 100].",
         ),
     ] = None,

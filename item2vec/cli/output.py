@@ -144,7 +144,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    """Return JSON text. If stdout cannot encode a character, the text contains its JSON escape."""
+    """Return JSON text. Unless stdout has a UTF encoding, all characters outside of ASCII are escaped."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return json.dumps(value, ensure_ascii=not is_unicode, allow_nan=False, default=str)
 

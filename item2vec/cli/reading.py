@@ -105,7 +105,7 @@ def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]
     with Store(source.store) as store:
         if (ahead := store.ahead(end)) is not None:
             facts = {"n": ahead.n, "user": ahead.user, "item": ahead.item, "timestamp": ahead.timestamp}
-            log.warning("interactions dated in the future are ignored", extra={"facts": facts})
+            log.warning("interactions dated a day or more in the future are ignored", extra={"facts": facts})
         return store.snapshot(end=end)
 
 
@@ -121,7 +121,7 @@ def default_protocol(source: Source, events: Events) -> str:
 
 
 def check_timestamps(protocol: str | None, events: Events) -> None:
-    """Raise ``ConfigError`` for the protocol ``temporal`` if the events have no timestamps."""
+    """Raise ``ConfigError`` for the protocol ``temporal`` unless events are interactions with timestamps."""
     if protocol != "temporal" or (isinstance(events, Interactions) and events.timestamp is not None):
         return
     if isinstance(events, ShardedSentences):

@@ -35,7 +35,10 @@ def recommend(
     ] = False,
     corpus: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="With --all: users of this sharded corpus instead of the store."),
+        typer.Option(
+            metavar="DIR",
+            help="With --all: recommend for the users of this sharded corpus, instead of those of the store.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
@@ -51,7 +54,8 @@ def recommend(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Exclude items that --log recorded for --user within this duration, such as 7d.",
+            help="Exclude items that were recorded as shown to --user (see --log) within this duration "
+            "before now, such as 7d.",
         ),
     ] = None,
     items: ItemsFile | None,
@@ -194,7 +198,7 @@ def _show_analogy(
 
 @dataclass(frozen=True)
 class _EveryUser:
-    """The options of ``recommend --all``, and the steps that it carries out."""
+    """The options of ``recommend --all``, and the steps of this command."""
 
     out: Path | None
     to_store: bool

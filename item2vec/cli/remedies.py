@@ -123,7 +123,10 @@ def _parameters(command: Any) -> dict[str, Any]:
 
 
 def _is_given(context: typer.Context, parameter: Any, value: Any) -> bool:
-    """Return whether the command line sets the parameter to ``value`` (a flag or ``...``: to any value)."""
+    """Return whether the command line sets the parameter to ``value``.
+
+    If ``value`` is ``...``, or the parameter is a flag, the result is true if the parameter is set at all.
+    """
     source = context.get_parameter_source(parameter.name)
     is_given = source is not None and source.name == "COMMANDLINE"
     return is_given and (value is ... or parameter.is_flag or context.params[parameter.name] == value)

@@ -37,7 +37,8 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "diversity": (
         float,
         "0…1",
-        "Weight of the penalty for similarity to items of higher rank; with 0, order of score.",
+        "Weight of the penalty for similarity to items of higher rank; with 0, items are ranked by score "
+        "only.",
     ),
     "boost": (
         list[str],
@@ -53,7 +54,7 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "interests": (
         str,
         "N|auto",
-        "Number of clusters of the history, each with a user vector; auto: detected.",
+        "Number of clusters of the history, each with a user vector; with auto, the number is detected.",
     ),
 }
 """Maps the name of each rule to the type, the metavar and the help of its option."""

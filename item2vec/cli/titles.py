@@ -53,6 +53,8 @@ def read_titles(
 
     Parameters
     ----------
+    file
+        The file, and the options that describe it.
     item
         Preferred name of the id column.
     sep

@@ -63,7 +63,9 @@ def tune(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="TOML file in which to set index, [train] and [taste]; the rest is kept."
+            metavar="FILE",
+            help="TOML file in which index, [train] and [taste] are set; other keys are kept, and a missing "
+            "file is created.",
         ),
     ] = None,
     fixed: dict[str, Any],
@@ -198,7 +200,7 @@ def _text(tuning: Tuning, out: Path | None) -> str:
         )
     if important := [(name, share) for name, share in tuning.importances().items() if share >= SHOWN]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
-        verdict += f"\nshare of the differences between trials that each setting explains: {shares}"
+        verdict += f"\nshare of the variance of the scores that each setting explains: {shares}"
     notes = [f"Warning: {text}" for text in tuning.warnings]
     written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{tuning.config.to_toml()}"
     return "\n\n".join([f"{len(states)} trials: {counts}", table(rows), verdict, *notes, written])

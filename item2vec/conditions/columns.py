@@ -31,7 +31,7 @@ ORDERINGS: dict[str, Callable[[Sequence[Any], Scalar], slice]] = {
     "<": lambda ascending, value: slice(None, bisect_left(ascending, value)),
     "<=": lambda ascending, value: slice(None, bisect_right(ascending, value)),
 }
-"""Maps each operator to a function: the slice of ascending values for which the comparison is true."""
+"""Maps each operator to a function that returns the slice of ascending values that meet the comparison."""
 
 
 class Truth(NamedTuple):
@@ -58,10 +58,10 @@ class Column:
     rows
         The row of each value.
     is_list
-        Rows whose value is a list.
+        Mask of the rows whose value is a list.
     is_known
-        Rows that are not null and, if the value is a list, have no null in the list. A value that cannot be
-        compared (a mapping, or a list in a list) counts as null. An empty list is known.
+        Mask of the rows that are not null and, if the value is a list, have no null in the list. A value that
+        cannot be compared (a mapping, or a list in a list) counts as null. An empty list is known.
     kinds
         The types of the values, some of "boolean", "number" and "text".
 

@@ -106,9 +106,10 @@ def _comparison(name: str, operator: str, operand: Any, place: str, expected: st
 
 
 def _scalar(value: Any, place: str, expected: str) -> Scalar | None:
-    """Return a value that can be compared; ``None`` for ``None`` and NaN. Otherwise raise an error.
+    """Return a value that can be compared; ``None`` for ``None`` and NaN.
 
-    ``place`` and ``expected`` are parts of the message.
+    Raise ``InputTypeError`` unless the value is text, a number, a boolean or ``None``. ``place`` and
+    ``expected`` are parts of the message.
     """
     if isinstance(value, np.generic):
         value = value.item()

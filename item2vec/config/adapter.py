@@ -64,7 +64,7 @@ class AdapterConfig(Settings):
 
     A model contains these settings. ``events``, ``since`` (or ``days``), ``group_by``, ``collapse_repeats``
     and ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation.
-    ``seen_events`` applies to histories only. All other settings apply to training sentences only. For
+    ``seen_events`` applies to recommendations only. All other settings apply to training sentences only. For
     example, ``kind="sessions"`` splits the training data of a user into visits, but does not split a history:
     the decay of the taste gives recent visits more weight.
 

@@ -53,7 +53,7 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Patience = Annotated[int, Field(ge=1)] | None
 
 MOST_FAULTS = 100
-"""Maximum number of invalid values whose messages are read, per settings object."""
+"""Maximum number of faults of one validation error that are read for the message."""
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
 

@@ -122,7 +122,7 @@ class TrainConfig(Settings):
         return TrainConfig(**{**self.given(), **changes})  # type: ignore[return-value]
 
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
-        """Return the settings with the defaults for this number of tokens, and for sentences of this kind."""
+        """Return the settings with the defaults for this number of tokens, and for (un)ordered sentences."""
         return self
 
     @property
@@ -216,7 +216,7 @@ class NextItem(ByDescent):
     window: Window = 50
     """Maximum number of history items per prediction; ``"full"`` for all items."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
-    """Number of negative samples per block of 256 predictions; all items if there are no more items."""
+    """Number of negative samples per block of 256 predictions; all items if there are at most as many."""
     ns_exponent: Exponent = 0.5
     """Sampling weight of negatives: count ** ns_exponent. 0 is uniform; values below 0 favour rare items."""
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3

@@ -236,7 +236,7 @@ class EdgeDatabase:
         self._connection.close()
 
     def is_valid(self) -> bool:
-        """Return whether DuckDB reads all rows, with valid ids and with finite, positive weights."""
+        """Return whether DuckDB can read the rows, and all ids and weights (finite, above 0) are valid."""
         conditions = [_is_id("source_id"), _is_id("target_id")]
         conditions += ["isfinite(weight) AND weight > 0"] * self.weighted
         query = f"SELECT count(*) FROM rows WHERE NOT coalesce({' AND '.join(conditions)}, false)"

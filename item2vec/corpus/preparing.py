@@ -388,7 +388,7 @@ def _check_columns(rows: StagedRows, events: Vocabulary | None, adapter: Adapter
 def _check_rows(n_rows: int, n_chosen: int, sources: list[Any]) -> None:
     found = ", ".join(map(str, sources))
     if not n_rows:
-        raise InputError(f"{found}: no row below the header; expected interactions")
+        raise InputError(f"found no rows in {found}; expected interactions")
     if not n_chosen:
         raise NothingToTrainError(
             f"{found}: the adapter settings select none of {n_rows:,} interactions; expected at least one: "

@@ -91,7 +91,8 @@ def evaluate_analogies(
     contains white space cannot occur in a question.
 
     ``restrict_vocab`` and ``case_insensitive`` have the meaning and defaults of gensim's
-    ``evaluate_word_analogies``. Unlike in gensim, a line without exactly four ids is an error.
+    ``evaluate_word_analogies``. Unlike in gensim, a question without exactly four ids is an error. Blank
+    lines are ignored.
 
     Parameters
     ----------
@@ -111,8 +112,8 @@ def evaluate_analogies(
     Raises
     ------
     InputError
-        If the file cannot be read or is not UTF-8, a question precedes the first section, a line does not
-        have four ids, ``method`` is unknown, or ``restrict_vocab`` is below 1.
+        If the file cannot be read or is not UTF-8, a question precedes the first section or does not have
+        four ids, ``method`` is unknown, or ``restrict_vocab`` is below 1.
 
     Examples
     --------

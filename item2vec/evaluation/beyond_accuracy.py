@@ -81,7 +81,7 @@ class BeyondAccuracy:
 
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
-        """A pair of arrays: offsets; and the indices of the training sentences that contain each item."""
+        """Indices of the training sentences that contain each item, as a pair of arrays: offsets; indices."""
         train = self._split.train.whole()
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 

@@ -132,7 +132,7 @@ def _sampled_ngrams(train: Sentences, most: int) -> Offsets:
 
 
 def _starts(train: Sentences, length: int) -> Offsets:
-    """Return the positions at which an n-gram of this length starts within one sentence."""
+    """Return the positions at which an n-gram of this length starts that ends in the same sentence."""
     positions = np.arange(len(train.tokens))
     return positions[np.repeat(train.offsets[1:], train.lengths) - positions >= length]
 

@@ -204,7 +204,7 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
     if not hidden.any() or hidden.all():
         raise InputError(
             f"{np.count_nonzero(hidden)} of {len(source)} edges would be hidden; expected at least one "
-            "hidden and one known edge: change share"
+            "hidden and one known edge: change share, or use a graph with more edges"
         )
     known = Graph.from_codes(
         graph.nodes,
@@ -240,8 +240,8 @@ class _Neighbours(Baseline):
     """Base class of the baselines that sum a weight over the common neighbours of two nodes.
 
     In a directed graph, a common neighbour is the middle node of a path of two edges from the first node to
-    the second. ``vocabulary`` contains the nodes that have an edge, in either direction. ``counts`` is the
-    number of edges that lead to a node.
+    the second. ``vocabulary`` contains the nodes that have an edge, in either direction. ``counts`` holds,
+    for each of these nodes, the number of edges that lead to the node.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -261,7 +261,8 @@ class _Neighbours(Baseline):
     def score_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Doubles:
         """Return the score of each pair of nodes, for ``HiddenEdges.auc``.
 
-        The score is 0 if one of the two nodes is not in ``vocabulary``.
+        The score is 0 if one of the two nodes is not in ``vocabulary``. ``InputError`` is raised if
+        ``sources`` and ``targets`` differ in length.
         """
         first, second = self.vocabulary.encode(sources), self.vocabulary.encode(targets)
         if len(first) != len(second):

@@ -142,7 +142,10 @@ def _recommend(model: Model, split: Split, queries: Rows, k: int) -> list[Rankin
 
 
 def _open_ended(rankings: list[Ranking], numbers: Sequence[int], places: int, k: int) -> list[int]:
-    """Return the ``numbers`` of rankings that have ``k`` items, and equal scores from rank ``places`` on."""
+    """Return the indices in ``numbers`` whose ranking is open-ended.
+
+    Such a ranking has ``k`` items, and equal scores from rank ``places`` on.
+    """
     return [
         number
         for number in numbers

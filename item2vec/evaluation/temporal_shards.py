@@ -38,7 +38,8 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
     times = [np.concatenate([part.times[name] for part in parts]) for name in range(2)]
     if not all(map(len, times)) or not any(len(part.targets) for part in parts):
         raise InputError(
-            f"no sentence has a new item from {iso(cut)} on, or no token is earlier; expected both: choose "
+            f"the {'test part has no new item' if len(times[0]) else 'training part is empty'} with the "
+            f"cut-off {iso(cut)}; expected tokens before the cut-off, and new items in the test part: choose "
             "another cut-off, or set repeats=True"
         )
     dropped = {

@@ -292,7 +292,7 @@ def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
     if any(not 0 < share < 1 for share in shares):
         raise InputError(
             f"the test part has a share of {max(shares):g} of the events; expected a share above 0 and below "
-            "1, so that events remain for training"
+            "1, so that events remain for training: change fraction or folds"
         )
     distinct, first = np.unique(np.sort(timestamps), return_index=True)
     if len(distinct) < 2:
@@ -304,8 +304,9 @@ def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
     cuts = [int(np.abs(share_after - share).argmin()) for share in shares]
     if len(set(cuts)) < len(cuts):
         raise InputError(
-            f"the {len(cuts)} test windows overlap, because the events have only {len(distinct):,} distinct "
-            "timestamps; expected a timestamp in each window: use fewer folds or a larger fraction"
+            f"two of the {len(cuts)} test windows start at the same timestamp (the events have "
+            f"{len(distinct):,} distinct timestamps); expected a timestamp in each window: use fewer folds "
+            "or a larger fraction"
         )
     return [int(distinct[1:][index]) for index in cuts]
 

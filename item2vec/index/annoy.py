@@ -222,7 +222,7 @@ class AnnoyIndex:
         """Return the rows of about the ``n`` best nodes; ``None`` to request a scan.
 
         If ``n`` is larger than the ``k`` for which the index was tuned, proportionally more nodes are
-        inspected. In this case, a scan is requested if a scan of ``n_scanned`` rows is faster.
+        inspected, unless a scan of ``n_scanned`` rows is faster: a scan is then requested.
         """
         effort = self.description.search_k * max(n, self.description.k) // self.description.k
         if n > self.description.k and effort * SCANNED_PER_NODE > n_scanned:

@@ -97,8 +97,8 @@ def build(
 def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     """Return the index that ``Index.save`` wrote into a folder, for the same matrix.
 
-    ``description`` is the dictionary that ``save`` returned. If the library of the index is not installed, an
-    exact index takes its place, and a warning is logged.
+    ``description`` is the dictionary that ``save`` returned. If the library of the saved index is not
+    installed, an exact index of the matrix is returned instead, and a warning is logged.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class ExtendedIndex:
 
     @property
     def n_built(self) -> int:
-        """The number of rows that the index was built for."""
+        """The number of rows over which ``base`` was built."""
         return len(self.base.matrix)
 
     @property

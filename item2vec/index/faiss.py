@@ -159,7 +159,8 @@ class FaissIndex:
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> FaissIndex:
         """Build the graph, and increase the effort until the index reaches ``recall`` (see ``_tuned``).
 
-        The recall is always reached, because a scan takes the place of a search that would not be faster.
+        The recall is always reached: if the necessary effort makes a search slower than a scan, the index
+        requests a scan, which is exact.
         """
         faiss, matrix = _faiss(), as_matrix(matrix)
         scale, groups = scale_of(matrix), Groups.of(matrix)

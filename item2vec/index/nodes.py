@@ -47,9 +47,10 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
 
 
 def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
-    """Raise ``CorruptBundleError`` unless the nodes form ``n_trees`` trees over ``n_items`` items.
+    """Raise ``CorruptBundleError`` if a node number is invalid for ``n_trees`` trees over ``n_items`` items.
 
-    Each root must record ``n_items`` descendants, and each child must precede its parent in the file.
+    Each root must record ``n_items`` descendants, each child must precede its parent in the file, and the
+    children of a leaf must be items. Whether each tree contains all items is not checked.
     """
     numbers = nodes.view("<i4").reshape(len(nodes), -1)
     is_valid = len(nodes) >= n_items + n_trees and bool(

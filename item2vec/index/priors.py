@@ -26,7 +26,7 @@ class PriorIndex:
 
     The last element of a query is the weight of the prior. Candidates are the best rows of ``base`` and the
     rows with the highest priors. Except for rows that ``base`` misses, no other row scores more than a bound:
-    the lowest inner product among the best rows of ``base``, plus the next highest prior times its weight.
+    the lowest inner product among the best rows of ``base``, plus the weight times the next highest prior.
     The number of rows to read is doubled until the bound is below the score of the ``n``-th best candidate. A
     scan is requested if the number of rows to read reaches the number of all rows, if ``base`` requests a
     scan, or if all elements of the query except the last are 0.
@@ -48,7 +48,7 @@ class PriorIndex:
 
     @property
     def n_built(self) -> int:
-        """The number of rows that the index was built for."""
+        """The number of rows over which the approximate index was built."""
         return getattr(self.base, "n_built", len(self.matrix))
 
     @property

@@ -82,7 +82,7 @@ class Index(Protocol):
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
         """Return about ``n`` of the best rows, in any order, or ``None`` to request a scan.
 
-        The requested scan would take as long as a scan of ``n_scanned`` rows of the matrix.
+        ``n_scanned`` is the cost of the scan in place of the index (see ``Scan.n_scanned``).
         """
 
     def save(self, folder: Path) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
         Item vectors. The input vectors are compared by cosine, or the output vectors if fewer items lack an
         output vector than an input vector.
     method
-        ``"tsne"``, ``"umap"``, or ``"pca"``: the first two principal components of all items, which are also
-        used for fewer than 100 items.
+        ``"tsne"``, ``"umap"``, or ``"pca"``: the first two principal components of all items. If fewer than
+        100 items have a vector, every method returns these components.
     seed
         Seed of the sample and of the method.
 
@@ -153,7 +153,7 @@ def _landmarks(counts: Doubles, seed: int) -> Rows:
 
 
 def _spread(matrix: Floats, landmarks: Rows, method: Method, seed: int) -> Doubles:
-    """Place the landmarks by t-SNE or UMAP, and all other rows between landmarks; add noise to these rows."""
+    """Place the landmarks by t-SNE or UMAP, and all other rows between landmarks, with added noise."""
     units = unit_rows(matrix[landmarks])
     placed = _by_method(units, method, seed)
     positions = np.empty((len(matrix), 2))

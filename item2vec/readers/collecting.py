@@ -27,8 +27,9 @@ def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultRepor
     ------
     InputError
         If the table cannot be read; if a column does not exist, or has a type that its parser does not
-        support; if a row is bad and ``report`` raises the first fault; or if ``report`` skips bad rows, but
-        all rows are bad, or the share of bad rows is larger than ``report`` allows.
+        support; if the timestamps have no common unit; if a row is bad and ``report`` raises the first
+        fault; or if ``report`` skips bad rows, but all rows are bad, or the share of bad rows is larger than
+        ``report`` allows.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     columns = list(parsers.values())

@@ -204,7 +204,7 @@ def value_text(value: Any) -> str | None:
 
 
 def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
-    """Return a column as an Arrow array: not dictionary-encoded, and large strings if all values are null.
+    """Return a column as an Arrow array: dictionaries are decoded, and type null is cast to large strings.
 
     ``text_of`` converts Python objects to text, or to ``None`` (null) if they are invalid.
     """

@@ -81,9 +81,9 @@ class EdgeLines:
             if self.sep is None and sep == " " and (", " in line or "; " in line):
                 mark = "," if ", " in line else ";"
                 raise InputError(
-                    f"{self.path} line {number}: found {mark!r} before a blank, but the separator detected "
-                    "from the first lines is a blank; expected one separator between ids",
-                    remedies=[Remedy("sep", mark), Remedy("sep", " ", "pass {} for blanks and tabs")],
+                    f"{self.path} line {number}: found {mark!r} before a space, but the separator detected "
+                    "from the first lines is a space; expected one separator between ids",
+                    remedies=[Remedy("sep", mark), Remedy("sep", " ", "pass {} for spaces and tabs")],
                 )
             yield number, _fields(line, sep, quotes=self.quotes)
 

@@ -52,7 +52,8 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_li
     ------
     InputError
         If the file is damaged, does not have the edge attribute that ``weight`` names, has two nodes of the
-        same name, or is in a graph format that is recognised but not supported.
+        same name, hyperedges, or both directed and undirected edges in GraphML, or is in a graph format that
+        is recognised but not supported.
     """
     is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
     layout = _layout(path, encoding) if is_text else None
@@ -118,8 +119,8 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
     )
     if len(directions) > 1:
         raise InputError(
-            f"{path} has directed and undirected edges; expected one kind: write undirected edges in both "
-            "directions"
+            f"{path} has directed and undirected edges; expected one kind: write each undirected edge as "
+            "two directed edges"
         )
     if isinstance(weight, str) and weight not in keys:
         found = ", ".join(map(repr, keys)) or "none"

@@ -120,8 +120,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
       this rule.
     - *Layout.* Numbers such as 20240131 are dates if at least 90 % of the numbers are valid dates from 1900
       to 2100 in the layout ``%Y%m%d``, which ``%H``, ``%H%M`` or ``%H%M%S`` may follow. Placeholders, and
-      dates within 48 days of 1970-01-01, do not count towards the 90 %. ``time_format="%Y%m%d"`` disables
-      this rule.
+      dates within 48 days of 1970-01-01, do not count as such dates. ``time_unit`` and ``time_format``
+      disable this rule.
     - *Placeholders.* If at least 90 % of the other dates are from 1990 to 2099, a date on 0001-01-01,
       1753-01-01, 1899-12-30, 1900-01-01, 1969-12-31, 1970-01-01 (epoch number 0 or -1) or 9999-12-31 stands
       for a missing date, and the row is bad.

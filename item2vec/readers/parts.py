@@ -67,7 +67,7 @@ class Parts:
         if list(partition) != self._keys:
             raise InputError(
                 f"{table.name} has the partition columns {listed(list(partition))}; expected "
-                f"{listed(self._keys)}, as {self._first.name} has: use folders with equal keys"
+                f"{listed(self._keys)}, as {self._first.name} has: use folders with equal partition columns"
             )
         further = [name for name in table.names if name not in self._first.names]
         if further and self._same_columns:
@@ -79,7 +79,9 @@ class Parts:
     def _position(self, table: Table, at: int) -> int | None:
         """Return the position that the column at position ``at`` of this table has in a part.
 
-        Return ``None`` if the part is a file of JSON lines that lacks the column.
+        Return ``None`` if the part is a file of JSON lines that lacks the column. Raise ``InputError`` if the
+        columns of any other part differ from those of the first part, and do not include the column exactly
+        once.
         """
         if table.names == self._first.names:
             return self._own[at]

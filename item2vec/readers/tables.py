@@ -244,7 +244,8 @@ def _files_of(source: Path, encoding: str) -> list[_File]:
 def _of_one_format(source: Path, files: Sequence[_File], encoding: str) -> list[_File]:
     """Return the files that are not empty text files.
 
-    Raise ``InputError`` if there are no such files, or if these files have different formats.
+    Raise ``InputError`` if there are no such files, or if these files have different formats or, for
+    delimited text, different suffixes.
     """
     labels = {path: _label_of(path, encoding) for path, _ in files}
     filled = [(path, partition) for path, partition in files if labels[path]]

@@ -98,7 +98,7 @@ def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, lis
 
 
 def _first(value: Any) -> str | None:
-    """Return the value of an attribute as text, or the first element of a list; ``None`` if there is none."""
+    """Return a value, or the first element of a list, as text; ``None`` if it is missing or empty text."""
     if isinstance(value, list):
         value = value[0] if value else None
     return None if value is None or value == "" else str(value)

@@ -29,7 +29,7 @@ MEANINGS = {
     "hr": "Share of the queries with a target among the first k recommendations.",
     "recall": "Share of the targets of a query that are among the first k recommendations.",
     "precision": "Number of targets among the first k recommendations, divided by k.",
-    "ndcg": "Order of the hits: 1 if the targets have the first ranks, lower if they have later ranks.",
+    "ndcg": "Sum of 1 / log2(rank + 1) over the hits, divided by the largest possible sum.",
     "mrr": "1 / rank of the first hit, 0 without a hit.",
     "map": "Sum of the precisions at the ranks of the hits, divided by the number of targets.",
     "coverage": "Share of the items of the training part that are recommended for at least one query.",

@@ -76,7 +76,8 @@ class Study:
     ) -> Study:
         """Train all baselines on the training part of a split, and evaluate the model and the baselines.
 
-        ``k`` is a cut-off of the metrics, or several. By default, ``items`` are the items of the model.
+        ``k`` is one cut-off of the metrics, or a sequence of cut-offs. By default, ``items`` are the items of
+        the model.
         """
         cutoffs = sorted({check_k(cutoff) for cutoff in ([k] if isinstance(k, int) else k)})
         rivals = baselines(split)

@@ -90,7 +90,7 @@ class Health:
     index_recall: float
     """Recall@10 of the model's index relative to exact search, for histories of one item sampled by
     popularity; 0 to 1. An item with at least the score of the tenth best item counts as retrieved. 1 for an
-    exact index."""
+    exact index; otherwise 0 if none of these histories has a user vector."""
 
 
 def measure_health(model: Recommender, *, seed: int = 1) -> Health:

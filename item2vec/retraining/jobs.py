@@ -245,7 +245,8 @@ def _sampled(split: Split, most: int) -> Split:
 def _split_of_undated(sentences: Sentences, evaluation: EvaluationConfig) -> Split:
     """Return a split that holds out the last item of each ordered sentence.
 
-    Of unordered sentences, random items are held out.
+    Of unordered sentences, random items are held out. ``ConfigError`` is raised if ``evaluation.days``
+    is set.
     """
     if evaluation.days is not None:
         raise ConfigError(

@@ -1,9 +1,9 @@
 """Metrics of the last run as a text file, for the textfile collector of Prometheus' node_exporter.
 
-The file is written at the end of every run: after a promotion, a refusal by a gate and an error. Only an
-error in the arguments of ``retrain``, missing support for file locks (Windows), or an error while the file is
-written leaves the file unchanged. The format is Prometheus' text format 0.0.4. The extra ``serve``, which
-contains a client of Prometheus, is not required.
+The file is written at the end of a run: after a promotion, a refusal by a gate and an error. It remains
+unchanged only if the argument ``force`` or ``metrics_file`` of ``retrain`` is invalid, if the system has no
+file locks (Windows), if the process is killed (SIGKILL), or if the file cannot be written. The format is
+Prometheus' text format 0.0.4. The extra ``serve``, which contains a client of Prometheus, is not required.
 """
 
 from __future__ import annotations
@@ -137,10 +137,22 @@ def _rendered(
             "Value that a gate compares with its bounds.",
             [({"gate": gate["name"]}, gate["value"]) for gate in gates],
         ),
-        "interactions": ("Interactions that [adapter] selects.", [({}, data.get("interactions"))]),
-        "users": ("Users of the interactions that [adapter] selects.", [({}, data.get("users"))]),
-        "items": ("Items of the interactions that [adapter] selects.", [({}, data.get("items"))]),
-        "score": ("Score of a model on the held-out interactions.", _scores(report.get("evaluation", {}))),
+        "interactions": (
+            "Number of interactions that [adapter] selects; for a corpus, number of tokens.",
+            [({}, data.get("interactions"))],
+        ),
+        "users": (
+            "Number of users with interactions that [adapter] selects; for a corpus, number of sentences.",
+            [({}, data.get("users"))],
+        ),
+        "items": (
+            "Number of items with interactions that [adapter] selects; for a corpus, of items with tokens.",
+            [({}, data.get("items"))],
+        ),
+        "score": (
+            "Score of the new model or of a baseline on the held-out items.",
+            _scores(report.get("evaluation", {})),
+        ),
     }
     common = {"models": str(models.resolve())}
     return "".join(

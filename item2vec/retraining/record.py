@@ -222,7 +222,7 @@ def _record_served(store: Store, served: Version, now: datetime) -> None:
         (run for run in store.runs() if run.status == "running" and run.config.get("run") == served.id), None
     )
     if made_by is not None:
-        reason = "interrupted after it was promoted"
+        reason = "the run was interrupted after the promotion"
         store.finish_run(made_by.id, status="promoted", version=served.id, reason=reason, now=now)
     _record_promotion(store, served, "found", run_id=made_by.id if made_by else None, reason=None, now=now)
 

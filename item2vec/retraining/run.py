@@ -250,7 +250,7 @@ class _Run:
         self.record.report["data"] = data
         if data["future_example"] is not None:
             facts = {"n": data["future"], **data["future_example"]}
-            log.warning("interactions dated in the future are ignored", extra={"facts": facts})
+            log.warning("interactions dated a day or more in the future are ignored", extra={"facts": facts})
         self._require(gates.of_data(data, self.record.earlier, self.config.gates))
 
     def _evaluate(self) -> None:

@@ -31,12 +31,13 @@ log = logging.getLogger(__name__)
 
 
 class Admission:
-    """ASGI middleware that refuses requests before a route reads them, and limits the time of an answer.
+    """ASGI middleware that refuses requests before a route reads them, and limits the time until an answer.
 
     A request is checked in this order (in brackets, the status of a refusal): the key (401, 403); the rate of
-    the client's requests (429); the number of requests in progress (503); type and encoding of the body
-    (415); size of the body (413; no more than the limit is kept in memory); the time until the body has
-    arrived (408); the time until a thread is free (503); and the time until the answer is ready (503).
+    the client's requests (429); the number of requests in progress (503); the ``Content-Length``, which must
+    not exceed 64 times the limit of the body (413); type and encoding of the body (415); the size of the
+    received body (413), of which no more than the limit is kept in memory, and the time until it has arrived
+    (408); the time until a thread is free (503); and the time until the answer is ready (503).
     Requests wait for a thread in the order of their arrival. The path ``/livez`` needs no key, and is never
     refused.
 
@@ -182,12 +183,14 @@ class Admission:
             async with asyncio.timeout(self._limits.timeout):
                 await self._app(scope, receive, sending)
         except TimeoutError:
-            log.error("no answer to %s %s within %g s", scope["method"], scope["path"], self._limits.timeout)
+            log.error(
+                "no response to %s %s within %g s", scope["method"], scope["path"], self._limits.timeout
+            )
             if started:
                 raise
             seconds = self._limits.timeout
             raise Problem(
-                503, f"the answer was not ready within {seconds:g} seconds; try again later"
+                503, f"the response was not ready within {seconds:g} seconds; try again later"
             ) from None
 
 

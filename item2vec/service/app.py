@@ -62,7 +62,7 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
 
 
 class _Application(FastAPI):
-    """An application whose OpenAPI description declares query parameters of JSON text as JSON."""
+    """An application whose OpenAPI description declares the parameters in ``JSON_PARAMETERS`` as JSON."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""

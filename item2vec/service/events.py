@@ -18,10 +18,12 @@ SOURCE = "http"
 
 
 def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None) -> tuple[int, int]:
-    """Store events. Return a pair: the number of new events, and the number of events already stored.
+    """Store events. Return a pair: the number of new events; and the number of repeats, which add no event.
 
     Events with a key are stored once per key. Other events are stored once per user, item, event name and
-    timestamp. An event without a timestamp has the timestamp ``now``, by default the current time.
+    timestamp. A repeat is an event that equals, in the key or in these values, an event that was already
+    stored, or another event of the same call. An event without a timestamp has the timestamp ``now``, by
+    default the current time.
     """
     now = now or datetime.now(UTC)
     groups: dict[tuple[bool, bool], list[Event]] = {}

@@ -129,7 +129,7 @@ def _search_of(view: View) -> ItemSearch:
 
 
 def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return a pair of arrays: the distinct trigrams of each text, as integers; and the index of its text.
+    """Return two arrays: the distinct trigrams of each text (integers); and the text index of each trigram.
 
     Texts are cut to 200 characters and case-folded, and accents are removed. Each word is preceded by two
     spaces, so that the start of a word counts more.

@@ -27,7 +27,7 @@ class Limits(Settings):
     """Largest ``k`` of a request. The schema of a request limits ``k`` to 1,000 as well."""
     max_history: Count = 10_000
     """Largest number of items in a history, and of ids in ``exclude``, ``allow``, ``deny`` or ``disliked``.
-    The schema of a request limits these lists to 10,000 as well."""
+    The schemas also limit these lists: to 10,000 elements in JSON, and to 1,000 ids in query parameters."""
     max_batch: Count = 1_000
     """Largest number of requests in a batch, and of events in a request. The schemas limit both to 1,000."""
     max_body: Count = 1 << 20

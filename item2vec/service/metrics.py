@@ -50,11 +50,13 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self._refused = Counter(
-            "item2vec_requests_refused_total", "Requests refused because of the load.", registry=registry
+            "item2vec_requests_refused_total",
+            "Requests refused because of the load or the rate limit.",
+            registry=registry,
         )
         self._degraded = Counter(
             "item2vec_degraded_answers_total",
-            "Answers computed while a part of the service was unavailable.",
+            "Recommendations computed while a part of the service was unavailable.",
             ["part"],
             registry=registry,
         )

@@ -1,7 +1,8 @@
 """Schemas of the requests and answers of the HTTP service.
 
-Requests must not have unknown fields or query parameters. In JSON, types are not converted, except a number
-such as 10.0 to an integer. Query parameters are text, and are converted.
+Requests must not have unknown fields or query parameters. In JSON, types are not converted, except that
+``k``, ``interests`` and the values of ``at_most`` may be written as numbers such as 10.0. Query parameters
+are text, and are converted.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ class _Strict(BaseModel):
 
 
 class Rules(_Strict):
-    """The fields that all requests for ranked items have in common: ``k``, ``explain`` and the rules."""
+    """The fields that all requests for ranked items have in common: ``k``, ``explain`` and the rules.
+
+    Requests for similar items and analogies ignore ``explain``.
+    """
 
     k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
     where: Conditions | None = None
@@ -120,7 +124,9 @@ class Recommend(Rules):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.user is None) == (self.history is None):
-            raise ValueError("expected either user or history")
+            raise ValueError(
+                f"got {'neither' if self.user is None else 'both'} of user and history; expected one of them"
+            )
         return self
 
     def arguments(self) -> dict[str, Any]:
@@ -207,7 +213,7 @@ def _from_json(value: Any) -> Any:
 
 
 def _pair(value: Any) -> Any:
-    """Parse a query parameter that contains a JSON list. FastAPI passes the JSON text as a list of one."""
+    """Parse a query parameter that contains a JSON list. FastAPI passes a list with one element."""
     return _from_json(value[0]) if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -255,9 +261,9 @@ class Query(SimilarQuery):
 
 
 class Share(BaseModel):
-    """Contribution of a history item to a score.
+    """Contribution of a history item, or of a disliked item, to a score.
 
-    ``item`` is null for the contribution of the popularity prior and of ``direction``.
+    ``item`` is null for the joint contribution of the popularity prior and of ``direction``.
     """
 
     item: str | None
@@ -265,7 +271,10 @@ class Share(BaseModel):
 
 
 class AnsweredItem(BaseModel):
-    """A recommended item. ``why`` contains the shares of its score, if ``explain`` was set."""
+    """A ranked item.
+
+    ``why`` contains the shares of the score of a recommendation, if the request has ``explain``.
+    """
 
     item: str
     score: float
@@ -299,7 +308,7 @@ class BatchAnswer(BaseModel):
 
 
 class EventsAnswer(BaseModel):
-    """The number of new events, and the number of known events, which were already stored."""
+    """Numbers of new events, and of known events, which repeat a stored event or an event of the request."""
 
     new: int
     known: int

@@ -167,7 +167,7 @@ class Serving:
         if time.monotonic() < self._store_paused_until:
             raise StoreError("the store has just failed")
         if not self._store_threads.acquire(timeout=STORE_WAIT_SECONDS):
-            raise StoreError(f"{STORE_THREADS} other requests are waiting for the store, which is the limit")
+            raise StoreError(f"{STORE_THREADS} other requests are reading the store, which is the limit")
         try:
             yield
         finally:
@@ -203,7 +203,7 @@ class Serving:
         if view.version == version:
             return view
         if version not in {row["id"] for row in self.versions()}:
-            raise Problem(404, f"unknown version {version[:80]!r}; GET /v1/versions lists the known ones")
+            raise Problem(404, f"unknown version {version[:80]!r}; GET /v1/versions lists the known versions")
         return self.engine.view_of(_load(find(Path(self._arguments["models"]), version)), version)
 
     def versions(self) -> list[dict[str, Any]]:

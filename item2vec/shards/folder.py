@@ -1,4 +1,4 @@
-"""Sentences in a folder of one part, which ``Sentences.save`` writes by default."""
+"""Sentences in a folder without shards, which ``Sentences.save`` writes by default."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
 def compact(ids: pa.Array) -> pa.Array:
     """Return the same strings in new buffers, which contain nothing else.
 
-    Arrow pads a slice with the bytes that follow it in its buffer. Without the copy, files of equal ids could
-    differ.
+    When Arrow writes a slice, it pads the slice with the bytes that follow in the buffer. Without the copy,
+    files of equal ids could therefore differ.
     """
     offsets, data = string_buffers(ids)
     buffers = (pa.py_buffer((offsets - offsets[0]).tobytes()), pa.py_buffer(data.tobytes()))

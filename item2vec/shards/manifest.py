@@ -147,7 +147,7 @@ def map_shard(folder: Path, shard: ShardRecord, columns: Sequence[str]) -> dict[
 
 
 def _digest_of(array: npt.NDArray[Any]) -> str:
-    """Return the SHA-256 of the file that ``files.write_array`` writes."""
+    """Return the SHA-256 of the file that ``files.write_array`` would write for an array."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))

@@ -233,7 +233,7 @@ class ShardWriter:
             raise InputError(f"shard {number} has columns {[*columns]}; expected {self.columns}")
         tokens, offsets = as_array(tokens, "<i4"), as_array(offsets, "<i8")
         flat = all(array.ndim == 1 for array in (tokens, offsets, *columns.values()))
-        not_flat = "an array has more or fewer dimensions than one"
+        not_flat = "an array is not one-dimensional; expected one dimension each"
         fault = fault_of(tokens, offsets, columns, self.n_items) if flat else not_flat
         if fault:
             raise InputError(f"shard {number} is inconsistent: {fault}")
@@ -306,7 +306,7 @@ class ShardWriter:
         self._check_unfinished()
         if missing := self.missing():
             raise InputError(
-                f"{len(missing)} of {self.n_shards} shards are missing, first shard {missing[0]}; write the "
+                f"{len(missing)} of {self.n_shards} shards are missing, the first is {missing[0]}; write the "
                 "missing shards, then call finish again"
             )
         records = [self._record(number) for number in range(self.n_shards)]

@@ -1,6 +1,6 @@
 """Intermediate files of one shard, which executors write before the common vocabulary is known.
 
-The folder of these files gets its name when all files are complete.
+The folder of these files has a temporary name until all files are complete.
 """
 
 from __future__ import annotations

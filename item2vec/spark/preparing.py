@@ -253,5 +253,6 @@ def _check_available(adapter: AdapterConfig) -> None:
     for name, value in UNSUPPORTED.items():
         if (found := getattr(adapter, name)) != value:
             raise ConfigError(
-                f"{name} is {short_repr(found)}; expected {value}: spark.prepare does not support it"
+                f"{name} is {short_repr(found)}; expected {value}, because spark.prepare does not support "
+                f"{name}"
             )

@@ -25,7 +25,7 @@ ADVISORY_LOCK = 0x17E3_CA7A  # an arbitrary key that other applications are unli
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
-    """Return the rows of the table ``item``, in ascending order of id.
+    """Check items; return the rows to write to the table ``item``, in ascending order of id.
 
     Raise ``InputError`` for a title or an attribute that a database would reject or change.
     """

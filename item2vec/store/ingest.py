@@ -53,7 +53,8 @@ class Ingested:
     n_new
         Number of new events or new items.
     n_duplicate
-        Number of events that were already stored, or of existing items, which are updated.
+        Number of events that were already stored, before the call or by an earlier row with the same key; or
+        number of existing items, which are updated.
     n_repeats
         Number of repeats; 0 for ``ingest_items``.
 
@@ -225,7 +226,7 @@ class Batch:
     """Events of one transaction, in ascending order of their keys.
 
     ``users`` and ``items`` are distinct ids. ``user``, ``item`` and ``timestamp`` have one element per event;
-    ``user`` and ``item`` are indices into ``users`` and ``items``. ``dated`` tells whether the events have
+    ``user`` and ``item`` are indices into ``users`` and ``items``. ``dated`` states whether the events have
     timestamps. ``columns`` contains further columns of the table ``interaction``, by name.
     """
 

@@ -74,7 +74,7 @@ class Moments:
 class Repeats:
     """Rows that repeat the user, item, event name and timestamp of an earlier row.
 
-    Without timestamps, a row that repeats only user, item and event name is a repeat as well.
+    Without timestamps, these rows repeat the user, item and event name of an earlier row.
 
     Parameters
     ----------

@@ -20,10 +20,11 @@ log = logging.getLogger("item2vec.store")
 
 ENOUGH_EVENTS = 100
 MOST = 0.5
-"""A warning is logged if more than this share of consecutive events have equal timestamps, or if one user has
-more than this share of all events."""
+"""A warning is logged if more than this share of the pairs of consecutive events of a user have equal
+timestamps, or if one user has more than this share of all events."""
 MANY = 0.1
-"""A warning is logged if a user whose id is in ``MISSING`` has more than this share of all events."""
+"""A warning is logged if the user with the most events has an id in ``MISSING``, and more than this share of
+all events."""
 MISSING = {"", "-", "?", "null", "na", "n/a", "nan", "none", "nil", "unknown", "undefined", "anonymous"}
 
 
@@ -37,8 +38,8 @@ def log_notices(
     - Repeats are merged although the caller did not choose to merge them (``by_default``).
     - Timestamps are not before ``latest_plausible(now)``.
     - Most pairs of consecutive events of the same user have equal timestamps.
-    - Of at least ``ENOUGH_EVENTS`` rows, most belong to one user, or more than a tenth belong to a user with
-      an id such as ``NULL``.
+    - Of at least ``ENOUGH_EVENTS`` rows, most belong to one user, or the user with the most rows has an id
+      such as ``NULL``, and more than a tenth of the rows.
     """
     n_merged = len(interactions) - len(events)
     if n_merged and by_default:

@@ -59,7 +59,7 @@ DTYPES = {
 class History:
     """History of a user: items, oldest first, with timestamps, weights and event names.
 
-    ``timestamps`` (int64) are microseconds since 1970. If the events of the store have no timestamps,
+    ``timestamps`` (int64) are microseconds since 1970. If the events of the history have no timestamps,
     ``timestamps`` is ``None``, and the items are in the order of the ingested rows. The name of an event
     without a name is ``"none"``.
 
@@ -78,7 +78,7 @@ class History:
 
 @dataclass(frozen=True)
 class Ahead:
-    """Number of interactions at or after a time, and user, item and timestamp of the earliest interaction.
+    """Number of interactions at or after a time; and the earliest of them: user, item and timestamp.
 
     >>> Ahead(1, "ann", "x", datetime(2099, 1, 1, tzinfo=UTC)).timestamp.year
     2099

@@ -110,8 +110,8 @@ class Schema:
         SchemaError
             If the schema is newer than this package, or damaged as described in ``current``.
         StoreError
-            If the database fails, the backup cannot be written, or the migration loses rows. The migration is
-            then rolled back.
+            If the database fails, the backup cannot be written, or the migration changes the number of rows
+            of a table or violates a foreign key. The migration is then rolled back.
         """
         from alembic import command
 

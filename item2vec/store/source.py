@@ -40,7 +40,7 @@ def reading_from(url: str) -> Iterator[sa.Connection]:
     StoreError
         If the database fails.
     MissingExtraError
-        If the URL is of PostgreSQL, and psycopg is not installed.
+        If the URL names a PostgreSQL database, and psycopg is not installed.
     """
     parsed = parse_url(url)
     engine = _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)

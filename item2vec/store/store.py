@@ -58,7 +58,7 @@ class Store:
     ConfigError
         If the URL is invalid.
     MissingExtraError
-        If the URL is of PostgreSQL, and psycopg is not installed.
+        If the URL names a PostgreSQL database, and psycopg is not installed.
     SchemaError
         By methods that read or write data, if the schema is missing or its revision is not ``head``.
     StoreError
@@ -157,8 +157,8 @@ class Store:
 
         Raises
         ------
-        InputError
-            If a timestamp, a key or ``now`` is invalid, or only new or only stored events have timestamps.
+        InputError, ConfigError
+            If an argument is invalid, or if only the new events or only the stored events have timestamps.
         """
         check_ids([source])
         if batch_size < 1:

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 UNKNOWN_POSITION = 2**31 - 1
-"""Position of an event that was stored before revision 0004. Ingesting the event again lowers it."""
+"""Position of an event that was stored before revision 0004; lowered if the event is ingested again."""
 
 metadata = sa.MetaData(
     naming_convention={

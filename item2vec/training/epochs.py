@@ -48,7 +48,7 @@ def run_epochs(
     each epoch, an ``exchange`` merges the arrays of several processes.
 
     Rows that did not change are left out, and their number is logged. ``warm`` rows, which started from
-    trained vectors, are kept. New items, which have attributes but no tokens, are appended.
+    trained vectors, are kept. New items (see ``NewItems``) are appended.
 
     A row whose output vector changed and whose input vector did not is kept, unless the item may have been
     only a negative (``_keeps_targets``). The item's own input vector is set to zero. Such rows occur in two
@@ -137,7 +137,7 @@ def _end_epoch(
 
 
 def _only_earlier_context(config: TrainConfig) -> bool:
-    """Return whether only items before the target are its context; ``True`` for all but word2vec.
+    """For word2vec, return whether only items before the target are its context; otherwise, return ``True``.
 
     An item at the end of all its sentences then has a trained output vector, but no trained input vector.
     """

@@ -123,7 +123,7 @@ class NextItemTrainer(WithState):
 
     @property
     def new_items(self) -> NewItems | None:
-        """The items with attributes but no tokens, and their vectors; ``None`` if there are none."""
+        """The new items and their vectors (see ``NewItems``); ``None`` if there are no new items."""
         if not self._attributes.new_items:
             return None
         input_, output = self._input_sums[len(self._input) :], self._output_sums[len(self._input) :]

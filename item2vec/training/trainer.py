@@ -61,7 +61,7 @@ class Trainer(Protocol):
 
     @property
     def new_items(self) -> NewItems | None:
-        """The items with attributes but no tokens, and their vectors; ``None`` if there are none."""
+        """The new items and their vectors (see ``NewItems``); ``None`` if there are no new items."""
         ...
 
     @property

@@ -86,7 +86,7 @@ def check_freeze(start: ItemVectors | None, config: TrainConfig, *, freeze: bool
     if freeze and isinstance(config, NextItem) and config.attributes:
         raise ConfigError(
             f"freeze=True cannot be combined with attributes={list(config.attributes)}: the vector of an "
-            "item contains the vectors of its attributes, which learn; omit freeze or attributes"
+            "item contains the vectors of its attributes, which training changes; omit freeze or attributes"
         )
 
 

@@ -52,7 +52,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0, bounded: bool = True) -> Estimate:
-        """Estimate the mean of values per query. ``clusters`` contains the user of each query.
+        """Estimate the mean of ``values``, one value per query. ``clusters`` contains the user of each query.
 
         If ``bounded``, the values lie between ``least`` and 1. Otherwise, they can be any numbers.
 

@@ -72,8 +72,8 @@ class Trial:
     others: tuple[Trial, ...] = ()
     """Trials of the same vectors with other tastes.
 
-    If the best taste of trial 0 differs from the default taste, ``others`` of trial 0 contains it as trial
-    -1.
+    If the best taste of trial 0 differs from the default taste, ``others`` of trial 0 contains a trial of the
+    best taste, with the number -1.
     """
 
 

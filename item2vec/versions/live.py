@@ -85,8 +85,9 @@ class Live:
     request that uses the old model ends.
 
     If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged if the
-    error is new. The thread tries again after an interval that doubles after each failure, up to one minute,
-    or at once when ``CURRENT`` names yet another version.
+    error is new. If the version cannot be loaded, the thread tries again after an interval that doubles after
+    each failure, up to one minute, or at once when ``CURRENT`` names yet another version. If ``CURRENT``
+    cannot be read, the thread reads ``CURRENT`` again after ``every`` seconds.
 
     Instances may be shared between threads. A forked process starts its own thread when it first accesses the
     model.

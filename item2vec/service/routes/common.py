@@ -29,13 +29,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     404: {**_PROBLEM, "description": "Unknown path, item, version or run"},
     408: {**_PROBLEM, "description": "The body did not arrive in time"},
     413: {**_PROBLEM, "description": "The body is too large"},
-    415: {**_PROBLEM, "description": "The body is not JSON, or is compressed"},
+    415: {**_PROBLEM, "description": "The Content-Type is not JSON in UTF-8, or a Content-Encoding is set"},
     422: {**_PROBLEM, "description": "Invalid input"},
     429: {**_PROBLEM, "description": "Too many requests"},
     500: {**_PROBLEM, "description": "An error of the service"},
     503: {
         **_PROBLEM,
-        "description": "No model is loaded, too many requests, no answer in time, or an unavailable store",
+        "description": "No model is loaded, too many requests, no response in time, or an unavailable store",
     },
 }
 

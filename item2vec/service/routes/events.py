@@ -21,7 +21,7 @@ def store_events(body: EventList, context: InService) -> Response:
     """Store events. An event with the key of a stored event is counted as known, and not stored again.
 
     An event without a timestamp gets the time of the request. An event without a key is counted as known if
-    an event with the same user, item, event name and timestamp is already stored.
+    an event with the same user, item, event name and timestamp is already stored, or is also in the request.
     """
     if len(body.events) > context.limits.max_batch:
         raise Problem(422, f"{len(body.events)} events; expected at most {context.limits.max_batch:,}")

@@ -81,4 +81,4 @@ def _one(rows: list[dict[str, Any]], id_: str, kind: str) -> dict[str, Any]:
     for row in rows:
         if str(row["id"]) == id_:
             return row
-    raise Problem(404, f"unknown {kind} {id_[:80]!r}; GET /v1/{kind}s lists the known ones")
+    raise Problem(404, f"unknown {kind} {id_[:80]!r}; GET /v1/{kind}s lists the known {kind}s")
