@@ -72,6 +72,7 @@ class Serving:
         }
         self._engine: Engine | None = None
         self._why_not_ready = "the model is being loaded"
+        self._failure = ""  # type and message of the error of the last attempt
         self._stopped = threading.Event()
         self._searches = ItemSearches()
         self.maps = Maps()
@@ -80,7 +81,7 @@ class Serving:
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 
     def start(self) -> None:
-        """Open the engine in the background. A failed attempt is repeated after a second."""
+        """Open the engine in the background. After an error of any type, repeat the attempt in a second."""
         self._thread.start()
 
     def close(self) -> None:
@@ -226,12 +227,9 @@ class Serving:
     def _open(self) -> None:
         while not self._stopped.is_set():
             try:
-                engine = Engine(**self._arguments)
-                engine.view()  # waits until items that the model does not know have vectors
-            except Item2VecError as error:
-                if str(error) != self._why_not_ready:
-                    log.warning("no model is loaded yet: %s", error)
-                self._why_not_ready = type(error).__name__
+                engine = self._opened()
+            except Exception as error:  # noqa: BLE001 - after any error, another attempt is made
+                self._record_failure(error)
                 self._stopped.wait(RETRY_SECONDS)
             else:
                 self._engine = engine
@@ -240,6 +238,23 @@ class Serving:
                 gc.collect()
                 gc.freeze()
                 return
+
+    def _opened(self) -> Engine:
+        engine = Engine(**self._arguments)
+        try:
+            engine.view()  # waits until items that the model does not know have vectors
+        except Exception:
+            engine.close()
+            raise
+        return engine
+
+    def _record_failure(self, error: Exception) -> None:
+        """Log the error of an attempt to open the engine if it is new; ``/readyz`` names its type."""
+        kind = type(error).__name__
+        if self._failure != (failure := f"{kind}: {error}"):
+            is_bug = not isinstance(error, Item2VecError)
+            log.warning("no model is loaded yet: %s: %s", kind, error, exc_info=is_bug)
+        self._failure, self._why_not_ready = failure, f"{kind}; the log of the service has the message"
 
 
 def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
