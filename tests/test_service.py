@@ -1,6 +1,7 @@
 """The HTTP service: routes, shapes, errors, keys, limits and fallbacks, on a real store and models folder."""
 
 import json
+import re
 import time
 
 import pytest
@@ -322,6 +323,29 @@ def test_without_the_store_users_get_popular_items(client, app, monkeypatch):
     assert "secret" not in str(problem)
     monkeypatch.undo()
     while "degraded" in client.get("/v1/users/u42/recommendations?k=3").json():
+        time.sleep(0.05)
+
+
+def test_all_answers_without_the_store_are_counted(client, app, monkeypatch):
+    def n_degraded():
+        found = re.search(r'degraded_answers_total\{part="store"\} (\S+)', client.get("/metrics").text)
+        return 0 if found is None else float(found[1])
+
+    def fail(*_, **__):
+        raise StoreError("no answer")
+
+    monkeypatch.setattr(app.state.serving.engine.store, "histories", fail)
+    before, user = n_degraded(), {"user": "u42"}
+    client.get("/v1/users/u42/recommendations")
+    assert n_degraded() == before + 1
+    requests = [user, {"user": "u7"}, {**user, "k": 3}, {"history": []}]
+    client.post("/v1/recommendations/batch", json={"requests": requests})
+    assert n_degraded() == before + 4
+    version = app.state.serving.engine.version
+    client.post("/explorer/compare", json={**user, "version": version})
+    assert n_degraded() == before + 5
+    monkeypatch.undo()
+    while "degraded" in client.get("/v1/users/u42/recommendations").json():
         time.sleep(0.05)
 
 

@@ -16,7 +16,7 @@ from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of
 from item2vec.service.schemas import ProblemDetails, Recommend, Rules
 from item2vec.service.serving import Answered, Serving
 
-__all__ = ["ERRORS", "Context", "InService", "as_json", "check_limits", "json_response", "validated"]
+__all__ = ["ERRORS", "Context", "InService", "check_limits", "json_response", "validated"]
 
 _PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -47,6 +47,17 @@ class Context:
         self.serving: Serving = request.app.state.serving
         self.limits: Limits = request.app.state.limits
         self.metrics: Metrics = request.app.state.metrics
+
+    def answer(self, answered: Answered) -> dict[str, Any]:
+        """Return recommendations as the JSON values of an ``Answer``; count the unavailable parts."""
+        for part in answered.degraded:
+            self.metrics.degrade(part)
+        items: Items | None = answered.view.items
+        answer: dict[str, Any] = {
+            "version": answered.view.version,
+            "items": [_item(item, items, answered.why) for item in answered.items],
+        }
+        return answer | ({"degraded": list(answered.degraded)} if answered.degraded else {})
 
 
 async def _context(request: Request) -> Context:
@@ -84,16 +95,6 @@ def check_limits(request: Rules, limits: Limits) -> None:
     for name, values in lists.items():
         if values is not None and len(values) > limits.max_history:
             raise _above(name, len(values), limits.max_history, "elements")
-
-
-def as_json(answered: Answered) -> dict[str, Any]:
-    """Return recommendations as the JSON values of an ``Answer``."""
-    items: Items | None = answered.view.items
-    answer: dict[str, Any] = {
-        "version": answered.view.version,
-        "items": [_item(item, items, answered.why) for item in answered.items],
-    }
-    return answer | ({"degraded": list(answered.degraded)} if answered.degraded else {})
 
 
 def _item(item: Any, items: Items | None, why: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from item2vec.service.explorer_data import facts, map_data
 from item2vec.service.problems import Problem
-from item2vec.service.routes.common import InService, as_json, check_limits, json_response
+from item2vec.service.routes.common import InService, check_limits, json_response
 from item2vec.service.schemas import CompareBody
 from item2vec.service.strict_route import StrictRoute
 
@@ -106,7 +106,7 @@ def compare(request: CompareBody, context: InService) -> Response:
     view = context.serving.view_of(request.version)
     fields: dict[str, Any] = request.model_dump(include={"user", "history"}, exclude_none=True)
     answered = context.serving.recommend(request.arguments() | fields, view)
-    return json_response(as_json(answered))
+    return json_response(context.answer(answered))
 
 
 @router.get("/explorer/{name}")

@@ -15,7 +15,6 @@ from item2vec.service.routes.common import (
     ERRORS,
     Context,
     InService,
-    as_json,
     check_limits,
     json_response,
     validated,
@@ -92,22 +91,20 @@ def analogy(request: Analogy, context: InService) -> Response:
     view = context.serving.engine.view()
     rules = request.arguments()
     items = view.analogy(positive=request.positive, negative=request.negative, **rules)
-    return json_response(as_json(Answered(view, items)))
+    return json_response(context.answer(Answered(view, items)))
 
 
 def _recommended(request: Recommend, context: Context) -> Response:
     check_limits(request, context.limits)
     answered = context.serving.recommend(_arguments(request))
-    for part in answered.degraded:
-        context.metrics.degrade(part)
-    return json_response(as_json(answered))
+    return json_response(context.answer(answered))
 
 
 def _near(request: SimilarBody, context: Context) -> Response:
     check_limits(request, context.limits)
     view = context.serving.engine.view()
     items = view.similar_items(request.item, **request.arguments())
-    return json_response(as_json(Answered(view, items)))
+    return json_response(context.answer(Answered(view, items)))
 
 
 def _group(number: int, arguments: dict[str, Any]) -> str:
@@ -127,7 +124,7 @@ def _group(number: int, arguments: dict[str, Any]) -> str:
 def _answers(group: list[dict[str, Any]], context: Context, view: View) -> list[dict[str, Any]]:
     """Answer requests with equal rules in one call; if the call fails, answer the requests one by one."""
     try:
-        return [as_json(answered) for answered in context.serving.recommend_many(group, view)]
+        return [context.answer(answered) for answered in context.serving.recommend_many(group, view)]
     except Item2VecError as error:
         if len(group) == 1:
             return [problem_of(error).body()]
