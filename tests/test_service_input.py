@@ -103,12 +103,18 @@ def test_a_file_without_keys_is_refused(tmp_path):
         ("bearer abc", "abc"),
         ("Basic OmFiYw==", "abc"),
         ("Basic %%%", None),
+        ("Bearer ", None),
+        ("Bearer", None),
+        ("Basic dXNlcjo=", None),  # "user:", without a password
+        ("Basic dXNlcg==", None),  # "user"
         ("Digest x", None),
         (None, None),
     ],
 )
 def test_the_key_of_a_request(authorization, expected):
     assert key_of(authorization, None) == expected
+    assert key_of(authorization, "") == expected
+    assert key_of(authorization, "another") == "another"
 
 
 SONGS = Items.of(

@@ -81,19 +81,19 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
     """Return the key of a request: the header ``X-API-Key`` or, without it, the key in ``Authorization``.
 
     ``Authorization`` contains the key after ``Bearer``, or as the password after ``Basic``. Return
-    ``None`` if neither header contains a key.
+    ``None`` if neither header contains a key; an empty text is no key.
 
     >>> key_of("Bearer secret", None), key_of("Basic dXNlcjpzZWNyZXQ=", None), key_of(None, "secret")
     ('secret', 'secret', 'secret')
     """
-    if api_key is not None:
+    if api_key:
         return api_key
     scheme, _, value = (authorization or "").partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip()
+        return value.strip() or None
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+            return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2] or None
         except (binascii.Error, UnicodeDecodeError):
             return None
     return None
