@@ -15,11 +15,10 @@ from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
 from item2vec.service.problems import handle_errors
 from item2vec.service.routes import catalogue, events, explorer, operations, recommendations
+from item2vec.service.schemas import JSON_PARAMETERS
 from item2vec.service.serving import Serving
 
 __all__ = ["create_app"]
-
-JSON_PARAMETERS = {"where", "at_most", "boost"}
 
 
 def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits | None = None) -> FastAPI:

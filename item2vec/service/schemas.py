@@ -18,6 +18,7 @@ from item2vec.service.strict_json import parse
 __all__ = [
     "Analogy",
     "Answer",
+    "JSON_PARAMETERS",
     "Batch",
     "BatchAnswer",
     "CompareBody",
@@ -201,20 +202,16 @@ class ItemWithId(ItemBody):
 def _from_json(value: Any) -> Any:
     """Parse the JSON text of a query parameter.
 
-    A value that is not text is returned unchanged; pydantic then checks the type. FastAPI passes a list, for
-    example, if a request repeats the parameter.
+    For a field that is a list, FastAPI passes a list with the text. A value without a text, or with several
+    because a request repeats the parameter, is returned unchanged; pydantic then checks the type.
     """
-    if not isinstance(value, str):
+    text = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if not isinstance(text, str):
         return value
     try:
-        return parse(value.encode("utf-8", "surrogatepass"))
+        return parse(text.encode("utf-8", "surrogatepass"))
     except InputError as error:
         raise ValueError(str(error)) from None
-
-
-def _pair(value: Any) -> Any:
-    """Parse a query parameter that contains a JSON list. FastAPI passes a list with one element."""
-    return _from_json(value[0]) if isinstance(value, list) and len(value) == 1 else value
 
 
 def _interests(value: Any) -> Any:
@@ -245,7 +242,7 @@ class SimilarQuery(BaseModel):
     interests: Annotated[
         Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None, BeforeValidator(_interests)
     ] = None
-    direction: Annotated[Pair | None, BeforeValidator(_pair)] = None
+    direction: Annotated[Pair | None, JsonText] = None
     explain: bool = False
 
     def rules(self) -> dict[str, Any]:
@@ -258,6 +255,10 @@ class Query(SimilarQuery):
     """The fields of ``Recommend`` except ``user`` and ``history``, as query parameters."""
 
     filter_seen: bool = True
+
+
+JSON_PARAMETERS = {name for name, field in Query.model_fields.items() if JsonText in field.metadata}
+"""The query parameters whose values are JSON."""
 
 
 class Share(BaseModel):
