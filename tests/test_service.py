@@ -89,6 +89,8 @@ def test_a_history_may_have_weights(client, app):
 def test_explanations_name_history_items(client, app):
     history = list(app.state.serving.engine.model.vocabulary.ids[:2])
     answer = client.post("/v1/recommendations", json={"history": history, "k": 2, "explain": True}).json()
+    request = {"history": history, "k": 2, "explain": True, "version": answer["version"]}
+    assert client.post("/explorer/compare", json=request).json() == answer
     for item in answer["items"]:
         assert {share["item"] for share in item["why"]} == set(history)
         assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-5)
@@ -157,6 +159,18 @@ def test_similar_items_and_analogies(client, app):
     assert ids(answer) == [found.item for found in engine.analogy(**query, method="3cosmul")]
     is_problem(client.post("/v1/analogies", json={**query, "method": "add"}), 422)
     is_problem(client.get("/v1/items/unknown-song/similar"), 404)
+
+
+@pytest.mark.parametrize("field", ["explain", "filter_seen", "limit"])
+def test_a_field_without_effect_is_refused(client, app, field):
+    item = app.state.serving.engine.model.vocabulary.ids[0]
+    for answer in (
+        client.get(f"/v1/items/{item}/similar", params={field: "true"}),
+        client.post("/v1/similar", json={"item": item, field: True}),
+        client.post("/v1/analogies", json={"positive": [item], field: True}),
+    ):
+        (error,) = is_problem(answer, 422)["errors"]
+        assert error["field"] == field
 
 
 def test_a_direction_is_a_pair_of_conditions(client, app):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from item2vec.errors import ConfigError, InputError
 from item2vec.items import Items
 from item2vec.service.events import instant
 from item2vec.service.item_search import ItemSearch
 from item2vec.service.keys import ApiKeys, key_of
+from item2vec.service.schemas import Event
 from item2vec.service.strict_json import parse
 from item2vec.types import Vocabulary
 
@@ -159,6 +161,30 @@ def test_search_is_the_definition(ids, query):
     assert len(set(found)) == len(found)
     if query in ids and any(character.isalnum() for character in query):
         assert query in found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1704067200.0", 1_704_067_200_000_000),
+        ("1.7040672e9", 1_704_067_200_000_000),
+        ("1704067200123.0", 1_704_067_200_123_000),
+        ("1704067200123456.0", 1_704_067_200_123_456),
+        ("1.704067200140891e18", 1_704_067_200_140_891),  # the nearest float64 is 120 ns less
+        ("1704067200.5", None),
+        ("1704067200123456.5", None),
+        ("-1.0", None),
+        ("1e20", None),
+        ("true", None),
+    ],
+)
+def test_a_timestamp_may_be_a_float_without_a_fraction(text, expected):
+    fields = parse(b'{"user": "u", "item": "i", "timestamp": %s}' % text.encode())
+    if expected is None:
+        with pytest.raises(ValidationError, match="timestamp"):
+            Event.model_validate(fields)
+    else:
+        assert instant(Event.model_validate(fields).timestamp) == expected
 
 
 @pytest.mark.parametrize("value", ["yesterday", 20240101, 10**18 * 7, 5, "2024-13-01"])

@@ -1,12 +1,13 @@
 """Schemas of the requests and answers of the HTTP service.
 
 Requests must not have unknown fields or query parameters. In JSON, types are not converted, except that
-``k``, ``interests`` and the values of ``at_most`` may be written as numbers such as 10.0. Query parameters
-are text, and are converted.
+integers (``k``, ``interests``, the values of ``at_most``, and timestamps) may be written as numbers such as
+10.0. Query parameters are text, and are converted.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -36,6 +37,18 @@ __all__ = [
     "SimilarQuery",
 ]
 
+
+def _whole(value: Any) -> Any:
+    """Convert a float without a fraction, such as 10.0, to an integer, because JSON has one number type.
+
+    The result has the digits of the number, such as 1704067200140891000 for 1.704067200140891e18, not those of
+    the nearest float64, which is 120 smaller.
+    """
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(Decimal(repr(value))) if is_whole else value
+
+
+Whole = BeforeValidator(_whole)
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 Ids = Annotated[list[Id], Field(max_length=10_000)]
 QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # fewer, because the size of the head is limited
@@ -46,6 +59,7 @@ Pair = Annotated[list[Conditions], Field(min_length=2, max_length=2)]
 UNITS = (10**0, 10**3, 10**6, 10**9)  # s, ms, µs and ns since 1970, in the years 1990 to 2099
 Timestamp = Annotated[
     Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)],
+    Whole,
     WithJsonSchema(
         {
             "anyOf": [
@@ -60,23 +74,12 @@ Timestamp = Annotated[
 ]
 
 
-def _whole(value: Any) -> Any:
-    """Convert a float without a fraction, such as 10.0, to an integer, because JSON has one number type."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Whole = BeforeValidator(_whole)
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Rules(_Strict):
-    """The fields that all requests for ranked items have in common: ``k``, ``explain`` and the rules.
-
-    Requests for similar items and analogies ignore ``explain``.
-    """
+    """The fields that all requests for ranked items have in common: ``k`` and the rules."""
 
     k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
     where: Conditions | None = None
@@ -90,7 +93,6 @@ class Rules(_Strict):
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
     interests: Annotated[int, Field(ge=1, le=20), Whole] | Literal["auto"] | None = None
     direction: Pair | None = None
-    explain: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of ``Engine.recommend`` that differ from their defaults, and ``k``.
@@ -98,7 +100,7 @@ class Rules(_Strict):
         >>> Rules(k=5, deny=["a"]).arguments()
         {'k': 5, 'deny': ['a']}
         """
-        given = self.model_dump(include=set(Rules.model_fields) - {"explain"}, exclude_defaults=True)
+        given = self.model_dump(include=set(Rules.model_fields), exclude_defaults=True)
         return given | {"k": self.k}
 
 
@@ -121,6 +123,7 @@ class Recommend(Rules):
     user: Annotated[Id, Field(default=None)]
     history: Annotated[list[Id | HistoryItem], Field(default=None, max_length=10_000)]
     filter_seen: bool = True
+    explain: bool = False
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -131,11 +134,15 @@ class Recommend(Rules):
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of ``Engine.recommend`` that differ from their defaults, and ``k``.
+        """Return the argument of ``Serving.recommend``.
 
-        ``user`` and ``history`` are not included.
+        It contains ``k``, ``explain``, ``user`` or ``history``, and the rules that differ from their defaults.
+
+        >>> Recommend(user="u42", filter_seen=False).arguments()
+        {'k': 10, 'user': 'u42', 'explain': False, 'filter_seen': False}
         """
-        return super().arguments() | ({} if self.filter_seen else {"filter_seen": False})
+        given = self.model_dump(include={"user", "history", "explain"}, exclude_none=True)
+        return super().arguments() | given | ({} if self.filter_seen else {"filter_seen": False})
 
 
 class CompareBody(Recommend):
@@ -151,13 +158,16 @@ class Batch(_Strict):
 
 
 class SimilarBody(Rules):
-    """A request for similar items."""
+    """A request for similar items. The rule ``interests`` has no effect."""
 
     item: Id
 
 
 class Analogy(Rules):
-    """A request for items that are near the positive items, and far from the negative items."""
+    """A request for items that are near the positive items, and far from the negative items.
+
+    The rule ``interests`` has no effect.
+    """
 
     positive: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
     negative: Annotated[list[Id], Field(max_length=1_000)] = []
@@ -243,7 +253,6 @@ class SimilarQuery(BaseModel):
         Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None, BeforeValidator(_interests)
     ] = None
     direction: Annotated[Pair | None, JsonText] = None
-    explain: bool = False
 
     def rules(self) -> dict[str, Any]:
         """Return the parameters that the request contains, by name, as the fields of a JSON request."""
@@ -255,6 +264,7 @@ class Query(SimilarQuery):
     """The fields of ``Recommend`` except ``user`` and ``history``, as query parameters."""
 
     filter_seen: bool = True
+    explain: bool = False
 
 
 JSON_PARAMETERS = {name for name, field in Query.model_fields.items() if JsonText in field.metadata}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from fastapi import Query as FromQuery
@@ -104,8 +104,7 @@ def compare(request: CompareBody, context: InService) -> Response:
     """Return recommendations, computed with a certain version of the models folder."""
     check_limits(request, context.limits)
     view = context.serving.view_of(request.version)
-    fields: dict[str, Any] = request.model_dump(include={"user", "history"}, exclude_none=True)
-    answered = context.serving.recommend(request.arguments() | fields, view)
+    answered = context.serving.recommend(request.arguments(), view)
     return json_response(context.answer(answered))
 
 

@@ -65,7 +65,7 @@ def of_batch(batch: Batch, context: InService) -> Response:
         except Problem as problem:
             answers[number] = problem.body()
         else:
-            arguments = _arguments(request)
+            arguments = request.arguments()
             groups.setdefault(_group(number, arguments), {})[number] = arguments
     for group in groups.values():
         answers |= zip(group, _answers(list(group.values()), context, view), strict=True)
@@ -96,7 +96,7 @@ def analogy(request: Analogy, context: InService) -> Response:
 
 def _recommended(request: Recommend, context: Context) -> Response:
     check_limits(request, context.limits)
-    answered = context.serving.recommend(_arguments(request))
+    answered = context.serving.recommend(request.arguments())
     return json_response(context.answer(answered))
 
 
@@ -129,8 +129,3 @@ def _answers(group: list[dict[str, Any]], context: Context, view: View) -> list[
         if len(group) == 1:
             return [problem_of(error).body()]
         return [_answers([request], context, view)[0] for request in group]
-
-
-def _arguments(request: Recommend) -> dict[str, Any]:
-    given = request.model_dump(include={"user", "history", "explain"}, exclude_none=True)
-    return request.arguments() | given
