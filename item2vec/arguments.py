@@ -283,9 +283,10 @@ def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
 
     Row indices are integers from ``-n`` to ``n - 1``. Negative indices count from the end, as in NumPy.
 
+    >>> check_rows(np.array([-3, 2]), 3)
     >>> check_rows(np.array([3]), 3)
     Traceback (most recent call last):
-    item2vec.errors.InputError: rows are array([3]); expected a mask of 3 flags, or row numbers from 0 to 2
+    item2vec.errors.InputError: rows are array([3]); expected a mask of 3 flags, or row indices from -3 to 2
     """
     try:
         array = np.asarray(rows)
@@ -298,9 +299,8 @@ def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
     else:
         good = array.ndim == 1 and array.dtype != object
     if not good:
-        raise InputError(
-            f"{name} are {short_repr(rows)}; expected a mask of {n} flags, or row numbers from 0 to {n - 1}"
-        )
+        expected = f"a mask of {n} flags, or row indices from {-n} to {n - 1}" if n else "an empty list"
+        raise InputError(f"{name} are {short_repr(rows)}; expected {expected}")
 
 
 def row_indices(rows: npt.ArrayLike, n: int, name: str = "rows") -> npt.NDArray[np.int64]:

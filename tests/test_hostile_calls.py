@@ -119,7 +119,7 @@ def test_every_public_function_and_method_is_called(world):
         (lambda w: w.store.items_where("g"), "conditions is 'g'; expected a dict"),
         (lambda w: w.model.recommend(["a"], timestamps=[2**64]), "expected"),
         (lambda w: item2vec.Interactions.of(user=["u"], item=["a"], timestamp=[2**63]), "expected at most"),
-        (lambda w: item2vec.Sentences.of([["a"]]).take(np.array([1])), "row numbers from 0 to 0"),
+        (lambda w: item2vec.Sentences.of([["a"]]).take(np.array([1])), "row indices from -1 to 0"),
         (lambda w: w.model.save("a\0b"), "path is 'a\\x00b'; expected"),
         (
             lambda w: evaluation.temporal_folds(w.interactions, folds=1001),
@@ -214,10 +214,18 @@ def test_integers_of_another_type_are_converted(values):
 
 @pytest.mark.parametrize("rows", [[3], [-4], [0.5], [[0]], ["a"], [True], [[1], [1, 2]]])
 def test_rows_out_of_range_are_refused(rows):
-    with pytest.raises(InputError, match="a mask of 3 flags, or row numbers from 0 to 2"):
+    with pytest.raises(InputError, match="a mask of 3 flags, or row indices from -3 to 2"):
         check_rows(rows, 3)
-    check_rows(np.array([0, 2]), 3)
+    check_rows(np.array([0, 2, -3]), 3)
     check_rows(np.array([True, False, True]), 3)
+
+
+@pytest.mark.parametrize("rows", [[0], [-1], [True], [[]], ["a"]])
+def test_of_no_rows_only_an_empty_list_is_accepted(rows):
+    with pytest.raises(InputError, match=r"; expected an empty list$"):
+        check_rows(rows, 0)
+    for empty in ([], np.array([], bool), np.array([], np.int64)):
+        check_rows(empty, 0)
 
 
 # --- without asserts -------------------------------------------------------------------------------
