@@ -194,25 +194,6 @@ def test_a_direction_is_a_pair_of_conditions(client, app):
             is_problem(client.get(f"/v1/{path}", params={"direction": wrong}), 422)
 
 
-def test_query_parameters_are_json_or_lists_of_plain_values(app):
-    def is_plain(schema):
-        if "anyOf" in schema:
-            return all(map(is_plain, schema["anyOf"]))
-        if schema["type"] == "array":
-            return is_plain(schema["items"])
-        return schema["type"] in {"string", "integer", "number", "boolean", "null"}
-
-    as_json = set()
-    for path, methods in app.openapi()["paths"].items():
-        for parameter in [one for route in methods.values() for one in route.get("parameters", [])]:
-            if "content" in parameter:
-                assert not is_plain(parameter["content"]["application/json"]["schema"])
-                as_json.add(parameter["name"])
-            else:
-                assert is_plain(parameter["schema"]), (path, parameter)
-    assert as_json == {"where", "at_most", "boost", "direction"}
-
-
 def test_search_forgives_typing_errors(client):
     found = client.get("/v1/items", params={"q": "909 stpes", "k": 3}).json()["items"]
     assert found[0]["item"] == "909-steps"

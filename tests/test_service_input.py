@@ -1,4 +1,4 @@
-"""The service's strict JSON, API keys and item search."""
+"""The input of the service: strict JSON, API keys, item search, timestamps and query parameters."""
 
 import json
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from item2vec.errors import ConfigError, InputError
 from item2vec.items import Items
+from item2vec.service import Serving, create_app
 from item2vec.service.events import instant
 from item2vec.service.item_search import ItemSearch
 from item2vec.service.keys import ApiKeys, key_of
@@ -191,3 +192,22 @@ def test_a_timestamp_may_be_a_float_without_a_fraction(text, expected):
 def test_an_unclear_timestamp_is_refused(value):
     with pytest.raises(InputError, match="expected ISO 8601"):
         instant(value)
+
+
+def test_query_parameters_are_json_or_lists_of_plain_values():
+    def is_plain(schema):
+        if "anyOf" in schema:
+            return all(map(is_plain, schema["anyOf"]))
+        if schema["type"] == "array":
+            return is_plain(schema["items"])
+        return schema["type"] in {"string", "integer", "number", "boolean", "null"}
+
+    as_json = set()
+    for path, methods in create_app(Serving("models", None)).openapi()["paths"].items():
+        for parameter in [one for route in methods.values() for one in route.get("parameters", [])]:
+            if "content" in parameter:
+                assert not is_plain(parameter["content"]["application/json"]["schema"])
+                as_json.add(parameter["name"])
+            else:
+                assert is_plain(parameter["schema"]), (path, parameter)
+    assert as_json == {"where", "at_most", "boost", "direction"}
