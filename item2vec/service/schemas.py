@@ -17,9 +17,9 @@ from item2vec.errors import InputError
 from item2vec.service.strict_json import parse
 
 __all__ = [
+    "JSON_PARAMETERS",
     "Analogy",
     "Answer",
-    "JSON_PARAMETERS",
     "Batch",
     "BatchAnswer",
     "CompareBody",
@@ -41,8 +41,8 @@ __all__ = [
 def _whole(value: Any) -> Any:
     """Convert a float without a fraction, such as 10.0, to an integer, because JSON has one number type.
 
-    The result has the digits of the number, such as 1704067200140891000 for 1.704067200140891e18, not those of
-    the nearest float64, which is 120 smaller.
+    The result has the digits of the number, such as 1704067200140891000 for 1.704067200140891e18, not the
+    digits of the nearest float64, which is 120 smaller.
     """
     is_whole = isinstance(value, float) and value.is_integer()
     return int(Decimal(repr(value))) if is_whole else value
@@ -136,7 +136,7 @@ class Recommend(Rules):
     def arguments(self) -> dict[str, Any]:
         """Return the argument of ``Serving.recommend``.
 
-        It contains ``k``, ``explain``, ``user`` or ``history``, and the rules that differ from their defaults.
+        It contains ``k``, ``explain``, ``user`` or ``history``, and the rules that are not the default.
 
         >>> Recommend(user="u42", filter_seen=False).arguments()
         {'k': 10, 'user': 'u42', 'explain': False, 'filter_seen': False}
