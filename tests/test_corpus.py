@@ -251,6 +251,7 @@ def test_bad_rows_are_skipped_and_counted_like_the_readers_do(tmp_path):
     assert [len(corpus), corpus.n_tokens, [fault.number for fault in faults]] == [1, 30, [32]]
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_continues_and_writes_the_same_bytes(tmp_path):
     arguments = {"out": str(tmp_path / "corpus"), "shards": 5}
     script = (

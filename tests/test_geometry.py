@@ -38,8 +38,9 @@ def theirs():
 
 
 def assert_same(found, expected):
-    assert [one.item for one in found] == [item for item, _ in expected]
-    assert [one.score for one in found] == pytest.approx([score for _, score in expected], rel=1e-4, abs=1e-5)
+    """Scores are equal by rank and by item: rounding may swap items whose scores are nearly equal."""
+    for scores in ([score for _, score in expected], [dict(expected)[one.item] for one in found]):
+        assert [one.score for one in found] == pytest.approx(scores, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`")
@@ -255,8 +256,12 @@ FOREIGN = Direction(np.ones(3, np.float32), None)
             "takes no direction",
         ),
         (lambda: VECTORS.analogy(positive=["i1"], direction=FOREIGN), InputError, "has 3 dimensions"),
-        (lambda: COSINE.recommend(["i1"], direction=FOREIGN), InputError, "is not a direction of this model"),
-        (lambda: BY_OUTPUT.recommend(["i1"], direction=FOREIGN), InputError, "is not a direction of this model"),
+        (lambda: COSINE.recommend(["i1"], direction=FOREIGN), InputError, "is not a direction of this"),
+        (
+            lambda: BY_OUTPUT.recommend(["i1"], direction=FOREIGN),
+            InputError,
+            "is not a direction of this",
+        ),
         (lambda: COSINE.recommend(["i1"], direction={"a": 1}), InputTypeError, "a pair of conditions"),
         (lambda: COSINE.direction({"year": 1}, {}), InputError, "first group of a direction has 0 items"),
         (lambda: COSINE.direction({"yaer": 1}, {}), InputError, "yaer"),

@@ -177,7 +177,7 @@ def test_a_row_has_the_same_score_in_every_index_and_with_every_filter():
 
 
 @pytest.mark.parametrize(("kind", "n_rows"), [("faiss", 5_000), ("annoy", 8_000)])
-@pytest.mark.parametrize("lengths", ["one", "many"])
+@pytest.mark.parametrize("lengths", ["one", pytest.param("many", marks=pytest.mark.slow)])
 def test_an_approximate_index_reaches_the_requested_recall(kind, n_rows, lengths):
     matrix = clustered(n_rows)
     queries = tastes(unit(matrix), 600)
@@ -215,6 +215,7 @@ def test_many_equal_rows_hide_no_other_row(kind, dims):
     assert find(index, matrix[crowd[0]], k=10).rows.tolist() == np.sort(crowd)[:10].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("graphs_for_all_sizes")
 @pytest.mark.parametrize("kind", APPROXIMATE)
 @pytest.mark.parametrize("spread", [1e-5, 0.1])
@@ -266,6 +267,7 @@ def test_a_loaded_index_returns_the_same_results(kind, tmp_path):
             assert found.scores.tobytes() == expected.scores.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), [("faiss", "index.faiss"), ("annoy", "index.ann")])
 def test_the_same_seed_builds_the_same_file(kind, name, tmp_path):
     matrix = clustered(2000, dims=10)
@@ -288,6 +290,7 @@ def test_auto_depends_on_the_number_of_rows():
     assert build(matrix, kind="exact").kind == "exact"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("graphs_for_all_sizes")
 @pytest.mark.parametrize("kind", APPROXIMATE)
 def test_threads_get_correct_results_while_another_saves(kind, tmp_path):

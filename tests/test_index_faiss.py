@@ -174,6 +174,7 @@ def test_the_measured_recall_is_at_least_the_requested_one(seed, n_rows, dims, r
     assert np.mean(hits) >= recall - 1e-6
 
 
+@pytest.mark.slow
 def test_the_recall_is_reached_for_more_results_than_k():
     random = np.random.default_rng(6)
     matrix, queries = (random.normal(size=(n, 24)).astype(np.float32) for n in (4000, 300))
@@ -192,6 +193,7 @@ def test_the_graph_does_not_depend_on_the_number_of_threads(monkeypatch):
     assert build(matrix, kind="faiss", recall=0.5).content.tobytes() == alone.content.tobytes()
 
 
+@pytest.mark.slow
 @needs_proc
 def test_an_index_is_searched_and_built_after_a_fork():
     """OpenMP waits forever for the threads of the parent, if they belong to the thread that forks."""

@@ -76,6 +76,7 @@ def test_an_alias_table_reproduces_the_weights(rows):
         assert share.tolist() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_second_process_uses_the_cached_machine_code(tmp_path):
     code = (
         "import numpy as np; from item2vec.kernels.grouping import group_rows;"
@@ -95,6 +96,7 @@ def test_a_second_process_uses_the_cached_machine_code(tmp_path):
     assert printed_by_process == [["0", "1"], ["1", "0"]]
 
 
+@pytest.mark.slow
 def test_a_loop_is_recompiled_when_another_kernel_file_changes(tmp_path):
     copy = tmp_path / "kernels"
     copy.mkdir()

@@ -273,6 +273,7 @@ def train_epochs(corpus, config):
     return trainer
 
 
+@pytest.mark.slow
 def test_one_worker_is_deterministic_in_every_process():
     code = textwrap.dedent("""
         import sys

@@ -58,6 +58,7 @@ def test_pieces_are_few_balanced_and_never_of_one_token(lengths, longest):
     assert len(pieces) - 1 == sum(max(1, -(-length // longest)) for length in lengths)
 
 
+@pytest.mark.slow
 @every_objective
 @every_backend
 @examples(6)

@@ -296,6 +296,7 @@ for action in (
 )
 
 
+@pytest.mark.slow
 def test_without_locks_all_but_models_folders_and_studies_works(tmp_path):
     messages = run(WITHOUT_LOCKS, tmp_path).splitlines()
     assert len(messages) == 2
@@ -305,6 +306,7 @@ def test_without_locks_all_but_models_folders_and_studies_works(tmp_path):
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 def test_without_locks_the_command_line_stops_before_the_training(tmp_path):
     code = WINDOWS + "from item2vec.cli import main\nmain(sys.argv[2:])"
     words = ["train", "--playlists", "sample_data/playlists.jsonl", "--models", tmp_path / "models"]

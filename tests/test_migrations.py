@@ -317,6 +317,7 @@ def test_concurrent_upgrades_of_an_empty_database_all_succeed(url, engine):
     assert differences(engine) == []
 
 
+@pytest.mark.slow
 def test_concurrent_upgrades_of_a_filled_store_all_succeed(old, url, engine):
     before = content(engine, without=LATER_TABLES)
     assert upgrade_concurrently(url) == [f"{HEAD}\n"] * 2

@@ -125,6 +125,7 @@ def test_tables_are_bit_identical_for_any_order_of_sentences(orders):
         assert first == second
 
 
+@pytest.mark.slow
 def test_a_very_long_sentence_is_cut_to_its_end():
     crawled = [str(number) for number in range(200_000)]
     lists = Sentences.of([["a", "b"], crawled, ["0", "a"]])

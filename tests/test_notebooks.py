@@ -38,6 +38,7 @@ def outputs():
     return executed(BARS, "print(*shown, sep='\\n')", VALUES, "model.vectors")
 
 
+@pytest.mark.slow
 def test_a_kernel_shows_a_bar_and_removes_it(outputs):
     (bar,), (printed,) = outputs[:2]
     assert bar.data == {"text/plain": "", "text/html": ""}

@@ -38,6 +38,7 @@ def fill_pool(store):
     assert store._engine.pool.checkedin() == N_CONNECTIONS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["restarted", "killed"])
 def test_no_request_fails_after_an_outage(server, places, how):
     with Engine(**places, reload_every=1e-9) as engine, ThreadPoolExecutor(N_CONNECTIONS) as threads:
@@ -48,6 +49,7 @@ def test_no_request_fails_after_an_outage(server, places, how):
         assert list(threads.map(lambda _: engine.recommend("u0", k=5), range(20))) == [ranking] * 20
 
 
+@pytest.mark.slow
 def test_requests_during_an_outage(server, places, caplog):
     caplog.set_level(logging.INFO)
     with Engine(**places, reload_every=1e-9) as engine:

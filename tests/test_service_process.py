@@ -30,6 +30,7 @@ def test_the_requests_of_the_page_are_answered(service, served):
         assert "status" not in answer, answer
 
 
+@pytest.mark.slow
 def test_a_models_folder_alone_is_explored(served):
     service = Process(served, "explore")
     assert json.loads(service.get("/explorer/facts")[1])["has_store"] is False

@@ -283,6 +283,7 @@ def test_a_filter_leaves_no_ids_that_do_not_occur(store):
     assert len(store.interactions(events=[])) == len(store.interactions(events=["unheard of"])) == 0
 
 
+@pytest.mark.slow
 def test_more_rows_than_one_fetch_or_batch_holds(store):
     n = 21_001
     rng = np.random.default_rng(7)

@@ -86,6 +86,7 @@ def db_copy(file, copy):
         source.copy_to(target)
 
 
+@pytest.mark.slow
 def test_backups_of_sqlite_during_ingest_are_consistent(memory):
     file, copies = memory / "store.db", [memory / f"copy-{number}.db" for number in range(3)]
     with Store(f"sqlite:///{file}") as store:

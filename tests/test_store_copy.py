@@ -98,6 +98,7 @@ def test_an_empty_store_can_be_copied(store, other):
     assert other.ingest(listens(("ann", "x", 1))).n_new == 1
 
 
+@pytest.mark.slow
 def test_more_rows_than_a_batch_holds(store, other, monkeypatch):
     monkeypatch.setattr(copying, "ROWS_PER_BATCH", 100)
     n = 1_001

@@ -148,6 +148,7 @@ def test_a_full_disk_is_an_error_that_damages_nothing(memory, request, limit):
         assert content(store) == expected(many())
 
 
+@pytest.mark.slow
 def test_threads_that_ingest_the_same_rows_lose_nothing_and_count_correctly(store):
     rows = many(4_000)
     parts = [rows.take(np.random.default_rng(seed).permutation(4_000)[:3_000]) for seed in range(4)]
@@ -158,6 +159,7 @@ def test_threads_that_ingest_the_same_rows_lose_nothing_and_count_correctly(stor
     assert sum(counts.n_new for counts in ingested) == len(union)
 
 
+@pytest.mark.slow
 def test_a_user_can_be_forgotten_during_ingest(store):
     rows = many(3_000)
     with ThreadPoolExecutor(3) as threads:

@@ -298,6 +298,7 @@ def test_tokens_that_gensim_skips_are_detected(monkeypatch, sample):
     assert "the vectors are incomplete" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("after", [0, 1_500])
 def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, after):
@@ -314,6 +315,7 @@ def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, a
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_error_in_a_worker_does_not_hang(monkeypatch, workers):
     honest, jobs = Word2Vec._do_train_job, iter(range(1_000))
@@ -394,6 +396,7 @@ print(fingerprint(train(loose, validation=loose, patience=1, **QUICK)))
 """
 
 
+@pytest.mark.slow
 def test_one_worker_gives_the_same_bytes_in_every_process():
     children = [in_a_child(PRINTS, hash_seed=seed) for seed in ("0", "4711")]
     outputs = [child.communicate(timeout=HANGING) for child in children]

@@ -118,6 +118,7 @@ def fingerprints():
     ]
 
 
+@pytest.mark.slow
 def test_every_process_trains_the_same_bytes_from_the_cache():
     ours = fingerprints()  # from now on all is in the cache
     code = """

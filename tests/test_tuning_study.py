@@ -32,6 +32,7 @@ def numbers_in(study):
     return [line["number"] for line in lines[1:]]
 
 
+@pytest.mark.slow
 def test_a_killed_study_is_resumed(tmp_path):
     study = tmp_path / "study.jsonl"
     child = start(study, 10_000)

@@ -91,6 +91,7 @@ def test_an_error_after_the_commit_is_not_reported_as_a_failed_publish(models):
     assert litter(models) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("canary_process")
 @pytest.mark.parametrize("name", ["manifest.json", "counts.npy", "index"])
 def test_a_bundle_damaged_on_the_disk_is_not_published(models, name):

@@ -107,6 +107,7 @@ adapters.save_walks({PATH}, sys.argv[1], **{SETTINGS})
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_is_continued_with_the_same_bytes(monkeypatch, tmp_path):
     out, partial = tmp_path / "corpus", tmp_path / ".corpus.partial"
     one_thread = os.environ | {"NUMBA_NUM_THREADS": "1"}

@@ -91,6 +91,7 @@ def test_step_frequencies_match_the_definition_of_node2vec(p, q, directed, with_
             assert abs(steps[before, here, to] - expected) < 6 * spread, (before, here, to)
 
 
+@pytest.mark.slow
 def test_walks_of_a_seed_do_not_depend_on_the_number_of_threads():
     code = (
         "import hashlib; from item2vec import adapters;"
@@ -172,6 +173,7 @@ def test_walks_over_a_graph_do_not_import_pandas():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_walks_work_in_threads_and_after_a_fork():
     code = (
         "import os; from concurrent.futures import ThreadPoolExecutor; from item2vec import Graph, adapters;"

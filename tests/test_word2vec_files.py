@@ -347,6 +347,7 @@ print((kib("VmHWM") - before) * 1024 / vectors.input.nbytes)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder of Linux")
 @pytest.mark.parametrize("binary", [False, True])
 def test_memory_stays_within_one_and_a_half_times_the_vectors(tmp_path, binary):

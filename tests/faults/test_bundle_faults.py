@@ -72,6 +72,7 @@ def bundle(request, tmp_path):
     return tmp_path / "songs"
 
 
+@pytest.mark.slow
 def test_damage_is_detected(bundle):
     run(DAMAGE, bundle, 101, 499)
 
@@ -119,6 +120,7 @@ def test_hostile_json_is_refused(tmp_path, name, content):
     refused(folder)
 
 
+@pytest.mark.slow
 def test_nothing_is_unpickled_and_no_other_file_is_opened(tmp_path):
     version = item2vec.publish(made_model(index="annoy", items=True), tmp_path / "models")
     events = [line.partition(" ")[::2] for line in run(WATCHED, tmp_path / "models").splitlines()]
@@ -131,6 +133,7 @@ def test_nothing_is_unpickled_and_no_other_file_is_opened(tmp_path):
     assert not [what for what in elsewhere if not what.isdigit()], "a number is a descriptor of an open file"
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_behind(tmp_path):
     run(FULL_DISK, tmp_path)
     assert list(tmp_path.iterdir()) == []

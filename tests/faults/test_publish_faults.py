@@ -58,6 +58,7 @@ def test_a_fault_at_every_operation(tmp_path, kind):
     assert int(run(EVERY_FAULT, tmp_path / "models", kind, 1, 1)) >= 40
 
 
+@pytest.mark.slow
 def test_a_disk_that_becomes_full_at_any_point(tmp_path):
     own_mounts = ["unshare", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"], check=False).returncode:

@@ -170,6 +170,7 @@ def test_damage_does_not_affect_readers(places):
     assert readers.faults == []
 
 
+@pytest.mark.slow
 def test_each_forked_process_follows_on_its_own(places):
     code = """
 import os, signal, sys

@@ -134,6 +134,7 @@ def test_an_error_of_a_job_remains_if_the_spool_is_unchanged(nights, monkeypatch
         work.train(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("job", "harm"), [("train_and_evaluate", "truncated"), ("train", "permuted")])
 def test_the_command_ends_with_exit_code_5(nights, tmp_path, monkeypatch, capfd, job, harm):
     models, url = nights
