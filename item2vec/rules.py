@@ -7,7 +7,7 @@ validates them. ``item2vec.row_rules`` converts the ids and attributes to arrays
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict, cast
 
@@ -18,7 +18,7 @@ from item2vec.direction import Direction
 from item2vec.errors import InputError, InputTypeError, short_repr
 from item2vec.types import as_history
 
-__all__ = ["RuleArguments", "Rules"]
+__all__ = ["RuleArguments", "Rules", "is_per_history"]
 
 _Interests = int | Literal["auto"] | None
 OTHER_ARGUMENTS = ("k", "filter_seen", "weights", "timestamps", "eligible")
@@ -181,9 +181,18 @@ def _excluded(value: Any, many: bool) -> tuple[tuple[str, ...], ...]:
 
 def _disliked(value: Any, many: bool) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
     ids: tuple[Any, ...] = _ids(value, "disliked")
-    if many and ids and not isinstance(ids[0], str):
+    if many and is_per_history(ids):
         return tuple(_ids(own, "disliked") for own in ids)
     return ids
+
+
+def is_per_history(disliked: Sequence[Any]) -> bool:
+    """Return whether ``disliked`` holds a list of ids per history, and not ids.
+
+    >>> is_per_history([["a"], []]), is_per_history(["a"]), is_per_history([7])
+    (True, False, False)
+    """
+    return any(isinstance(own, Iterable) and not isinstance(own, str | bytes) for own in disliked[:1])
 
 
 def _interests(value: Any) -> int | str:

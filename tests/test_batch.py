@@ -29,9 +29,10 @@ from item2vec import (
 from item2vec.adapters import save_shards
 from item2vec.batch.users import _canonical
 from item2vec.config import AdapterConfig
-from item2vec.errors import ConfigError, CorruptBundleError, InputError, LockHeldError
+from item2vec.errors import ConfigError, CorruptBundleError, InputError, InputTypeError, LockHeldError
 from item2vec.sharded import ShardWriter
 from item2vec.store import Store
+from item2vec.store.recommendations import users_of
 from item2vec.store.tables import item, recommendation, user_account
 from item2vec.versions.locks import locked
 
@@ -266,6 +267,29 @@ def test_another_model_or_other_histories_do_not_resume(tmp_path):
         recommend_all(model(), histories(6), out=tmp_path)
 
 
+@pytest.mark.parametrize("about", [{"attributes": {"even": False}}, {"title": "Another"}])
+def test_other_items_of_the_model_do_not_resume(tmp_path, about):
+    """Rules and ``group_by`` read titles and attributes."""
+    own = model()
+    recommend_all(own, histories(5), out=tmp_path, where={"even": True})
+    rows = {id_: dict(own.items.about(id_)) for id_ in own.items.vocabulary.ids}
+    rows["i0"] |= {"title": about.get("title")} | about.get("attributes", {})
+    other = Recommender(own.vectors, decay=0.8, items=Items.of(rows))
+    with pytest.raises(ConfigError, match="in which model differed;"):
+        recommend_all(other, histories(5), out=tmp_path, where={"even": True})
+    without = Recommender(own.vectors, decay=0.8)
+    with pytest.raises(ConfigError, match="in which model and rules differed;"):
+        recommend_all(without, histories(5), out=tmp_path)
+
+
+def test_a_folder_of_an_earlier_version_is_refused(tmp_path):
+    recommend_all(model(), histories(5), out=tmp_path)
+    manifest = tmp_path / "_manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 1}))
+    with pytest.raises(ConfigError, match="has format 1, of another version of item2vec; expected format 2"):
+        recommend_all(model(), histories(5), out=tmp_path)
+
+
 def test_a_folder_of_other_files_and_a_damaged_file_are_errors(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"notes\.txt"):
@@ -292,6 +316,17 @@ def test_one_target_is_required(place):
 def test_lists_per_user_are_refused(tmp_path, rules):
     with pytest.raises(InputError, match="expected rules for all users"):
         recommend_all(model(), histories(5), out=tmp_path, **rules)
+
+
+@pytest.mark.parametrize("disliked", [[7], ["i1", 7], [None], [b"i1"]])
+def test_a_disliked_id_that_is_not_text_is_named(tmp_path, disliked):
+    """Also in ``recommend_many``: the id is no list of disliked items of one history."""
+    message = re.escape(f"id at position {len(disliked) - 1} is {disliked[-1]!r}, of type")
+    with pytest.raises(InputTypeError, match=message):
+        recommend_all(model(), histories(5), out=tmp_path / "files", disliked=disliked)
+    assert not (tmp_path / "files").exists()
+    with pytest.raises(InputTypeError, match=message):
+        model().recommend_many([["i1"], ["i2"]], disliked=disliked)
 
 
 def test_an_iterator_of_ids_applies_to_every_block(tmp_path):
@@ -348,6 +383,34 @@ def test_the_table_of_a_store_is_filled_once_per_version(filled):
     filled.forget_user(user)
     assert recommend_all(model(), filled, version="g1", **arguments).n_users == done.n_users - 1
     assert stored(filled) == [row for row in rows if row[0] != user]
+
+
+def test_blocks_without_users_are_not_resumed(filled):
+    """Row numbers have gaps where users were deleted."""
+    for user in users_of(filled, (8, 14)):
+        filled.forget_user(user)
+    arguments = {"k": 5, "to_store": filled, "version": "g1", "block_users": 7}
+    first = recommend_all(model(), filled, **arguments)
+    assert (first.n_blocks, first.n_resumed) == (5, 0)
+    assert recommend_all(model(), filled, **arguments).n_resumed == 4
+
+
+def test_users_are_for_sentences_only(filled, tmp_path):
+    for target in ({"out": tmp_path / "files"}, {"to_store": filled, "version": "g1"}):
+        with pytest.raises(InputError, match="users is given with histories of type Store"):
+            recommend_all(model(), filled, users=["user 1"], **target)
+    assert not (tmp_path / "files").exists()
+    assert stored(filled) == []
+
+
+def test_a_call_that_began_without_users_is_resumed(tmp_path):
+    """Users who arrive after the first call are left out, as in any other store."""
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        for _ in range(2):
+            done = recommend_all(model(), store, k=5, out=tmp_path / "files")
+            assert (done.n_users, done.n_blocks) == (0, 0)
+            store.ingest(interactions())
 
 
 def test_files_and_table_of_a_store_agree_with_the_engine(filled, tmp_path):

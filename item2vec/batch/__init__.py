@@ -15,7 +15,7 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.arguments import checked
 from item2vec.batch.users import Request, Stored, answers_of, digest_of, users_in
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, InputError, short_repr
 from item2vec.interactions import Interactions
 from item2vec.progress import progress_bar
 from item2vec.readers.writing import count_rows, parquet
@@ -24,14 +24,14 @@ from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.shaping import check_least
 from item2vec.store import Store
-from item2vec.store.recommendations import replace_recommendations, without_recommendations
+from item2vec.store.recommendations import replace_recommendations, users_of, without_recommendations
 from item2vec.versions.locks import locked
 
 __all__ = ["Recommended", "Request", "answers_of", "recommend_all"]
 
 MANIFEST = "_manifest.json"
 LOCK = "_LOCK"
-FORMAT = 1
+FORMAT = 2
 USERS_PER_FILE = 10_000
 USERS_PER_TRANSACTION = 1_000
 USERS_IN_MEMORY = 100_000
@@ -43,7 +43,8 @@ class Recommended:
     """The numbers of users, written rows, and blocks of users.
 
     ``n_resumed`` is the number of blocks that an earlier call had finished. In files, ``n_rows`` includes the
-    rows of these blocks; in a store, it counts only the rows that this call wrote.
+    rows of these blocks; in a store, it counts only the rows that this call wrote, and blocks without users
+    do not count as resumed.
 
     >>> Recommended(n_users=3, n_rows=30, n_blocks=1, n_resumed=0).n_rows
     30
@@ -91,11 +92,12 @@ def recommend_all(
     out
         Folder of the files ``part-00000.parquet``, …, one per block, with the columns ``user rank item score
         source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
-        contains the arguments of the call, and digests of the model, the rules and the histories.
+        contains the arguments of the call, and digests of the model (with the attributes of its items), the
+        rules and the histories.
     to_store
         Store whose table ``recommendation`` is filled under ``version``, instead of the folder ``out``.
         ``histories`` must be the same ``Store``. A block is one transaction. Users who have recommendations
-        of this version are skipped, even if the rules or ``k`` were different. ``users`` is not used.
+        of this version are skipped, even if the rules or ``k`` were different.
     version
         Id of the version of the model. It is part of the manifest, and required for ``to_store``.
     users
@@ -110,13 +112,14 @@ def recommend_all(
     Raises
     ------
     ConfigError
-        If ``out`` contains other files, or recommendations of a call with other arguments, another model or
-        other histories; if both or neither of ``out`` and ``to_store`` are specified; or if ``to_store`` is
-        specified without ``version``, or is not ``histories``; or if ``block_users`` is below 1.
+        If ``out`` contains other files, or recommendations of another version of item2vec, or of a call with
+        other arguments, another model or other histories; if both or neither of ``out`` and ``to_store`` are
+        specified; or if ``to_store`` is specified without ``version``, or is not ``histories``; or if
+        ``block_users`` is below 1.
     InputError
         If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
-        differs from the number of histories, or ``users`` is specified together with ``out`` for histories
-        other than ``Sentences``; or if ``ShardedSentences`` contain no user ids.
+        differs from the number of histories, or ``users`` is specified for histories other than
+        ``Sentences``; or if ``ShardedSentences`` contain no user ids.
     CorruptBundleError
         If ``_manifest.json`` in the folder cannot be read.
     StoreError
@@ -137,6 +140,9 @@ def recommend_all(
         raise ConfigError(f"got {'neither' if out is None else 'both'} of out and to_store; expected one")
     if block_users is not None:
         check_least("block_users", block_users, 1)
+    if users is not None and not isinstance(histories, Sentences):
+        kind = type(histories).__name__
+        raise InputError(f"users is given with histories of type {kind}; expected Sentences, or no users")
     request = Request.of(k, filter_seen, rules)
     if to_store is not None:
         if histories is not to_store or version is None:
@@ -194,11 +200,12 @@ def _fill_table(model: Recommender, store: Store, request: Request, version: str
     n_rows = n_resumed = 0
     with progress_bar("recommending", n_blocks) as advance:
         for number in range(n_blocks):
-            missing = without_recommendations(store, version, (number * size + 1, (number + 1) * size))
+            numbers = (number * size + 1, (number + 1) * size)
+            missing = without_recommendations(store, version, numbers)
             if missing:
                 answers = source.answers_of(missing, request)
                 n_rows += replace_recommendations(store, version, missing, answers)
-            else:
+            elif users_of(store, numbers):
                 n_resumed += 1
             advance(f"{n_rows:,} rows")
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
@@ -208,6 +215,11 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / MANIFEST
     if path.exists():
         manifest: dict[str, Any] = files.parse_json(files.read_text(path, files.MAX_JSON_BYTES), path)
+        if manifest.get("format") != FORMAT:
+            raise ConfigError(
+                f"{path} has format {short_repr(manifest.get('format'))}, of another version of item2vec; "
+                f"expected format {FORMAT}: choose another folder"
+            )
         return manifest
     others = [file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))]
     if others:
@@ -229,11 +241,17 @@ def _check_same(earlier: Mapping[str, Any] | None, manifest: Mapping[str, Any], 
 
 
 def _model_digest(model: Recommender) -> str:
-    """Return the SHA-256 of the settings, item ids and arrays that determine a model's recommendations."""
+    """Return the SHA-256 of the settings, items and arrays that determine a model's recommendations.
+
+    Titles and attributes are included whether or not a rule reads them: ``group_by`` reads attributes, too.
+    """
     parts = model.parts
     about = (parts.taste, parts.adapter, parts.index.kind, parts.vectors.config)
     digest = hashlib.sha256(repr(about).encode())
     digest.update(digest_of(model.vocabulary.ids).encode())
+    if (items := parts.items) is not None:
+        digest.update(digest_of(items.vocabulary.ids).encode())
+        digest.update(repr((items.titles, items.attributes)).encode())
     vectors, table = parts.vectors, parts.neighbours
     arrays: list[npt.NDArray[Any] | None] = [vectors.input, vectors.output, vectors.positions, vectors.counts]
     arrays += [parts.prior, *(() if table is None else (table.offsets, table.items, table.weights))]

@@ -15,11 +15,11 @@ from item2vec.config import AdapterConfig
 from item2vec.errors import InputError
 from item2vec.interactions import Interactions
 from item2vec.recommender import Recommender
-from item2vec.rules import Rules
+from item2vec.rules import Rules, is_per_history
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Store
 from item2vec.store.recommendations import count_users, last_user, users_of
-from item2vec.types import as_history, check_k
+from item2vec.types import as_history, as_texts, check_k
 from item2vec.view import View
 
 __all__ = ["Request", "Stored", "Users", "answers_of", "digest_of", "users_in"]
@@ -37,15 +37,17 @@ class Request:
     def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
         """Return a request in which rules that are iterators have been read into lists.
 
-        Raise ``InputError`` if ``k`` is invalid, ``exclude`` is set, or ``disliked`` has a list per user.
+        Raise ``InputError`` if ``k`` is invalid, ``exclude`` is set, or ``disliked`` has a list per user, and
+        ``InputTypeError`` if a disliked id is not text.
         """
         read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
         disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
-        if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
+        if read.get("exclude") is not None or is_per_history(disliked):
             raise InputError(
                 "got the rule exclude, or a list of disliked items per user; expected rules for all users: "
                 "pass deny instead of exclude, and one list of ids as disliked"
             )
+        as_texts(disliked)
         return cls(check_k(k), filter_seen, read)
 
     def described(self) -> dict[str, Any]:
@@ -166,7 +168,7 @@ class Stored:
         """Return the users up to row number ``last`` (default: all), with a view of the model and store."""
         catalogue = store.catalogue()
         serving = model.with_catalogue(Eligible(catalogue, model.vocabulary, attributes=model.items))
-        return cls(View(serving, None, catalogue, store), store, last or last_user(store))
+        return cls(View(serving, None, catalogue, store), store, last_user(store) if last is None else last)
 
     @property
     def n_users(self) -> int:
@@ -209,9 +211,6 @@ def users_in(
     ``last`` applies to a store only. If this call resumes an earlier call, ``last`` is the highest row number
     of a user that the earlier call recorded; otherwise, ``None``.
     """
-    if names is not None and not isinstance(histories, Sentences):
-        kind = type(histories).__name__
-        raise InputError(f"users is given with histories of type {kind}; expected Sentences, or no users")
     if isinstance(histories, Store):
         return Stored.of(model, histories, last)
     if isinstance(histories, ShardedSentences):
