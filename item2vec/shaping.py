@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,10 @@ __all__ = [
     "Grouping",
     "check_least",
     "check_shape",
+    "dislikes_of",
     "group_collapse_truncate",
     "grouping_of",
+    "log_unknown_dislikes",
     "shape_by",
     "shape_histories",
     "shape_numbered",
@@ -238,6 +240,31 @@ def _event_weights(selected: Iterable[str] | Mapping[str, float], event_names: V
         if name in event_names:
             weights[event_names.code(name)] = selected[name] if isinstance(selected, Mapping) else 1
     return weights
+
+
+def dislikes_of(events: Iterable[str] | Mapping[str, float] | None) -> set[str]:
+    """Return the names of the events of negative weight.
+
+    >>> dislikes_of({"play": 1, "skip": -1}), dislikes_of(["play"])
+    ({'skip'}, set())
+    """
+    weights = events.items() if isinstance(events, Mapping) else ()
+    return {name for name, weight in weights if isinstance(weight, int | float) and weight < 0}
+
+
+def log_unknown_dislikes(disliked: set[str], known: Sequence[str]) -> None:
+    """Log a warning for each event of negative weight that is not in ``known``, the events of the data.
+
+    This is no error: there may be no such events so far, and training would drop them.
+    """
+    listed = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
+    for name in sorted(disliked.difference(known)):
+        log.warning(
+            "no interaction has the event %s, which has a negative weight in events; found the events %s: "
+            "check the name, unless there are no such events so far",
+            short_repr(name),
+            listed,
+        )
 
 
 def check_shape(

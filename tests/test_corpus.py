@@ -251,6 +251,15 @@ def test_bad_rows_are_skipped_and_counted_like_the_readers_do(tmp_path):
     assert [len(corpus), corpus.n_tokens, [fault.number for fault in faults]] == [1, 30, [32]]
 
 
+def test_a_dislike_that_does_not_occur_is_logged_once_for_all_shards(tmp_path, caplog):
+    source = tmp_path / "shop.csv"
+    rows = "".join(f"u{n},a,{START},play\n" for n in range(9))
+    source.write_text("user_id,item_id,timestamp,event\n" + rows)
+    adapter = AdapterConfig(events={"play": 1, "skipp": -1})
+    prepare(source, out=tmp_path / "corpus", shards=3, event="event", adapter=adapter)
+    assert sum("no interaction has the event 'skipp'" in message for message in caplog.messages) == 1
+
+
 @pytest.mark.slow
 def test_a_killed_preparation_continues_and_writes_the_same_bytes(tmp_path):
     arguments = {"out": str(tmp_path / "corpus"), "shards": 5}

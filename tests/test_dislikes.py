@@ -1,6 +1,7 @@
 """Dislikes: histories without them, the step away from them, and items nearer to them than to the history."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from item2vec.adapters import histories, sessions
 from item2vec.adapters.histories import user_histories
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.dislikes import move_away, nearer_to_dislikes, split_dislikes
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, InputError
 from item2vec.evaluation import Popularity, temporal_split
 from item2vec.histories import Histories, encode_histories
 from item2vec.neighbours import table_for
@@ -214,7 +215,6 @@ def test_dislikes_are_neither_trained_nor_counted():
     shop = Interactions.of(**SHOP)
     assert list(histories(shop, events=RATED)) == [list("abcad")]
     assert list(sessions(shop, gap="1h", events=RATED)) == [list("abcad")]
-    assert list(histories(shop, events={"play": 1, "never": -1})) == [list("abcad")]  # no such event so far
     lists = Sentences.of([["a", "b", "c"], ["c", "a", "b"]])
     rated = dataclasses.replace(lists, weights=[1, 1, -1, -4, 1, 2])
     corpus = prepare(rated, NextItem())
@@ -222,6 +222,20 @@ def test_dislikes_are_neither_trained_nor_counted():
     assert corpus.read_share == prepare(rated.liked, NextItem()).read_share
     assert table_for(rated, Ids(("a", "b", "c"))).items.tolist() == [1, 0]
     assert prior_for(rated, Ids(("a", "b", "c"))) == pytest.approx(np.log1p([2, 3, 0]))
+
+
+@pytest.mark.parametrize("adapted", [histories, partial(sessions, gap="1h")])
+def test_a_dislike_that_does_not_occur_is_logged(adapted, caplog):
+    """It may be misspelt. It is no error, as an unknown event to train on is: there may be none so far."""
+    shop = Interactions.of(**SHOP)
+    assert list(adapted(shop, events=RATED)) == [list("abcad")]
+    assert caplog.messages == []
+    assert list(adapted(shop, events={"play": 1, "skipp": -1})) == [list("abcad")]
+    (message,) = caplog.messages
+    assert "no interaction has the event 'skipp'" in message
+    assert "found the events play, skip: check the name" in message
+    with pytest.raises(InputError, match="unknown event 'plays'"):
+        adapted(shop, events={"plays": 1, "skip": -1})
 
 
 def test_dislikes_are_no_targets_and_baselines_do_not_return_them():

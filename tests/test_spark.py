@@ -156,6 +156,14 @@ def test_an_invalid_row_is_an_error_and_leaves_nothing(spark, tmp_path, name):
     assert names_in(tmp_path) == []
 
 
+def test_a_dislike_that_does_not_occur_is_logged_as_by_the_adapters(spark, tmp_path, caplog):
+    columns, adapter = listens(), AdapterConfig(events={"play": 1.0, "never": -1.0})
+    named = {"user": "user", "item": "item", "weight": "weight", "event": "event"}
+    prepare(in_order(spark, columns), out=tmp_path / "corpus", shards=2, **named, adapter=adapter)
+    assert ["'never'" in message for message in caplog.messages] == [True]
+    check_corpus(tmp_path / "corpus", columns, adapter, 2)
+
+
 def test_no_events_are_nothing_to_train(spark, tmp_path):
     schema = pa.schema({"user_id": pa.string(), "item_id": pa.string(), "timestamp": pa.timestamp("us")})
     df = spark.createDataFrame(schema.empty_table())

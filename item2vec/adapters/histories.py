@@ -22,7 +22,9 @@ from item2vec.shaping import (
     Grouping,
     check_least,
     check_shape,
+    dislikes_of,
     grouping_of,
+    log_unknown_dislikes,
     shape_histories,
     shape_training_sentences,
 )
@@ -91,7 +93,7 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     events
         Names of the events to keep. ``None``: all events. A mapping, such as ``{"click": 1, "purchase": 5}``,
         also multiplies the weight of each interaction by the weight of its event. Events of negative weight
-        are dislikes, and are dropped.
+        are dislikes, and are dropped; a warning is logged for each that does not occur.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
         with fewer than ``min_user_count`` interactions.
@@ -265,11 +267,8 @@ def _filtered(
     chosen = interactions
     if start is not None or end is not None:
         chosen = chosen.between(start, end)
-    if isinstance(events, Mapping):
-        disliked = {name for name, weight in events.items() if isinstance(weight, int | float) and weight < 0}
-        chosen = chosen.with_event_weights({n: weight for n, weight in events.items() if n not in disliked})
-    elif events is not None:
-        chosen = chosen.of_events(events)
+    if events is not None:
+        chosen = _of_events(chosen, events)
     if core and max(min_item_count, min_user_count) > 1:
         n_users, n_items = len(chosen.users), len(chosen.items)
         return chosen.take(
@@ -283,6 +282,15 @@ def _filtered(
             codes = getattr(chosen, column)
             chosen = chosen.take(np.bincount(codes, minlength=n)[codes] >= least)
     return chosen
+
+
+def _of_events(interactions: Interactions, events: Iterable[str] | Mapping[str, float]) -> Interactions:
+    if not isinstance(events, Mapping):
+        return interactions.of_events(events)
+    disliked = dislikes_of(events)
+    if interactions.events is not None:
+        log_unknown_dislikes(disliked, interactions.events.ids)
+    return interactions.with_event_weights({n: weight for n, weight in events.items() if n not in disliked})
 
 
 def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:

@@ -100,7 +100,10 @@ def sentences_of(
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}
     if "event" in named:
-        columns |= {"event": named["event"], "events": events}
+        assert events is not None
+        # prepare has already logged the dislikes that do not occur, and would log them again for each shard.
+        known = Vocabulary.of([*events.ids, *(adapter.events or ())])
+        columns |= {"event": named["event"], "events": known}
     if "session" in named:
         distinct, codes = np.unique(named["session"], return_inverse=True)
         columns |= {"session": codes, "sessions": _numbers(len(distinct))}

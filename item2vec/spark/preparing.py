@@ -17,6 +17,7 @@ from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig
 from item2vec.errors import BundleExistsError, ConfigError, InputError, NothingToTrainError, short_repr
 from item2vec.sentences import Sentences
+from item2vec.shaping import dislikes_of, log_unknown_dislikes
 from item2vec.sharded import ShardedSentences, ShardWriter
 from item2vec.spark.blocks import interactions_of
 from item2vec.spark.frames import (
@@ -98,8 +99,9 @@ def prepare(
     ------
     InputTypeError, InputError
         If ``df`` is not a Spark DataFrame, a column is missing or has an unsupported type, ``time_unit`` does
-        not fit the type of the timestamps, ``shards`` is out of range, a name in ``adapter.events`` does not
-        occur, or a row is invalid, such as a row with an empty id. In all cases, ``out`` is not created.
+        not fit the type of the timestamps, ``shards`` is out of range, a name in ``adapter.events`` that is
+        not a dislike does not occur, or a row is invalid, such as a row with an empty id. In all cases,
+        ``out`` is not created.
     ConfigError
         If ``adapter`` sets ``core`` or ``group_by``, or sets ``days`` without a timestamp column, or if
         ``time_unit`` is unknown.
@@ -211,7 +213,9 @@ class _Preparation:
         task = PartWriter(adapter.replace(min_item_count=1), self.time_unit, self.folder)
         done = map_batches(arranged, task).collect()
         found = {name for row in done for name in row.events}
-        if unknown := [name for name in adapter.events or () if name not in found]:
+        disliked = dislikes_of(adapter.events)
+        log_unknown_dislikes(disliked, sorted(found))
+        if unknown := [name for name in adapter.events or () if name not in found | disliked]:
             known = ", ".join(sorted(found)[:10]) + (", …" if len(found) > 10 else "")
             raise InputError(
                 f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: {known}"
