@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from item2vec.arguments import as_array, check_fields, checked
-from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.arrays import Codes, Doubles, Floats, Offsets, Rows
 from item2vec.errors import InputError, short_repr
 from item2vec.interactions import read_only
 from item2vec.types import Vocabulary, as_history
@@ -47,10 +47,10 @@ class Graph:
         object.__setattr__(self, "neighbours", read_only(self.neighbours, np.int32))
         if self.weights is not None:
             object.__setattr__(self, "weights", read_only(self.weights, np.float32))
-            check_edge_weights(self.weights)
         fault = _fault(self)
         if fault:
             raise InputError(f"graph is inconsistent: {fault}")
+        _check_weights(self)
 
     @classmethod
     @checked
@@ -74,16 +74,17 @@ class Graph:
         if wrong := [row for row in rows if len(row) not in (2, 3)]:
             raise InputError(f"found the edge {short_repr(wrong[0])}; expected (source, target[, weight])")
         nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
-        weights = as_array([edge[2] for edge in rows if len(edge) > 2], np.float32)
+        weights = as_array([edge[2] for edge in rows if len(edge) > 2], np.float64)
         if len(weights) not in (0, len(rows)):
             raise InputError(
                 f"{len(weights)} of {len(rows)} edges have a weight; expected weights on all edges or on none"
             )
+        check_edge_weights(weights)
         return cls.from_codes(
             nodes,
             nodes.encode(edge[0] for edge in rows),
             nodes.encode(edge[1] for edge in rows),
-            weights if len(weights) else None,
+            weights.astype(np.float32) if len(weights) else None,
             directed=directed,
         )
 
@@ -192,10 +193,31 @@ def _fault(graph: Graph) -> str | None:
     return None
 
 
-def check_edge_weights(weights: Floats) -> None:
-    """Raise ``InputError`` unless all edge weights are finite and above 0."""
+def check_edge_weights(weights: Floats | Doubles) -> None:
+    """Raise ``InputError`` unless all edge weights are finite and above 0 as float32."""
     weights = weights.ravel()
-    good = np.isfinite(weights) & (weights > 0)
-    if not bool(good.all()):
-        edge = int(np.flatnonzero(~good)[0])
-        raise InputError(f"weight of edge {edge} is {weights[edge]}; expected a finite number > 0")
+    wrong = _wrong(weights)
+    if len(wrong):
+        edge = int(wrong[0])
+        raise InputError(f"weight of edge {edge} is {weights[edge]}; expected a finite number > 0 (float32)")
+
+
+def _check_weights(graph: Graph) -> None:
+    """Raise ``InputError`` if a weight, such as a sum of weights, is not finite and above 0."""
+    if graph.weights is None or not len(wrong := _wrong(graph.weights)):
+        return
+    place = int(wrong[0])
+    source = int(np.searchsorted(graph.offsets, place, side="right")) - 1
+    ends = graph.nodes.decode(np.array([source, graph.neighbours[place]]))
+    raise InputError(
+        f"the weight of the edge from {short_repr(ends[0])} to {short_repr(ends[1])} is "
+        f"{graph.weights[place]}; expected a finite number > 0 (float32), also as the sum of the weights of "
+        "duplicate edges"
+    )
+
+
+def _wrong(weights: Floats | Doubles) -> Rows:
+    """Return the positions of the weights that are not finite and above 0 as float32."""
+    with np.errstate(over="ignore"):
+        narrow = weights.astype(np.float32)
+    return np.flatnonzero(~(np.isfinite(narrow) & (narrow > 0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from examples import examples
@@ -140,10 +142,11 @@ def test_a_node_without_edges_has_no_neighbours():
         graph.neighbours_of("c")
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf, 1e39, 1e-60])
 @pytest.mark.parametrize("directed", [True, False])
 def test_invalid_weights_are_errors(weight, directed):
-    with pytest.raises(InputError, match="weight of edge 1 is"):
+    """Also if only the float32 is infinite or 0: the message shows the weight that was given."""
+    with pytest.raises(InputError, match=re.escape(f"weight of edge 1 is {weight}; expected")):
         Graph.of([("a", "b", 1.0), ("b", "c", weight)], directed=directed)
 
 

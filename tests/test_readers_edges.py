@@ -75,6 +75,19 @@ def test_example_of_weights(tmp_path, weight):
     assert readers.read_edges(tmp_path / "edges.txt", directed=True).weights.tolist() == [float(weight), 1]
 
 
+@pytest.mark.parametrize("weight", ["1e39", "1e-60"])
+def test_a_weight_that_does_not_fit_into_float32_is_named_with_its_row(tmp_path, weight):
+    (tmp_path / "edges.txt").write_text(f"a b 1\na c {weight}\n")
+    with pytest.raises(
+        InputError, match=rf"edges\.txt line 2: weight '{weight}'; expected a finite number > 0"
+    ):
+        readers.read_edges(tmp_path / "edges.txt")
+    with pytest.raises(InputError, match="list row 1: weight 1e"):
+        readers.read_edges([("a", "b", 1.0), ("a", "c", float(weight))])
+    largest = float(np.finfo(np.float32).max)
+    assert readers.read_edges([("a", "b", largest)]).weights.tolist() == [largest] * 2
+
+
 @examples(60)
 @given(edges=edge_lists, weight=st.none() | weights, directed=st.booleans(), data=st.data())
 def test_edges_in_all_formats_are_the_same_graph(tmp_path_factory, edges, weight, directed, data):

@@ -10,6 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
 from item2vec.layouts import HEAD_LINES, layout_of, split_line
 from item2vec.lines import lines_of
@@ -31,6 +33,7 @@ _AS_ADJACENCY = Remedy(
     "if each line is a node and its neighbours, rename the file to a name that ends in .adjlist",
 )
 _SEPARATORS = " \t,;|"
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).smallest_subnormal), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,11 @@ def text_ids(source: str, row_kind: str, number: int, nodes: Iterable[Any]) -> l
 
 
 def weight_of(source: str, row_kind: str, number: int, value: Any) -> float:
-    """Convert a weight to a float; raise ``InputError`` unless it is a finite number above 0."""
+    """Convert a weight to a float; raise ``InputError`` unless it is finite and above 0 as float32."""
     weight = _number(value)
-    if not (math.isfinite(weight) and weight > 0):
-        raise InputError(
-            str(Fault(source, row_kind, number, f"weight {short_repr(value)}", "a finite number > 0"))
-        )
+    if not _SMALLEST <= weight <= _LARGEST:
+        found = f"weight {short_repr(value)}"
+        raise InputError(str(Fault(source, row_kind, number, found, "a finite number > 0 (float32)")))
     return weight
 
 
