@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, train
 from item2vec.config import GatesConfig
+from item2vec.errors import TrainingError
 from item2vec.retraining import health as health_module
 from item2vec.retraining.gates import of_health
 from item2vec.retraining.health import measure_health
@@ -167,6 +168,13 @@ def test_equal_rows_count_as_retrieved():
     health = measure_health(model_of(np.repeat(np.random.default_rng(2).normal(size=(20, 4)), 5, axis=0)))
     assert health.self_retrieval == 1
     assert health.duplicate_share == pytest.approx(0.8)
+
+
+def test_a_model_without_a_trained_input_vector_has_no_health():
+    """A run refuses to publish after this error."""
+    rows = np.array([[0, 0], [0, 0], [1, 2]])  # the last item is new
+    with pytest.raises(TrainingError, match="none of the 2 items with a count above 0 has an input vector"):
+        measure_health(model_of(rows, np.ones((3, 2), np.float32), counts=np.array([1.0, 1, 0])))
 
 
 def test_items_without_an_input_vector_contribute_their_output_vector_only():

@@ -286,6 +286,16 @@ def test_a_user_with_most_events_is_named(warnings_of, user, n_events, n_others,
     assert [text[: len(warned or "")] for text in found] == ([] if warned is None else [warned])
 
 
+@pytest.mark.parametrize(
+    ("n_events", "named"), [(45, ["'NULL' has 25"]), (60, ["'u7' has 60", "'NULL' has 25"])]
+)
+def test_a_placeholder_is_named_also_if_a_user_has_more_events(warnings_of, n_events, named):
+    rows = [("u7", "a", n) for n in range(n_events)] + [("NULL", "a", n) for n in range(25)]
+    rows += [(f"v{n}", "a", n) for n in range(75 - n_events)]
+    found = warnings_of(listens(*rows))
+    assert [text.partition(" of 100 events")[0] for text in found] == [f"user {user}" for user in named]
+
+
 def test_repeats_that_are_merged_by_default_are_reported(warnings_of):
     rows = listens(("u", "a", 1), ("u", "a", 1), ("u", "b", DAY), ("u", "b", 2 * DAY))
     (warning,) = warnings_of(rows)

@@ -15,6 +15,7 @@ import numpy as np
 from item2vec.arrays import Doubles, Floats, Rows
 from item2vec.config import CBOW, NextItem, SkipGram
 from item2vec.config.relatives import OneStep
+from item2vec.errors import TrainingError
 from item2vec.index.building import build
 from item2vec.index.recall import recall_per_query
 from item2vec.index.search import find_many
@@ -100,11 +101,21 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     500 queries, sampled with the seed. Items without an input vector contribute their output vector only.
     Unless all counts are 0, items with a count of 0 are excluded from the statistics of input vectors and
     from ``self_retrieval``, because new items with the same attributes have equal vectors.
+
+    Raises
+    ------
+    TrainingError
+        If no item with a count above 0 has an input vector, although a new item has one.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)
     trained = vectors.counts > 0
     rows = np.flatnonzero(vectors.has_input & trained if trained.any() else vectors.has_input)
+    if not len(rows):
+        raise TrainingError(
+            f"none of the {np.count_nonzero(trained):,} items with a count above 0 has an input vector; "
+            "expected at least one"
+        )
     matrix = vectors.input if len(rows) == len(vectors) else vectors.input[rows]
     sample = unit_rows(matrix[sample_rows(random, len(rows), SAMPLED_ROWS)]).astype(np.float64)
     norms = row_norms(matrix)

@@ -23,8 +23,7 @@ MOST = 0.5
 """A warning is logged if more than this share of the pairs of consecutive events of a user have equal
 timestamps, or if one user has more than this share of all events."""
 MANY = 0.1
-"""A warning is logged if the user with the most events has an id in ``MISSING``, and more than this share of
-all events."""
+"""A warning is logged if a user whose id is in ``MISSING`` has more than this share of all events."""
 MISSING = {"", "-", "?", "null", "na", "n/a", "nan", "none", "nil", "unknown", "undefined", "anonymous"}
 
 
@@ -38,8 +37,8 @@ def log_notices(
     - Repeats are merged although the caller did not choose to merge them (``by_default``).
     - Timestamps are not before ``latest_plausible(now)``.
     - Most pairs of consecutive events of the same user have equal timestamps.
-    - Of at least ``ENOUGH_EVENTS`` rows, most belong to one user, or the user with the most rows has an id
-      such as ``NULL``, and more than a tenth of the rows.
+    - Of at least ``ENOUGH_EVENTS`` rows, most belong to one user, or more than a tenth belong to a user with
+      an id such as ``NULL``.
     """
     n_merged = len(interactions) - len(events)
     if n_merged and by_default:
@@ -59,7 +58,7 @@ def log_notices(
                 100 * tied_share,
             )
     if len(interactions) >= ENOUGH_EVENTS:
-        _log_busiest_user(interactions)
+        _log_busy_users(interactions)
 
 
 def _log_future(interactions: Interactions, now: datetime) -> None:
@@ -81,17 +80,17 @@ def _log_future(interactions: Interactions, now: datetime) -> None:
     )
 
 
-def _log_busiest_user(interactions: Interactions) -> None:
-    counts = np.bincount(interactions.user)
-    busiest, n = int(counts.argmax()), int(counts.max())
-    user, share = interactions.users.ids[busiest], n / len(interactions)
-    is_marker = user.strip().casefold() in MISSING
-    if share > (MANY if is_marker else MOST):
-        log.warning(
-            "user %r has %s of %s events (%.0f %%); %s: if several people share this id, omit its rows",
-            user,
-            f"{n:,}",
-            f"{len(interactions):,}",
-            100 * share,
-            "this id often stands for a missing user" if is_marker else "check the column of user ids",
-        )
+def _log_busy_users(interactions: Interactions) -> None:
+    shares = np.bincount(interactions.user) / len(interactions)
+    for code in np.flatnonzero(shares > MANY).tolist():
+        user, share = interactions.users.ids[code], float(shares[code])
+        is_marker = user.strip().casefold() in MISSING
+        if is_marker or share > MOST:
+            log.warning(
+                "user %r has %s of %s events (%.0f %%); %s: if several people share this id, omit its rows",
+                user,
+                f"{round(share * len(interactions)):,}",
+                f"{len(interactions):,}",
+                100 * share,
+                "this id often stands for a missing user" if is_marker else "check the column of user ids",
+            )
