@@ -278,9 +278,9 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     Raises
     ------
     InputTypeError
-        If timestamps have another type, a ``datetime64`` is ``NaT``, or an integer exceeds 64 bits.
+        If timestamps have another type, or a ``datetime64`` is ``NaT``.
     InputError
-        If an unsigned 64-bit integer exceeds int64, or integers appear to be in another unit.
+        If an integer does not fit into int64, or integers appear to be in another unit.
 
     Examples
     --------
@@ -300,7 +300,11 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         ) from error
     if column.size == 0:
         return np.zeros(0, dtype=np.int64)
-    if column.dtype.kind not in "iuM":
+    if column.dtype.kind == "u":
+        _check_range([int(column.max())])
+    elif column.dtype.kind not in "iM":
+        times = np.asarray(timestamps, dtype=object).flat
+        _check_range([int(time) for time in times if isinstance(time, int | np.integer)])
         raise InputTypeError(
             f"timestamps have type {column.dtype}; expected datetime, datetime64 without NaT, or integer "
             "microseconds since 1970"
@@ -309,13 +313,22 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         if np.isnat(column).any():
             raise InputTypeError("a timestamp is NaT; expected datetime64 without NaT: remove these rows")
         column = column.astype("datetime64[us]")
-    elif column.dtype.kind == "u" and column.max() > np.iinfo(np.int64).max:
-        raise InputError(
-            f"the largest timestamp is {column.max()}; expected at most 2**63 - 1 microseconds since 1970"
-        )
     elif not has_dates:
         _check_unit(column)
     return column.astype(np.int64)
+
+
+def _check_range(integers: Sequence[int]) -> None:
+    """Raise ``InputError`` if an integer does not fit into int64."""
+    smallest, largest = min(integers, default=0), max(integers, default=0)
+    if largest >= 2**63:
+        raise InputError(
+            f"the largest timestamp is {largest}; expected at most 2**63 - 1 microseconds since 1970"
+        )
+    if smallest < -(2**63):
+        raise InputError(
+            f"the smallest timestamp is {smallest}; expected at least -2**63 microseconds since 1970"
+        )
 
 
 def _check_unit(column: npt.NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -277,6 +278,24 @@ def test_every_form_of_a_timestamp_is_the_same_microsecond(naive, minutes):
         column = microseconds(form)
         assert column.dtype == np.int64
         assert column.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([2**63], f"the largest timestamp is {2**63}; expected at most"),
+        ([2**64], f"the largest timestamp is {2**64}; expected at most"),
+        ([2**63, -1], f"the largest timestamp is {2**63}; expected at most"),
+        ([1, 2**64, datetime(1970, 1, 1)], f"the largest timestamp is {2**64}; expected at most"),
+        (np.array([2**63], np.uint64), f"the largest timestamp is {2**63}; expected at most"),
+        (np.array([2**70], object), f"the largest timestamp is {2**70}; expected at most"),
+        ([-(2**63) - 1], f"the smallest timestamp is {-(2**63) - 1}; expected at least"),
+    ],
+)
+def test_an_integer_beyond_int64_is_named(times, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        microseconds(times)
+    assert type(caught.value) is InputError
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,9 @@ def test_unordered_sentences_factorise_the_item_sentence_matrix():
 def test_weights_that_are_all_zero_are_an_error():
     with pytest.raises(TrainingError, match=r"all weights of weighting='ppmi' are 0; .* lower negative"):
         train(Sentences.of(PLAYLISTS), objective="lsa", negative=1000)
+    pair = Sentences.of([["a", "b"]] * 9)  # each item occurs once in each sentence
+    with pytest.raises(TrainingError, match="expected at least one above 0; set weighting='raw'"):
+        train(pair, objective="lsa", matrix="sentences", vector_size=1)
 
 
 def test_a_warm_start_is_an_error():

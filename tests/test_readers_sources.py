@@ -252,8 +252,15 @@ def test_sources_that_are_not_tables_are_errors(tmp_path):
     for sources in ([None], ["u", 7][1:], [("u", "i")], [frame(), 7], [path, frame()], [{"user_id": "u"}]):
         with pytest.raises(InputTypeError, match=r"cannot read rows from|a source is|expected a path"):
             readers.read_interactions(sources, timestamp=None)
-    with pytest.raises(InputError, match="Table 1 and DataFrame 0 are of different kinds"):
+    kinds = r"Table 1 and DataFrame 0 are of different kinds \(an Arrow table and a pandas DataFrame\)"
+    with pytest.raises(InputError, match=kinds):
         readers.read_interactions([frame(("u", "i")), pa.table(frame(("u", "i")))], timestamp=None)
+    parquet = tmp_path / "a.parquet"
+    frame(("u", "i")).to_parquet(parquet)
+    with pytest.raises(
+        InputError, match=r"\(a Parquet file and delimited text\); expected files or DataFrames"
+    ):
+        readers.read_interactions([path, parquet], timestamp=None)
     for name in (["user_id"], 0, ("user_id",), {"user_id"}):
         with pytest.raises(InputTypeError, match=r"the name of a column is .*; expected text"):
             readers.read_interactions(path, user=name, timestamp=None)

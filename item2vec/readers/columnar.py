@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from item2vec.errors import InputError, InputTypeError, Remedy
-from item2vec.kinds import ARROW_STREAM, PARQUET, Kind
+from item2vec.kinds import ARROW, ARROW_STREAM, PARQUET, Kind
 from item2vec.opening import reading
 from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
@@ -26,6 +26,7 @@ _ARROW_ROWS = 1 << 21
 class ParquetFile:
     """Table of a Parquet file."""
 
+    kind = PARQUET.name
     row_kind = "row"
 
     def __init__(self, path: Path) -> None:
@@ -62,6 +63,7 @@ class ParquetFile:
 class ArrowFile:
     """Table of a file in the Arrow IPC file format (Feather version 2) or stream format."""
 
+    kind = ARROW.name
     row_kind = "row"
 
     def __init__(self, path: Path, kind: Kind) -> None:
@@ -91,6 +93,7 @@ class ArrowFile:
 class ArrowTable:
     """Table of an object that exports an Arrow stream. Reading consumes the stream."""
 
+    kind = "an Arrow table"
     row_kind = "row"
 
     def __init__(self, source: Any) -> None:
@@ -111,6 +114,7 @@ class ArrowTable:
 class PandasTable:
     """Table of a pandas DataFrame, without the index."""
 
+    kind = "a pandas DataFrame"
     row_kind = "row"
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -130,6 +134,7 @@ class SelectTable:
     """Table of a SQLAlchemy select, streamed from an engine or a connection."""
 
     name = "SELECT"
+    kind = "a select"
     row_kind = "row"
 
     def __init__(self, select: Any, connection: Any) -> None:
@@ -161,6 +166,7 @@ class QueryTable:
     """
 
     name = "the query"
+    kind = "a query"
     row_kind = "row"
 
     def __init__(self, query: str, connection: Any) -> None:

@@ -25,6 +25,7 @@ class JsonLinesFile:
     these have more than 64 Mi characters. Keys that occur only in later lines are not columns.
     """
 
+    kind = "JSON lines"
     row_kind = "line"
 
     def __init__(self, path: Path, encoding: str, max_line: int = MAX_LINE) -> None:

@@ -45,7 +45,7 @@ class Parts:
         self._first, self._keys = first[0], list(first[1])
         self._parts, self._same_columns = parts, same_columns
         self._own = [position for position, name in enumerate(self._first.names) if name not in first[1]]
-        self.name, self.row_kind = name, self._first.row_kind
+        self.name, self.kind, self.row_kind = name, self._first.kind, self._first.row_kind
         self.names = [*(self._first.names[position] for position in self._own), *self._keys]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
@@ -58,11 +58,10 @@ class Parts:
                 yield self._completed(batch, positions, inner, partition)
 
     def _check(self, table: Table, partition: Mapping[str, str | None]) -> None:
-        if type(table) is not type(self._first):
-            kinds = f"{type(table).__name__} and {type(self._first).__name__}"
+        if table.kind != self.kind:
             raise InputError(
-                f"{table.name} and {self._first.name} are of different kinds ({kinds}); expected files or "
-                "DataFrames of one kind: read them one by one"
+                f"{table.name} and {self._first.name} are of different kinds ({table.kind} and {self.kind}); "
+                "expected files or DataFrames of one kind: read them one by one"
             )
         if list(partition) != self._keys:
             raise InputError(

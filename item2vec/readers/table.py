@@ -50,11 +50,13 @@ class Batch:
 class Table(Protocol):
     """Table of rows with named columns, in a file, in memory or in a database.
 
-    ``name`` names the source in messages. ``names`` holds the names of the columns. ``row_kind`` states how
-    rows are numbered: ``"line"`` for line numbers from 1, ``"row"`` for row numbers from 0.
+    ``name`` and ``kind`` name the source and its format in messages. ``names`` holds the names of the
+    columns. ``row_kind`` states how rows are numbered: ``"line"`` for line numbers from 1, ``"row"`` for row
+    numbers from 0.
     """
 
     name: str
+    kind: str
     row_kind: str
     names: list[str]
 

@@ -36,7 +36,7 @@ __all__ = ["data_files_of", "open_table", "parquet_files"]
 _File: TypeAlias = "tuple[Path, Mapping[str, str | None]]"
 """A data file, and the values of its partition columns by name."""
 
-_JSON, _TEXT = "JSON lines", "delimited text"
+_JSON, _TEXT = JsonLinesFile.kind, DelimitedFile.kind
 _FORMAT_OF_SUFFIX = {".parquet": PARQUET.name, ".feather": ARROW.name, ".arrow": ARROW.name}
 _GLOB = re.compile(r"[*?\[]")
 _JSON_OBJECT = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')

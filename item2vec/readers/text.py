@@ -43,6 +43,7 @@ class DelimitedFile:
     other rules.
     """
 
+    kind = "delimited text"
     row_kind = "line"
 
     def __init__(

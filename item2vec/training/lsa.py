@@ -41,9 +41,10 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
     counts = in_sentences(corpus) if config.matrix == "sentences" else _in_windows(corpus, config)
     matrix = weighted(counts, config)
     if not matrix.count_nonzero():
+        advice = "lower negative, or set" if config.negative > 1 else "set"
         raise TrainingError(
             f"all weights of weighting={config.weighting!r} are 0; expected at least one above 0; "
-            "lower negative, or set weighting='raw'"
+            f"{advice} weighting='raw'"
         )
     input_, output = factors(matrix, config, of_sentences=config.matrix == "sentences")
     why = f"they have no weight in the first {config.vector_size} dimensions; raise vector_size"
