@@ -234,9 +234,9 @@ def test_illegal_ids_are_errors(illegal, column):
 
 def test_inconsistent_columns_are_errors():
     two = Vocabulary(("a", "b"))
-    with pytest.raises(InputError, match="column 'user' has 1 rows; expected 2"):
+    with pytest.raises(InputError, match=r"column 'user' has shape \(1,\); expected \(2,\)"):
         Interactions.of(user=["u"], item=["a", "b"])
-    with pytest.raises(InputError, match="column 'timestamp' has 3 rows; expected 1"):
+    with pytest.raises(InputError, match=r"column 'timestamp' has shape \(3,\); expected \(1,\)"):
         Interactions.of(user=["u"], item=["a"], timestamp=[1, 2, 3])
     for codes in ([0, 2], [-1, 0]):
         with pytest.raises(InputError, match="column 'item' holds a code outside 0 … 1"):
