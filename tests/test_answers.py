@@ -80,7 +80,7 @@ def test_answers_are_immutable():
 
 def test_the_number_of_users_is_checked():
     answers = Answers.of([([0], [1.0], "model")], 1, Vocabulary(("a",)))
-    with pytest.raises(InputError, match="2 users for 1 answers"):
+    with pytest.raises(InputError, match="2 users for 1 rankings"):
         replace(answers, users=("ann", "bob"))
 
 

@@ -140,6 +140,7 @@ def both(source: Path, folder: Path, **arguments) -> tuple[dict, dict]:
     return results[0], results[1]
 
 
+@pytest.mark.slow
 def test_drivers_write_the_same_bytes_from_every_format(tmp_path_factory):
     @examples(60)
     @given(frames, adapters, st.sampled_from(FORMATS), st.integers(1, 3), st.booleans())

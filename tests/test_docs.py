@@ -26,10 +26,7 @@ PACKAGES = (
     *("adapters", "corpus", "errors", "evaluation", "metrics", "readers", "report"),
     *("spark", "store", "tuning"),
 )
-SLOW = (
-    *("all-users.md", "evaluate-and-tune.md", "many-machines.md", "maps.md", "people.md", "periods.md"),
-    *("relatives.md", "retraining.md", "your-file.md"),
-)
+QUICK = ("README.md", "tutorial.md")
 OF_SPARK = ROOT / "docs" / "spark.md"  # its blocks are run by test_spark.py
 
 
@@ -60,7 +57,7 @@ def form(output: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in SLOW else [])
+        pytest.param(page, id=page.name, marks=[] if page.name in QUICK else [pytest.mark.slow])
         for page in PAGES
         if page != OF_SPARK and (blocks(page, "sh") or blocks(page, "python"))
     ],

@@ -228,6 +228,7 @@ def test_a_loaded_index_survives_replacement_and_removal_of_its_file(saved):
         index.save(folder)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_failed_allocation_raises():
     run("""

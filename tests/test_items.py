@@ -131,7 +131,7 @@ def test_updated_items_are_the_union_with_changes(old, new):
 
 
 def test_inconsistent_columns_are_errors():
-    with pytest.raises(InputError, match="2 ids, 1 titles and 2 attributes"):
+    with pytest.raises(InputError, match="2 ids, 1 titles and 2 dicts of attributes"):
         Items(Vocabulary(("a", "b")), ("A",), ({}, {}))
     with pytest.raises(InvalidIdError):
         Items.of({"": {}})

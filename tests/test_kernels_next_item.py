@@ -479,6 +479,7 @@ def test_product_equals_numpy(n, inner, m, turned, seed):
     np.testing.assert_allclose(product, a.astype(np.float64) @ b, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_blocks_allocate_no_memory():
     """Nine blocks allocate as much of numba's memory as one."""
     code = textwrap.dedent("""

@@ -289,6 +289,7 @@ def test_an_invalid_interval_is_refused(models, every):
         Live(models, every=every)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_the_matrices_of_a_served_model_stay_memory_mapped(tmp_path):
     item2vec.publish(shared_model(0, n_items=10_000, size=256, index="exact"), tmp_path / "models")

@@ -353,7 +353,8 @@ from item2vec.errors import MissingExtraError
 """
 
 
-@pytest.mark.parametrize("library", [pytest.param("annoy", marks=pytest.mark.slow), "faiss"])
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["annoy", "faiss"])
 def test_without_the_library_of_an_index_models_are_searched_by_a_scan(library, tmp_path):
     """Training, the choice of an index, loading, publishing and saving again."""
     saved = made_model(index=library)

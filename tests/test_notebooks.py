@@ -49,6 +49,7 @@ def test_a_kernel_shows_a_bar_and_removes_it(outputs):
     assert last == ""
 
 
+@pytest.mark.slow
 def test_a_kernel_displays_html(outputs):
     for cell in outputs[2:]:
         (result,) = [output for output in cell if output.output_type == "execute_result"]

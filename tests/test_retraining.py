@@ -487,16 +487,12 @@ def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     assert versions.served_version(models) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
         (signal.SIGKILL, 1, "the worker process ended in job 'train_and_evaluate' with signal SIGKILL"),
-        pytest.param(
-            signal.SIGBUS,
-            5,
-            "ended with signal SIGBUS while it read a memory-mapped file",
-            marks=pytest.mark.slow,
-        ),
+        (signal.SIGBUS, 5, "ended with signal SIGBUS while it read a memory-mapped file"),
     ],
 )
 def test_a_killed_worker_is_an_error(running, number, code, message):

@@ -71,7 +71,8 @@ with Store({url!r}) as store:
 """
 
 
-@pytest.mark.parametrize("batches_before_the_kill", [pytest.param(0, marks=pytest.mark.slow), 15])
+@pytest.mark.slow
+@pytest.mark.parametrize("batches_before_the_kill", [0, 15])
 def test_kill_9_during_ingest_loses_no_committed_batch(store, url, request, batches_before_the_kill):
     script = CHILD.format(tests=str(request.path.parent), url=url)
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -130,7 +131,8 @@ with Store({url!r}) as store:
 """
 
 
-@pytest.mark.parametrize("limit", [700_000, pytest.param(2_000_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [700_000, 2_000_000])
 def test_a_full_disk_is_an_error_that_damages_nothing(memory, request, limit):
     url = f"sqlite:///{memory}/store.db"
     with Store(url) as store:

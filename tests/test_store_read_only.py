@@ -119,6 +119,7 @@ def test_changes_that_only_a_writer_can_apply_are_not_ignored(folder, suffix):
         assert as_nobody(lambda: count(copied)) == f"({N + 16}, 16)"
 
 
+@pytest.mark.slow
 def test_a_store_on_a_read_only_mount_is_read(folder):
     code = f"""
 from pathlib import Path

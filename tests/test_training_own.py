@@ -512,12 +512,13 @@ def megabytes_of_a_training(setting):
     return held / 2**20, (kilobytes("VmHWM") - before) / 2**10
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize(
     "setting",
     [
         SKIPGRAM | {"window": 1, "negative": 1},
-        pytest.param(NEXT_ITEM | {"window": 2, "negative": 4}, marks=pytest.mark.slow),
+        (NEXT_ITEM | {"window": 2, "negative": 4}),
     ],
     ids=["skipgram", "next_item"],
 )

@@ -47,6 +47,7 @@ INJECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "first", "step"), [("kill", 3, 14), ("EIO", 5, 14)])
 def test_a_fault_at_some_operations(tmp_path, kind, first, step):
     assert int(run(EVERY_FAULT, tmp_path / "models", kind, first, step)) >= 30

@@ -15,12 +15,13 @@ print(every_fault_of(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "first", "step"),
     [
         ("rollback", "kill", 8, 12),
-        pytest.param("rollback", "EIO", 14, 9, marks=pytest.mark.slow),
-        pytest.param("gc", "kill", 4, 4, marks=pytest.mark.slow),
+        ("rollback", "EIO", 14, 9),
+        ("gc", "kill", 4, 4),
         ("gc", "EIO", 7, 9),
     ],
 )
