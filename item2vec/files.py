@@ -112,9 +112,9 @@ def set_mode(path: Path, mode: int) -> None:
     WriteError
         If the mode cannot be set, or the file system ignores it. Other users could then not read the file.
     """
-    mode |= stat.S_IMODE(path.stat().st_mode) & stat.S_ISGID
     reason = "the file system ignores modes"
     try:
+        mode |= stat.S_IMODE(path.stat().st_mode) & stat.S_ISGID
         path.chmod(mode)
     except OSError as error:
         reason = str(error.strerror)

@@ -147,6 +147,14 @@ class Preparation:
 
     def _extend(self, model: Recommender) -> None:
         """Add the new items of the latest catalogue to a model; repeat if the catalogue changed meanwhile."""
+        try:
+            self._extend_until_current(model)
+        except BaseException:
+            with _lock:
+                self._extending.pop(model, None)  # otherwise, no later call would start a thread
+            raise
+
+    def _extend_until_current(self, model: Recommender) -> None:
         while True:
             with _lock:
                 items = self._prepared[model].catalogue.items

@@ -290,6 +290,20 @@ def test_a_folder_of_an_earlier_version_is_refused(tmp_path):
         recommend_all(model(), histories(5), out=tmp_path)
 
 
+@pytest.mark.parametrize("text", ["[]", "1", "{}", '{"histories": 3}'])
+def test_a_manifest_of_another_shape_is_an_error(tmp_path, text):
+    recommend_all(model(), histories(5), out=tmp_path)
+    (tmp_path / "_manifest.json").write_text(text)
+    with pytest.raises(CorruptBundleError, match=r"_manifest.json is .*; expected a JSON object"):
+        recommend_all(model(), histories(5), out=tmp_path)
+
+
+def test_a_call_whose_rules_do_not_suit_the_model_leaves_the_folder_empty(tmp_path):
+    with pytest.raises(InputError):
+        recommend_all(model(), histories(5), out=tmp_path, where={"gener": "jazz"})
+    assert recommend_all(model(), histories(5), out=tmp_path).n_users == 5
+
+
 def test_a_folder_of_other_files_and_a_damaged_file_are_errors(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"notes\.txt"):

@@ -80,6 +80,26 @@ def test_new_items_are_added_in_a_thread(counted):
     assert threads() == []
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_failed_is_followed_by_another(monkeypatch):
+    """A catalogue that changes after the failure is prepared."""
+    preparation, one = Preparation(wait=False), model()
+    preparation.of(one, Catalogue.of(SONGS))
+    keep, failures = preparation._keep, [MemoryError()]
+
+    def failing(*arguments):
+        if failures and threading.current_thread().name == "item2vec-new-items":
+            raise failures.pop()
+        return keep(*arguments)
+
+    monkeypatch.setattr(preparation, "_keep", failing)
+    for catalogue in (Catalogue.of(MORE), newest := Catalogue.of(MORE)):
+        assert preparation.of(one, catalogue).vocabulary.ids == ("s1", "s2")
+        for thread in threads():
+            thread.join()
+    assert preparation.of(one, newest).vocabulary.ids == ("s1", "s2", "s3")
+
+
 def test_a_model_is_prepared_before_it_is_served(counted):
     calls, release = counted
     release.set()

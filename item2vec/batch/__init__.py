@@ -15,7 +15,7 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.arguments import checked
 from item2vec.batch.users import Request, Stored, answers_of, digest_of, users_in
-from item2vec.errors import ConfigError, InputError, short_repr
+from item2vec.errors import ConfigError, CorruptBundleError, InputError, short_repr
 from item2vec.interactions import Interactions
 from item2vec.progress import progress_bar
 from item2vec.readers.writing import count_rows, parquet
@@ -175,10 +175,9 @@ def _write_files(
     _check_same(earlier, manifest, folder)
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink()
-    if earlier is None:
-        files.write_json(folder / MANIFEST, manifest)
-        files.sync_folder(folder)
     n_blocks = source.n_blocks(size)
+    if earlier is None and not n_blocks:
+        _write_manifest(folder, manifest)
     n_rows = n_resumed = 0
     with progress_bar("recommending", n_blocks) as advance:
         for number in range(n_blocks):
@@ -188,6 +187,8 @@ def _write_files(
             else:
                 answers = (part.columns() for part in source.answers(number, size, request))
                 content = parquet({name: columns[name] for name in COLUMNS} for columns in answers)
+                if earlier is None and number == 0:  # the rules suit the model, so the folder may be resumed
+                    _write_manifest(folder, manifest)
                 files.replace_bytes(path, content, files.FILE_MODE)
             n_rows += count_rows(path)
             advance(f"{n_rows:,} rows")
@@ -211,10 +212,20 @@ def _fill_table(model: Recommender, store: Store, request: Request, version: str
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
 
 
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    files.write_json(folder / MANIFEST, manifest)
+    files.sync_folder(folder)
+
+
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / MANIFEST
     if path.exists():
         manifest: dict[str, Any] = files.parse_json(files.read_text(path, files.MAX_JSON_BYTES), path)
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("histories"), dict):
+            raise CorruptBundleError(
+                f"{path} is {short_repr(manifest)}; expected a JSON object with the object 'histories': "
+                "choose another folder"
+            )
         if manifest.get("format") != FORMAT:
             raise ConfigError(
                 f"{path} has format {short_repr(manifest.get('format'))}, of another version of item2vec; "
