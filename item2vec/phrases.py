@@ -227,7 +227,7 @@ class Phrases:
                 tuple({(row.first, row.second): float(row.score) for row in rows} for rows in passes),
                 content["delimiter"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CorruptBundleError(
                 f"{path} does not contain phrases ({error}); expected a file of Phrases.save: write it again"
             ) from error

@@ -96,7 +96,7 @@ def test_saved_phrases_are_equal(tmp_path):
     ["[]", "{}", '{"format": 2, "kind": "phrases", "delimiter": "+", "passes": []}']
     + [
         json.dumps({"format": 1, "kind": "phrases", "delimiter": "+", "passes": passes})
-        for passes in (1, [[["a"]]], [3])
+        for passes in (1, [[["a"]]], [3], [[["a", "b", 10**400]]])
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, content):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -383,6 +384,10 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
     arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
     train(sentences, **arguments)
     (state,) = (tmp_path / "checkpoint").iterdir()
+    saved = json.loads((state / "state.json").read_text())
+    (state / "state.json").write_text(json.dumps(saved | {"loss": 10**400}))
+    with pytest.raises(CorruptBundleError, match="is not a training state"):
+        train(sentences, **arguments)
     (state / "output.npy").unlink()
     with pytest.raises(CorruptBundleError, match=r"output\.npy"):
         train(sentences, **arguments)

@@ -90,7 +90,7 @@ class Checkpoint:
                 state.best = self._best(saved["best"], trainer, corpus, config)
             with refusing_unwritable(self.folder):  # removes older states, and all other best epochs
                 self._keep_only(newest, state.best and self._path("best", state.best.epoch))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, ConfigError | CorruptBundleError):
                 raise
             raise CorruptBundleError(
