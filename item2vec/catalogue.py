@@ -12,7 +12,7 @@ from item2vec.arrays import Codes, Mask, Offsets, Rows
 from item2vec.conditions import Condition, Where, parse
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
-from item2vec.items import Items
+from item2vec.items import WITH_ITEMS, Items
 from item2vec.types import Vocabulary
 
 __all__ = ["Catalogue", "Eligible", "Values"]
@@ -158,8 +158,8 @@ class Eligible:
         """
         if items is None:
             raise InputError(
-                "a rule on attributes requires items with attributes, and the model has none; "
-                "pass items= to Recommender or fit"
+                "a rule on attributes requires items with attributes, and the model has none",
+                remedies=[WITH_ITEMS],
             )
         return cls(Catalogue.of(items), vocabulary)
 

@@ -16,13 +16,18 @@ from item2vec.conditions import Column, Where, parse
 from item2vec.errors import (
     InputError,
     InputTypeError,
+    Remedy,
     short_repr,
 )
 from item2vec.types import Vocabulary
 
-__all__ = ["Items"]
+__all__ = ["WITH_ITEMS", "Items"]
 
 TITLE = "title"
+WITH_ITEMS = Remedy(
+    "items", text="pass {} to Recommender or fit", otherwise="train the model with --items FILE"
+)
+"""Advice for a model that has no items."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

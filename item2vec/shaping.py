@@ -15,6 +15,7 @@ from item2vec.errors import (
     ConfigError,
     InputError,
     InputTypeError,
+    Remedy,
     short_repr,
 )
 from item2vec.interactions import microseconds
@@ -224,8 +225,8 @@ def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
         return None
     if items is None:
         raise ConfigError(
-            f"group_by={short_repr(adapter.group_by)} needs items with attributes; found "
-            f"no items: pass items="
+            f"group_by={short_repr(adapter.group_by)} needs items with attributes; found no items",
+            remedies=[Remedy("items", otherwise="omit group_by from [adapter]")],
         )
     return items, adapter.group_by
 

@@ -205,6 +205,15 @@ def test_the_command_answers_the_users_of_a_corpus(tmp_path, item2vec):  # noqa:
     assert item2vec("recommend", "i1", *places)[0] == 2
 
 
+def test_the_command_without_attributes_gives_advice_that_it_accepts(tmp_path, item2vec):  # noqa: F811
+    saved_corpus(tmp_path)
+    publish(Recommender(model().vectors), tmp_path / "models")
+    places = ("--models", str(tmp_path / "models"), "--corpus", str(tmp_path / "corpus"))
+    code, _, err = item2vec("recommend", "--all", *places, "--out", "a", "--at-most", "artist=1")
+    assert code == 2
+    assert err.endswith("the model has none; train the model with --items FILE\n")
+
+
 @pytest.mark.slow
 def test_a_killed_run_resumes_with_every_user_once(tmp_path):
     """The process is killed with SIGKILL while it writes, and continues where it was."""

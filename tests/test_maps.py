@@ -230,6 +230,14 @@ def models_path(model, tmp_path):
     return str(tmp_path / "models")
 
 
+def test_the_command_names_its_flags_for_a_model_without_items(item2vec, model, tmp_path):
+    Recommender(model.vectors).save(tmp_path / "bundle")
+    words = ("map", "--model", str(tmp_path / "bundle"), "--out", "m.svg", "--color", "genre")
+    code, _, err = item2vec(*words)
+    assert code == 2
+    assert err.endswith("the model has none; omit --color, or train the model with --items FILE\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

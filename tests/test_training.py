@@ -311,7 +311,7 @@ def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, a
     monkeypatch.setattr(gensim_trainer._Words, "__iter__", failing)
     message = error_within(60, lambda: train(random_sentences(20_000), **QUICK | {"workers": workers}))
     assert message == (
-        "gensim failed in epoch 1: MemoryError('planted'); train again, or set backend='numba'"
+        "gensim failed in epoch 1: MemoryError('planted'); train again; or set backend='numba'"
     )
 
 
@@ -328,7 +328,7 @@ def test_an_error_in_a_worker_does_not_hang(monkeypatch, workers):
     monkeypatch.setattr(Word2Vec, "_do_train_job", failing)
     message = error_within(60, lambda: train(random_sentences(30_000), **QUICK | {"workers": workers}))
     assert message == (
-        "gensim failed in epoch 1: MemoryError('planted'); train again, or set backend='numba'"
+        "gensim failed in epoch 1: MemoryError('planted'); train again; or set backend='numba'"
     )
 
 

@@ -12,6 +12,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import as_rows, show, show_rows
 from item2vec.cli.parameters import ItemsFile, items_file_with_encoding
+from item2vec.cli.remedies import remedies_for
 from item2vec.cli.rules import RuleOptions, rule_options
 from item2vec.cli.settings import location
 from item2vec.errors import ConfigError
@@ -232,7 +233,8 @@ class _EveryUser:
             raise ConfigError("got --corpus together with --to-store; expected --corpus with --out")
         version, model = load_served(models)
         histories, rules = Sentences.open(corpus), self.rules.arguments(model.items)
-        done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)
+        with remedies_for():  # the flag --items of this command does not give the model attributes
+            done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)
         return {"out": str(self.out), "version": version.id, "k": self.k, **asdict(done)}
 
 

@@ -125,7 +125,7 @@ def prepare(
     BundleExistsError
         If ``out`` exists.
     LockHeldError
-        If another process prepares the same folder.
+        If another call, in this or another process, prepares the same folder.
     MissingExtraError
         If ``driver`` is ``"duckdb"``, and DuckDB is not installed.
     WriteError
@@ -146,8 +146,8 @@ def prepare(
         raise ConfigError(f"shards is {shards}; expected an integer of at least 1")
     if adapter.group_by is not None:
         raise ConfigError(
-            f"group_by is {short_repr(adapter.group_by)}, and files of interactions have no attributes; "
-            "omit group_by, or call adapters.save_shards with items="
+            f"group_by is {short_repr(adapter.group_by)}, and interactions have no attributes; omit group_by",
+            remedies=[Remedy("items", text="or call adapters.save_shards with {}")],
         )
     form = _format(columns)
     target = Path(out)

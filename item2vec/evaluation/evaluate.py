@@ -11,7 +11,7 @@ import numpy as np
 
 from item2vec.arguments import as_array, checked
 from item2vec.arrays import Doubles, Mask, Offsets
-from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, short_repr
+from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, Remedy, short_repr
 from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY, BeyondAccuracy
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
 from item2vec.evaluation.models import Model
@@ -189,7 +189,8 @@ def metrics_by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]
 def _check_queries(split: Split) -> None:
     if not len(split):
         raise InputError(
-            f"{split!r} has no query; expected at least one: use longer sentences or repeats=True"
+            f"{split!r} has no query; expected at least one: use longer sentences",
+            remedies=[Remedy("repeats", True, "or set {}")],
         )
     if not split.targets.lengths.all():
         query = int(np.argmin(split.targets.lengths))

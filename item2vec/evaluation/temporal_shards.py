@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from item2vec.arrays import Offsets
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.evaluation.shard_queries import evenly_spaced, joined_queries, most_queries
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.targets import new_items
@@ -40,7 +40,8 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
         raise InputError(
             f"the {'test part has no new item' if len(times[0]) else 'training part is empty'} with the "
             f"cut-off {iso(cut)}; expected tokens before the cut-off, and new items in the test part: choose "
-            "another cut-off, or set repeats=True"
+            "another cut-off",
+            remedies=[Remedy("repeats", True, "or set {}")],
         )
     dropped = {
         "users without new items in the test part": sum(part.n_without for part in parts),

@@ -264,7 +264,8 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
     if not has_target.any():
         raise InputError(
             f"no user has a new item from {iso(cut)}{until or ' on'}; expected at least one: choose an "
-            "earlier cut-off, or set repeats=True"
+            "earlier cut-off",
+            remedies=[Remedy("repeats", True, "or set {}")],
         )
     dropped = {
         "users without new items in the test part": len(np.unique(future.user)) - int(has_target.sum()),

@@ -323,6 +323,6 @@ def _reserve(n_bytes: int) -> None:
         mmap.mmap(-1, n_bytes, access=mmap.ACCESS_COPY).close()
     except OSError as error:
         raise InputError(
-            f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate: build the "
-            "model with index='exact'"
+            f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate",
+            remedies=[Remedy("index", "exact", "build the model with {}")],
         ) from error

@@ -321,7 +321,8 @@ def _graph_bytes(matrix: Floats, first: Rows, scale: float | None, seed: int) ->
         content: Bytes = faiss.serialize_index(graph)
     except (MemoryError, RuntimeError) as error:
         raise InputError(
-            f"FAISS could not build the index ({error!s:.200}): build the model with index='exact'",
+            f"FAISS could not build the index ({error!s:.200})",
+            remedies=[Remedy("index", "exact", "build the model with {}")],
         ) from error
     return content
 

@@ -11,8 +11,8 @@ import numpy as np
 from item2vec.arguments import checked
 from item2vec.arrays import Codes, Doubles, Floats, Rows
 from item2vec.conditions import Where
-from item2vec.errors import InputError
-from item2vec.items import Items
+from item2vec.errors import InputError, Remedy
+from item2vec.items import WITH_ITEMS, Items
 from item2vec.mapping.colours import Colours, colours_of
 from item2vec.mapping.positions import Method, compared_matrix, place
 from item2vec.matrices import unit_rows
@@ -115,8 +115,8 @@ def map_items(
     vectors = model.vectors
     if color is not None and model.items is None:
         raise InputError(
-            f"color={color!r} requires items with attributes, and the model has none; omit color, or pass "
-            "items= to Recommender or fit"
+            f"color={color!r} requires items with attributes, and the model has none",
+            remedies=[Remedy("color", text="omit color", otherwise="omit --color"), WITH_ITEMS],
         )
     rows = _rows(model, items, where)
     stored = model.parts.layout if (method, seed) == STORED else None
@@ -187,8 +187,7 @@ def _rows(model: Mapped, items: Iterable[str] | None, where: Where | None) -> Ro
     if where:
         if model.items is None:
             raise InputError(
-                "where requires items with attributes, and the model has none; pass items= to Recommender "
-                "or fit"
+                "where requires items with attributes, and the model has none", remedies=[WITH_ITEMS]
             )
         meeting = np.append(model.items.meets(where), False)  # for items that are not in model.items
         chosen &= meeting[model.items.vocabulary.encode(vocabulary.ids)]

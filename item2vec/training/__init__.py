@@ -205,7 +205,11 @@ def train_with_table(
     config = model.train
     if config.patience is not None and validation is None:
         raise ConfigError(
-            f"patience={config.patience} needs validation data; pass validation=, or omit patience"
+            f"patience={config.patience} needs validation data",
+            remedies=[
+                Remedy("validation"),
+                Remedy("patience", text="omit patience", otherwise="omit patience"),
+            ],
         )
     if checkpoint is not None and isinstance(config, OneStep):
         raise ConfigError(

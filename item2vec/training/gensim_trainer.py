@@ -20,7 +20,7 @@ from gensim.models import Word2Vec
 
 from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.config import CBOW, SkipGram
-from item2vec.errors import TrainingError
+from item2vec.errors import Remedy, TrainingError
 from item2vec.training.checks import check_tokens_read
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, Piece, Reading, split_long
 from item2vec.training.sampled_loss import Sample, Terms, loss_of
@@ -96,7 +96,8 @@ class GensimTrainer(WordVectorTrainer):
         number = piece.epoch + 1
         if model.fault is not None:
             raise TrainingError(
-                f"gensim failed in epoch {number}: {model.fault!r}; train again, or set backend='numba'"
+                f"gensim failed in epoch {number}: {model.fault!r}; train again",
+                remedies=[Remedy("backend", "numba", "or set {}")],
             ) from model.fault
         keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
         check_tokens_read("gensim", number, piece.tokens, keep, trained=trained, received=received)

@@ -9,7 +9,7 @@ import numpy as np
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.config import NextItem
 from item2vec.config.settings import Learned
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.attributes import Attributes, sums_of
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
@@ -246,7 +246,8 @@ def _check_size(n_tokens: int, *, ordered: bool) -> None:
         kind = "ordered" if ordered else "unordered"
         raise InputError(
             f"found {n_tokens:,} tokens in {kind} sentences; expected at most {most:,} per shard for "
-            "objective='next_item'; save the sentences in more shards, or set objective='skipgram'"
+            "objective='next_item'; save the sentences in more shards",
+            remedies=[Remedy("objective", "skipgram", "or set {}")],
         )
 
 

@@ -21,7 +21,7 @@ NO_LOSS = Loss(0.0, 0)
 
 
 class Best(NamedTuple):
-    """The epoch with the highest NDCG, counted from 1, and the vectors and new items after this epoch."""
+    """The best epoch so far, by NDCG: its number (from 1), and the vectors and new items after that epoch."""
 
     epoch: int
     vectors: ItemVectors
