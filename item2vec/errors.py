@@ -19,7 +19,7 @@
     │   └── SchemaError                           the schema of the store is missing, older or newer
     ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or a hold forbids promotions
     ├── RunFailedError       (RuntimeError)       a retraining run crashed or exceeded its limits
-    ├── LockHeldError        (BlockingIOError)    another process writes, or has written, to a folder
+    ├── LockHeldError        (BlockingIOError)    another writer holds the lock of a folder, or ignored it
     ├── MissingExtraError    (ImportError)        a dependency is not installed
     └── PlatformError        (NotImplementedError)  the operating system lacks a required feature
 
@@ -294,7 +294,7 @@ class RunFailedError(Item2VecError, RuntimeError):
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
-    """Another process holds the lock of a folder, or changed ``CURRENT`` without holding the lock."""
+    """Another writer, in this or another process, holds the lock of a folder, or wrote without the lock."""
 
     exit_code = 75
 

@@ -85,9 +85,9 @@ def check_locks() -> None:
     """Raise ``PlatformError`` if the system has no POSIX file locks."""
     if not HAS_LOCKS:
         raise PlatformError(
-            f"{sys.platform} has no POSIX file locks, which models folders and study files require: to "
-            "publish, to retrain, or to tune with study, use Linux, macOS or WSL; fit, evaluate, recommend, "
-            "and tune without study work here, from Python"
+            f"{sys.platform} has no POSIX file locks, which this operation requires; use Linux, macOS or "
+            "WSL. The Python functions train, fit, evaluate and load, tune without study=, and "
+            "Recommender.recommend need no locks"
         )
 
 
@@ -236,7 +236,8 @@ def parse_json(text: str, where: str | Path) -> Any:
     ------
     CorruptBundleError
         If the text is not JSON, begins with a BOM, is nested too deeply, or contains NaN, infinity, a number
-        beyond the range of float64, or a repeated key. The message names the source of the text, ``where``.
+        with a fraction or exponent beyond the range of float64, an integer of more than 4,300 digits, or a
+        repeated key. The message names the source of the text, ``where``.
 
     Examples
     --------
@@ -358,7 +359,7 @@ def rename_into_place(staging: Path, path: Path) -> None:
         staging.rename(path)
     except OSError as error:
         if path.exists():
-            raise BundleExistsError(f"{path} was written by another process; choose another path") from error
+            raise BundleExistsError(f"{path} was written meanwhile; choose another path") from error
         raise
     try:
         sync_folder(path.parent)

@@ -148,7 +148,7 @@ def test_show_refuses_damaged_and_unknown_versions(item2vec, models, ids):
     assert item2vec("models", "show", ids[0])[0] == 5
     code, _, err = item2vec("models", "show", "g0000000009-00000000")
     assert code == 2
-    assert "item2vec models list" in err
+    assert "item2vec models list --models models" in err
 
 
 def test_verify(item2vec, models, ids):

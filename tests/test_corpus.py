@@ -324,7 +324,7 @@ def test_a_second_preparation_of_the_same_folder_is_refused(tmp_path):
     work = tmp_path / ".corpus.rows"
     work.mkdir()
     lock = locked(work)
-    with pytest.raises(LockHeldError, match="another process writes"):
+    with pytest.raises(LockHeldError, match="another writer, in this or another process, holds the lock of"):
         prepare(SAMPLE, out=tmp_path / "corpus")
     os.close(lock)
 

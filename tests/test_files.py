@@ -328,7 +328,7 @@ def test_the_first_of_two_writers_wins(tmp_path):
             with files.atomic_folder(path) as earlier:
                 (earlier / "file").write_text("first")
 
-    with pytest.raises(BundleExistsError, match="written by another process"):
+    with pytest.raises(BundleExistsError, match="was written meanwhile; choose another path"):
         second()
     assert (path / "file").read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]

@@ -83,10 +83,11 @@ def find_separator(lines: Sequence[str], name: str) -> str:
 
 
 def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
-    """Return whether spaces or tabs separate fields that are lists separated by ``mark`` (``user a,b,c``).
+    """Return whether lines consist of fields, some of which are lists (``user a,b,c``).
 
-    Only lines with several fields count. The result is true if each of these lines contains the mark, and at
-    least one of their fields does not.
+    Spaces or tabs separate the fields of a line; ``mark`` separates the elements of a list. Lines with a
+    single field are ignored. The result is true if each other line has a field that contains the mark, and at
+    least one field of these lines does not contain the mark. Without other lines, the result is false.
     """
     fields = [split_line(line, " ") for line in lines if " " in line or "\t" in line]
     return all(any(mark in field for field in line) for line in fields) and not all(

@@ -66,7 +66,7 @@ def save_shards(
     BundleExistsError
         If ``out`` exists.
     LockHeldError
-        If another process writes the same folder.
+        If another writer, in this or another process, writes to the same folder.
 
     Examples
     --------

@@ -128,7 +128,7 @@ def save_walks(
     BundleExistsError
         If ``out`` exists.
     LockHeldError
-        If another process writes the same folder.
+        If another writer, in this or another process, writes to the same folder.
 
     Examples
     --------

@@ -125,7 +125,9 @@ def recommend_all(
     StoreError
         If the store cannot be read or written.
     LockHeldError
-        If another process writes to the folder.
+        If another call, in this or another process, writes to the folder.
+    PlatformError
+        If ``out`` is specified, and the system has no POSIX file locks (Windows).
 
     Examples
     --------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from item2vec.config import GatesConfig
@@ -106,13 +107,16 @@ def within(
     return Gate(name, passed, value, least, most, what)
 
 
-def of_hold(hold: Hold | None) -> Gate:
-    """Return the gate ``hold``, which is not passed from a rollback until the hold is released."""
+def of_hold(models: Path, hold: Hold | None) -> Gate:
+    """Return the gate ``hold`` of a models folder.
+
+    The gate is not passed from a rollback until the hold is released.
+    """
     if hold is None:
         return Gate.accepted("hold", "no rollback holds promotions back")
     why = (
-        f"{hold.version} was rolled back ({hold.reason}); to allow promotions again, run: item2vec models "
-        "release"
+        f"{hold.version} was rolled back ({hold.reason}); to allow promotions again, run: "
+        f"item2vec models release --models {models}"
     )
     return Gate.refused("hold", why)
 

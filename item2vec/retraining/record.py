@@ -79,7 +79,10 @@ class Record:
         self.report["gates"] += [asdict(gate) for gate in gates]
 
     def note(self) -> dict[str, Any]:
-        """Return the note for the manifest: the part of the report that later runs need."""
+        """Return the note for the manifest: the origin, data, gates and main scores of the version.
+
+        Later runs compare their results with the data and the scores (see ``read_earlier_results``).
+        """
         evaluation = self.report["evaluation"]
         metric = evaluation["protocol"]["metric"]
         short = {name: evaluation[name] for name in EVALUATION_IN_THE_NOTE if name in evaluation}
@@ -239,7 +242,7 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
     BundleNotFoundError
         If the models folder has no versions.
     LockHeldError
-        If another process holds the lock of the models folder.
+        If another process or thread holds the lock of the models folder.
     WriteError
         If the disk fails. Some reports may then already be removed.
     """

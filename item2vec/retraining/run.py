@@ -125,7 +125,7 @@ def retrain(
     NothingToTrainError
         If the store or the corpus holds no sentence of two items that occur at least ``min_count`` times.
     LockHeldError
-        If another process holds the lock of the models folder.
+        If another process or thread holds the lock of the models folder.
     RunFailedError
         If the worker process crashed, exceeded a limit of time or memory, or raised an unexpected error.
     PlatformError
@@ -237,7 +237,8 @@ class _Run:
 
     def _make_and_publish(self) -> Version:
         """Carry out steps 3 to 8: check for a hold, make a new version, and publish it."""
-        self._require([gates.of_hold(versions.held(self.attempt.models))], allow_force=False)
+        models = self.attempt.models
+        self._require([gates.of_hold(models, versions.held(models))], allow_force=False)
         self._snapshot()
         self._evaluate()
         self._train()

@@ -93,7 +93,7 @@ class ShardWriter:
     BundleExistsError
         If ``path`` exists.
     LockHeldError
-        If another process writes the same folder.
+        If another writer, in this or another process, holds the lock of the folder.
     InputError
         If ``ids``, ``counts``, ``columns`` or ``n_shards`` are invalid.
 
@@ -249,8 +249,8 @@ class ShardWriter:
                 sha256 = {file.name: files.sha256(file) for file in sorted(folder.iterdir())}
                 record = ShardRecord(_name(number), len(offsets) - 1, len(tokens), sha256)
                 files.write_json(folder / _RECORD, asdict(record))
-        except BundleExistsError:  # another process wrote the same shard meanwhile
-            log.info("shard %s was written by another process", number)
+        except BundleExistsError:  # another call wrote the same shard meanwhile
+            log.info("shard %s was written by another call", number)
 
     @checked
     def write_runs(
@@ -368,7 +368,7 @@ def locked(folder: Path) -> int | None:
     Raises
     ------
     LockHeldError
-        If another process holds the lock.
+        If another writer, in this or another process, holds the lock.
     """
     if not files.HAS_LOCKS:
         return None
@@ -379,5 +379,8 @@ def locked(folder: Path) -> int | None:
         os.close(descriptor)
         if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
             raise
-        raise LockHeldError(f"another process writes {folder}; wait until it ends") from error
+        raise LockHeldError(
+            f"another writer, in this or another process, holds the lock of {folder}; wait until that writer "
+            "finishes, or close it"
+        ) from error
     return descriptor

@@ -133,7 +133,8 @@ def _must_be_immutable(database: Path, missing: str) -> bool:
         if pending.exists() and (size := pending.stat().st_size):
             raise StoreError(
                 f"{pending} contains {size:,} bytes of changes, which only a writer can read, and {missing}: "
-                f"open the store once as its owner, for example with item2vec db current"
+                f"open the store once as its owner, for example: "
+                f"item2vec db current --store sqlite:///{database}"
             )
     return True
 

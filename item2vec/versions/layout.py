@@ -106,7 +106,7 @@ def served_version_or_none(models: Path) -> Version | None:
     Raise ``CorruptBundleError`` if ``CURRENT`` is damaged or cannot be read.
     """
     path = models / CURRENT
-    remedy = f"remove {path}, then run: item2vec models rollback --to ID --reason TEXT"
+    remedy = f"remove {path}, then run: item2vec models rollback --to ID --reason TEXT --models {models}"
     content = read_state(path, remedy)
     if content is None:
         return None
@@ -198,7 +198,7 @@ def point_to(models: Path, version: Version) -> None:
         raise DurabilityError(
             f"{models} serves version {version.id}, but the disk did not confirm the write "
             f"({error.strerror}), and a power loss may undo it; check the disk, then the served version: "
-            "item2vec models list"
+            f"item2vec models list --models {models}"
         ) from error
 
 
@@ -226,7 +226,7 @@ def write_access(models: Path, command: str) -> Iterator[None]:
     PlatformError
         If the system has no POSIX file locks.
     LockHeldError
-        If another process holds the lock.
+        If another process or thread holds the lock.
     WriteError
         If an ``OSError`` occurs, for example because the disk is full, before or in the block.
     """
@@ -312,7 +312,7 @@ def find(models: Path, version_id: str) -> Path:
             path.lstat()
             return path
     raise BundleNotFoundError(
-        f"{models} has no version {version_id!r}; list the versions: item2vec models list"
+        f"{models} has no version {version_id!r}; list the versions: item2vec models list --models {models}"
     )
 
 

@@ -40,8 +40,8 @@ def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Ite
     PlatformError
         If the system has no POSIX file locks.
     LockHeldError
-        If another process holds the lock; this function does not wait. If the note can be read, the message
-        names the process, and the command that ends the process.
+        If another process or thread holds the lock; this function does not wait. If the note can be read, the
+        message names the process and, unless it is this process, the command that ends the process.
     OSError
         If the lock file cannot be opened.
 
@@ -127,7 +127,11 @@ def claimed(path: Path) -> Iterator[bool]:
 
 def _holder_note(command: str) -> str:
     since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    return f"process {os.getpid()} on {platform.node()}: item2vec {command}, since {since}\n"
+    return f"{_this_process()}: item2vec {command}, since {since}\n"
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {platform.node()}"
 
 
 def _write_note(descriptor: int, text: str) -> None:
@@ -141,6 +145,8 @@ def _read_holder(descriptor: int) -> str:
     with contextlib.suppress(OSError):
         note = os.pread(descriptor, MAX_NOTE_BYTES, 0).decode(errors="replace").strip()
         if (match := re.match(r"process (\d+) on ", note)) is not None:
+            if note.startswith(_this_process()):
+                return f" ({note}), a call in this process; wait until that call ends"
             return f" ({note}); wait until this process ends, or end it: kill {match[1]}"
     return "; run the command again after that run has ended"
 

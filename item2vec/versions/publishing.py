@@ -90,7 +90,7 @@ def publish(
     PlatformError
         If the system has no POSIX file locks (Windows).
     LockHeldError
-        If another process holds the lock of the folder, or a process without the lock has changed
+        If another process or thread holds the lock of the folder, or a process without the lock has changed
         ``CURRENT``.
     GateRefusedError
         If the model is on hold after a rollback, or, without ``during_hold``, if there is a hold.

@@ -45,7 +45,7 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
     PlatformError
         If the system has no POSIX file locks.
     LockHeldError
-        If another process holds the lock of the folder.
+        If another process or thread holds the lock of the folder.
     WriteError
         If the disk fails. Some versions may already be removed; a later call completes the removal.
 

@@ -237,7 +237,7 @@ def rollback(
     PlatformError
         If the system has no POSIX file locks.
     LockHeldError
-        If another process holds the lock of the folder, or a process without the lock has changed
+        If another process or thread holds the lock of the folder, or a process without the lock has changed
         ``CURRENT``.
     WriteError
         If the disk is full or fails.
@@ -267,7 +267,8 @@ def rollback(
         path = find(folder, _default_target(folder, before) if to is None else to)
         if before is not None and path.name == before.id:
             raise ConfigError(
-                f"{folder} already serves {path.name}; choose another version: item2vec models list"
+                f"{folder} already serves {path.name}; pass the id of another version (to list them, run: "
+                f"item2vec models list --models {folder})"
             )
         manifest, digest = _checked(folder, path, before)
         if before is None:
@@ -299,7 +300,8 @@ def _default_target(models: Path, before: Version | None) -> str:
     """Return the default of ``to`` in ``rollback``."""
     if before is None:
         raise BundleNotFoundError(
-            f"{models} serves no version; specify one: item2vec models rollback --to ID --reason TEXT"
+            f"{models} serves no version; specify one: item2vec models rollback --to ID --reason TEXT "
+            f"--models {models}"
         )
     generation = generation_of(before.id) or 0
     older = [version.id for version in list_versions(models) if version.generation < generation]
