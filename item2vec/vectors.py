@@ -254,9 +254,9 @@ class ItemVectors(Geometry):
 
     @checked
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
-        """Write the input vectors in word2vec's text or binary format, and a file of counts beside them.
+        """Write the input vectors in word2vec's text or binary format, and a count file beside them.
 
-        The file of counts has the suffix ``.vocab`` after the whole name, and the layout of gensim's
+        The count file has the suffix ``.vocab`` after the whole name, and the layout of gensim's
         ``fvocab`` ("id count" per line). gensim reads only whole counts. Existing files are overwritten. The
         vectors are compressed if the suffix of the path is ``.gz``. Items without an input vector are left
         out, and a warning is logged.
@@ -313,7 +313,7 @@ class ItemVectors(Geometry):
             (``fvocab``) or word2vec.c (``-save-vocab``). ``None``: the file with the name of ``path`` and the
             suffix ``.vocab``, if it exists; otherwise the counts of ``KeyedVectors``, or 1 for other formats.
         encoding
-            Text encoding of the file of vectors and of the file of counts.
+            Text encoding of the vector file and of the count file.
 
         Raises
         ------

@@ -3,7 +3,7 @@
 A text file has one row per line: an id and the numbers of its vector, separated by single spaces. A row of a
 binary file is an id, a space, and little-endian float32 numbers; a line break may follow. The first line of
 word2vec's formats contains the number of rows and the number of dimensions; GloVe's format has no such line.
-Files may be compressed. A file of counts has a line "id count" per item, as written by word2vec.c
+Files may be compressed. A count file has a line "id count" per item, as written by word2vec.c
 (``-save-vocab``) and gensim (``fvocab``).
 
 In word2vec's formats, a space ends an id. An id that contains white space, or starts with ``%:``, is written
@@ -118,7 +118,7 @@ def write_vectors(path: Path, ids: Sequence[str], matrix: Floats, *, binary: boo
 
 
 def counts_beside(path: Path) -> Path:
-    """Return the path of the file of counts that belongs to a file of vectors.
+    """Return the path of the count file that belongs to a vector file.
 
     >>> counts_beside(Path("vectors.txt")).name
     'vectors.txt.vocab'
@@ -127,7 +127,7 @@ def counts_beside(path: Path) -> Path:
 
 
 def read_counts(path: Path, vocabulary: Vocabulary, encoding: str = "utf-8") -> Doubles:
-    """Return the counts of the ids of a vocabulary from a file of counts (float64).
+    """Return the counts of the ids of a vocabulary, read from a count file (float64).
 
     The count of an id that the file does not contain is 1; a warning contains the number of such ids. Ids
     outside the vocabulary are ignored. ``InputError`` is raised if the file cannot be read or is malformed.
@@ -154,7 +154,7 @@ def read_counts(path: Path, vocabulary: Vocabulary, encoding: str = "utf-8") -> 
 
 
 def write_counts(path: Path, ids: Sequence[str], counts: Doubles) -> None:
-    """Write a file of counts. Whole numbers are written without a fraction, as gensim requires."""
+    """Write a count file. Whole numbers are written without a fraction, as gensim requires."""
     with _writing(path) as file:
         for id_, count in zip(ids, counts.tolist(), strict=True):
             text = str(int(count)) if count.is_integer() else repr(count)

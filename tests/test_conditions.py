@@ -133,10 +133,13 @@ def test_a_comparison_across_types_names_the_type_of_the_attribute(where, messag
         ({"genre": {"==": ["jazz"]}}, r"the operand of '==' for genre is \['jazz'\]; expected text"),
         ({"genre": {">": ["jazz"]}}, "the operand of '>' for genre"),
         ({"genre": {"in": [["jazz"]]}}, "an element of the operand of 'in' for genre"),
-        ({"any": {"genre": "jazz"}}, "any is .*; expected a list of mappings .*'any' must be renamed"),
-        ({"all": "jazz"}, "all is 'jazz'; expected a list of mappings"),
-        ({"any": ["jazz"]}, "a member of any is 'jazz'; expected a mapping"),
-        ({"not": "jazz"}, "not is 'jazz'; expected a mapping"),
+        (
+            {"any": {"genre": "jazz"}},
+            "the value of 'any' is .*; expected a list of mappings .*'any' must be renamed",
+        ),
+        ({"all": "jazz"}, "the value of 'all' is 'jazz'; expected a list of mappings"),
+        ({"any": ["jazz"]}, "a member of 'any' is 'jazz'; expected a mapping"),
+        ({"not": "jazz"}, "the value of 'not' is 'jazz'; expected a mapping"),
         ({"not": {7: 1}}, "an attribute name is 7"),
     ],
 )

@@ -71,6 +71,12 @@ def test_an_unclosed_string_of_escapes_is_scanned_in_linear_time():
         parse(b'"' + b'\\"' * 500_000)
 
 
+def test_an_unreadable_key_file_is_named(tmp_path):
+    message = r"API key file .*none cannot be read \(FileNotFoundError\); expected a UTF-8 text file: check"
+    with pytest.raises(ConfigError, match=message):
+        ApiKeys.read(tmp_path / "none")
+
+
 def test_keys_are_read_from_a_file(tmp_path):
     file = tmp_path / "keys"
     file.write_text("# nightly job\nwrite  a-key-that-writes-events\n\nread a-key-that-only-reads\n")

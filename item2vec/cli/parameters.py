@@ -1,4 +1,4 @@
-"""Option groups, each passed to a command as one argument: the model settings and the file of items."""
+"""Option groups, each passed to a command as one argument: the model settings and the items file."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ The dictionary contains only options that are set by a flag or an environment va
 """
 
 items_file = option_group("items", ITEMS, _items_file)
-"""Decorator that adds the options of a file of items, passed as ``items: ItemsFile | None``.
+"""Decorator that adds the options of an items file, passed as ``items: ItemsFile | None``.
 
 The encoding is an option of the command or of its source.
 """

@@ -57,7 +57,7 @@ def _all_of(conditions: Any, place: str, depth: int) -> Condition:
         if not isinstance(name, str):
             raise InputTypeError(f"an attribute name is {short_repr(name)}; expected text")
         if name == "not":
-            parts.append(Negation(_all_of(value, "not", depth + 1)))
+            parts.append(Negation(_all_of(value, "the value of 'not'", depth + 1)))
         elif name in ("any", "all"):
             members = _members(name, value, depth)
             parts.append(AnyOf(members) if name == "any" else AllOf(members))
@@ -69,10 +69,10 @@ def _all_of(conditions: Any, place: str, depth: int) -> Condition:
 def _members(name: str, conditions: Any, depth: int) -> tuple[Condition, ...]:
     if not isinstance(conditions, list | tuple):
         raise InputTypeError(
-            f"{name} is {short_repr(conditions)}; expected a list of mappings (an attribute that is named "
-            f"{short_repr(name)} must be renamed)"
+            f"the value of {name!r} is {short_repr(conditions)}; expected a list of mappings (an attribute "
+            f"with the name {name!r} must be renamed)"
         )
-    return tuple(_all_of(member, f"a member of {name}", depth + 1) for member in conditions)
+    return tuple(_all_of(member, f"a member of {name!r}", depth + 1) for member in conditions)
 
 
 def _of_attribute(name: str, value: Any) -> list[Condition]:

@@ -36,12 +36,12 @@ class LSA(OneStep):
     objective: Literal["lsa"] = "lsa"
     """Factorise a matrix of co-occurrence counts."""
     matrix: Literal["items", "sentences"] = "items"
-    """Matrix to factorise: co-occurrences of items within ``window`` (items), or counts of items in sentences
-    (sentences). By default "sentences" if the order of items in a sentence has no meaning, and ``window`` is
-    not set."""
+    """Matrix to factorise: "items" for the co-occurrences of items within ``window``, or "sentences" for the
+    counts of items in sentences. By default "sentences" if the order of items in a sentence has no meaning,
+    and ``window`` is not set; otherwise "items"."""
     weighting: Literal["raw", "tfidf", "ppmi"] = "ppmi"
-    """Weighting of the counts: none (raw), inverse frequency of the contexts or items (tfidf), or positive
-    pointwise mutual information (ppmi)."""
+    """Weighting of the counts: "raw" for none, "tfidf" for the inverse frequency of the contexts or items, or
+    "ppmi" for positive pointwise mutual information."""
     power: Annotated[Finite, Field(ge=0, le=1)] = 0.5
     """Exponent of the singular values in the input vectors; their exponent in the output vectors is
     1 - ``power``. With matrix="sentences", both have the exponent ``power``."""

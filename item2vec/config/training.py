@@ -51,7 +51,7 @@ __all__ = [
 Trained = TypeVar("Trained", bound="TrainConfig")
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
-"""Default decay of tastes for vectors that were trained without a decay."""
+"""Default ``TasteConfig.decay`` of most objectives, and of vectors whose training settings are unknown."""
 OBJECTIVES: dict[str, type[TrainConfig]] = {}
 """Settings class of each objective, in the order of definition; filled by ``with_objective``."""
 
@@ -301,7 +301,7 @@ class NextItem(ByDescent):
         if self.similarity == "cosine" and self.vector_size == n_parts:
             raise ValueError(
                 f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two dimensions per "
-                "part, because a cosine compares directions"
+                "part, as the cosine of one-dimensional parts is always 1 or -1; or set similarity='inner'"
             )
         if self.tied > n_parts:
             raise ValueError(
@@ -392,7 +392,7 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 
 def class_of(settings: Mapping[str, Any]) -> type[TrainConfig]:
-    """Return the class of the settings of an objective, by default next_item."""
+    """Return the class of the settings of an objective, by default ``next_item``."""
     objective = settings.get("objective", DEFAULT_OBJECTIVE)
     if not isinstance(objective, str) or objective not in OBJECTIVES:
         hint = f"; did you mean {near!r}?" if (near := nearest(str(objective), OBJECTIVES)) else ""

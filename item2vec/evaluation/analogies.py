@@ -59,7 +59,7 @@ class AnalogySection:
 
 @dataclass(frozen=True, slots=True)
 class AnalogyAccuracy:
-    """The results of the sections of a file of questions, in the order of the file, and their total.
+    """The results of the sections of a question file, in the order of the file, and their total.
 
     >>> AnalogyAccuracy((AnalogySection("a", 1, 2, 0), AnalogySection("b", 3, 3, 4))).total
     AnalogySection(name='total', correct=4, n=5, unknown=4)
@@ -99,7 +99,7 @@ def evaluate_analogies(
     vectors
         Item vectors. The input vectors are compared.
     path
-        The file of questions in UTF-8, compressed or not.
+        The question file, in UTF-8, compressed or not.
     method
         ``"3cosadd"`` or ``"3cosmul"``, as in ``ItemVectors.analogy``.
     restrict_vocab

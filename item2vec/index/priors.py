@@ -17,7 +17,7 @@ from item2vec.kernels.rescoring import exact_scores
 __all__ = ["PriorIndex", "with_prior"]
 
 READ = 2
-"""Number of rows to read first per requested row, from ``base`` and from ``by_prior``."""
+"""Initial number of rows per requested row to read from each of ``base`` and ``by_prior``; doubled later."""
 
 
 @dataclass(frozen=True, eq=False)

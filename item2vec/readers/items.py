@@ -174,7 +174,7 @@ def open_items(path: Path) -> Items:
     Raises
     ------
     CorruptBundleError
-        If the file is missing, cannot be read, is damaged, or is not a file of items.
+        If the file is missing, cannot be read, is damaged, or is not an items file.
 
     Examples
     --------
@@ -203,8 +203,7 @@ def open_items(path: Path) -> Items:
         return Items(Vocabulary(tuple(ids)), tuple(titles), parsed)
     except (pa.ArrowException, OSError, InputError, TypeError, UnicodeDecodeError) as error:
         raise CorruptBundleError(
-            f"{path} is not a valid file of items: {error}; check its permissions, or "
-            "restore it from a backup"
+            f"{path} is not a valid items file: {error}; check its permissions, or restore it from a backup"
         ) from error
 
 

@@ -81,7 +81,7 @@ class Scale:
 
 
 def _step(span: float) -> float:
-    """Return the smallest of 1, 2, 5 times a power of ten that divides a span into at most five parts."""
+    """Return the tick step: the smallest 1, 2 or 5 times a power of ten with at most five steps in a span."""
     power = 10.0 ** math.floor(math.log10(span / N_TICKS))
     return next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= N_TICKS + 1e-9)
 

@@ -53,7 +53,10 @@ class ApiKeys:
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the file of API keys {path} cannot be read: {type(error).__name__}") from None
+            raise ConfigError(
+                f"the API key file {path} cannot be read ({type(error).__name__}); expected a UTF-8 text "
+                "file: check the path and its permissions"
+            ) from None
         keys = [
             _key(number, line)
             for number, line in enumerate(lines, 1)
@@ -103,7 +106,7 @@ def _key(number: int, line: str) -> tuple[Right, str]:
     right, _, key = line.strip().partition(" ")
     if right not in {"read", "write"} or len(key.strip()) < SHORTEST:
         raise ConfigError(
-            f"line {number} of the file of API keys is invalid; expected: read KEY, or write KEY, with a key "
+            f"line {number} of the API key file is invalid; expected: read KEY, or write KEY, with a key "
             f"of at least {SHORTEST} characters"
         )
     return ("write" if right == "write" else "read"), key.strip()

@@ -43,7 +43,7 @@ class Settings:
     """Settings of a server.
 
     ``store`` is ``None`` for a service without users and events. ``workers`` is the number of processes.
-    ``keys`` is the path of a file of API keys, or ``None`` if requests need no key. ``reload_every`` is the
+    ``keys`` is the path of an API key file, or ``None`` if requests need no key. ``reload_every`` is the
     number of seconds between two checks for a new version. ``limits`` holds fields of ``Limits``.
 
     >>> Settings(models="models", store=None).port
@@ -61,7 +61,7 @@ class Settings:
 
 
 def application(settings: Settings) -> FastAPI:
-    """Return the application for these settings; read the file of API keys."""
+    """Return the application for these settings; read the API key file."""
     keys = None if settings.keys is None else ApiKeys.read(settings.keys)
     serving = Serving(settings.models, settings.store, reload_every=settings.reload_every)
     return create_app(serving, keys=keys, limits=Limits(**settings.limits or {}))
@@ -76,7 +76,7 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
     Raises
     ------
     ConfigError
-        If the file of API keys cannot be read or is invalid, a limit is invalid, or the address cannot be
+        If the API key file cannot be read or is invalid, a limit is invalid, or the address cannot be
         used.
     """
     app = application(settings)

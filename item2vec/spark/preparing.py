@@ -190,7 +190,11 @@ class _Preparation:
         return self.adapter.resolved(interactions_of(last, self.time_unit).timestamp)
 
     def _rows(self, adapter: AdapterConfig) -> DataFrame:
-        """Return the rows of items of which the adapter selects at least ``min_item_count`` interactions."""
+        """Return all rows of the items that are frequent enough.
+
+        An item is frequent enough if it has at least ``min_item_count`` interactions after the adapter's
+        filters by time and event. If ``min_item_count`` is 1, all rows are returned.
+        """
         rows = rows_of(self.df, self.columns)
         if adapter.min_item_count == 1:
             return rows

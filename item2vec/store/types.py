@@ -49,9 +49,9 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
     SQLite has no timestamp type, and its driver drops the time zone of a ``datetime``. Integers are compared
     exactly, and need a third of the space of text.
 
-    >>> UTCDateTime().process_bind_param(datetime(2024, 1, 1), None)
+    >>> UTCDateTime().process_bind_param(datetime(2024, 1, 1), None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    item2vec.errors.InputError: 2024-01-01 00:00:00 has no time zone; expected a datetime with tzinfo=UTC
+    item2vec.errors.InputError: 2024-01-01 00:00:00 has no time zone; expected a datetime with a time ...
     """
 
     impl = sa.DateTime(timezone=True)
@@ -95,5 +95,7 @@ def _json_on_sqlite(*_: Any, **__: Any) -> str:
 def utc(time: datetime) -> datetime:
     """Convert an aware ``datetime`` to UTC; raise ``InputError`` for a naive ``datetime``."""
     if time.utcoffset() is None:
-        raise InputError(f"{time} has no time zone; expected a datetime with tzinfo=UTC")
+        raise InputError(
+            f"{time} has no time zone; expected a datetime with a time zone, such as datetime.now(UTC)"
+        )
     return time.astimezone(UTC)

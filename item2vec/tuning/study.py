@@ -170,9 +170,9 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range, or ``study`` is the file of another study.
+        If a setting is unknown or out of range, or ``study`` has other data or settings.
     CorruptBundleError
-        If ``study`` cannot be read as the file of a study.
+        If ``study`` cannot be read as a study file.
     InputError
         If ``data`` is neither sentences nor interactions, no query can be held out from the data, or a custom
         metric does not return a finite number per query.

@@ -38,8 +38,8 @@ class Clock:
 class Workers:
     """Pool of threads that runs up to ``jobs`` trials concurrently.
 
-    Results are returned in the order in which the trials were started. ``free`` lists the taste settings that
-    ``run_trials`` tunes.
+    The pool collects the results in the order in which the trials were started, even if a later trial ends
+    first. ``free`` lists the taste settings that ``run_trials`` tunes.
     """
 
     def __init__(self, jobs: int, clock: Clock, free: Sequence[str]) -> None:
