@@ -37,8 +37,7 @@ def history_bonuses(
     to the score of each item of the history, except items of weight 0 and items older than the newest
     ``last_n``.
 
-    The bonuses of a history do not depend on the other histories of the batch: they are identical to the last
-    bit.
+    The bonuses of a history are the same in every batch, to the last bit.
 
     Examples
     --------

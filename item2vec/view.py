@@ -254,7 +254,10 @@ class View:
     def _events(self, users: Iterable[str], since: datetime | None = None) -> _Events:
         user_ids = as_history(users, "users")
         if self.store is None:
-            raise InputError("users have no histories, because the engine has no store; pass history=")
+            raise InputError(
+                "the engine has no store, so it cannot read the histories of users; pass store= to Engine, "
+                "or call recommend with history= instead of a user"
+            )
         return _Events.of(self.store.histories(user_ids, since=since))
 
     def _plausible(self, events: _Events) -> _Events:

@@ -332,6 +332,13 @@ def test_the_default_is_finished_and_returned_whatever_the_budget(world):
     assert "about" in repr(tuning)
 
 
+def test_a_limit_of_trials_is_not_reported_as_a_small_budget(world):
+    made = world(lambda config: 0.2, seconds=lambda config: 1.0)
+    tuning = item2vec.tune(chains(), budget="1h", trials=1, jobs=1, now=made.now)
+    assert (len(tuning.trials), tuning.warnings) == (1, ())
+    assert tuning.unfinished
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.01])
 def test_the_best_taste_of_the_default_needs_no_second_training(world, monkeypatch, gain):
     """The budget allows one training; its vectors are evaluated with two tastes, on unused queries."""

@@ -51,8 +51,9 @@ class LSA(OneStep):
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. Not used with
     matrix="sentences"."""
     shrink_windows: Flag = True
-    """Whether the weight of a neighbour decreases linearly with its distance, which is the expected weight if
-    the width is drawn from 1 to ``window``. Otherwise, or with window="full", all weights are equal."""
+    """Whether the weight of a neighbour at distance d is ``(window + 1 - d) / window``. This is its expected
+    weight in word2vec, which draws the width of each window from 1 to ``window``. Otherwise, or with
+    window="full", all weights are equal."""
     forward_only: Flag = False
     """Count only later items of a sentence as contexts of an item: input vectors then belong to the earlier
     item of a pair, output vectors to the later item. Not used with matrix="sentences"."""

@@ -65,7 +65,7 @@ class TasteConfig(Settings):
 
     @checked
     def as_trained(self, train: TrainConfig | None, *, has_output: bool, has_table: bool = False) -> Self:
-        """Return a copy in which unset fields have their defaults, if the defaults depend on the training.
+        """Return a copy in which unset fields whose default depends on the training have this default.
 
         These fields are score, decay, part_weights and mixture. ``train`` holds the settings of training;
         ``None`` if they are unknown, as for a word2vec file. ``has_output`` and ``has_table`` state whether

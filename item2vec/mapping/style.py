@@ -35,7 +35,11 @@ class Series(NamedTuple):
 
 
 def series_of(item_map: ItemMap) -> Iterator[Series]:
-    """Yield the series of a map in drawing order: the grey series, then the groups in order of ``names``."""
+    """Yield the series of a map that have items, in drawing order.
+
+    The grey series come first, and then the groups in the order of ``item_map.colours.names``. A map without
+    colours has one series, "items".
+    """
     colours = item_map.colours
     if colours is None:
         yield Series("items", PLAIN, np.arange(len(item_map)), True)

@@ -176,7 +176,7 @@ def _title(study: Study, item: str) -> str:
 
 
 def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
-    """Return the settings and library versions that are needed to reproduce the page, by section."""
+    """Return what identifies the page, by section: the data and its fingerprint, settings, and versions."""
     vectors, train = study.model.vectors, study.split.train
     return {
         "Data": {

@@ -187,8 +187,8 @@ def _check_arrays(columns: Mapping[str, str], types: Mapping[str, str]) -> None:
     for parameter, name in columns.items():
         if not types[name].startswith("array<"):
             raise InputTypeError(
-                f"column {name!r} is of type {types[name]}, and another column holds arrays; expected an "
-                f"array with one {parameter} per item"
+                f"column {name!r} ({parameter}) is of type {types[name]}, and another column holds arrays; "
+                "expected arrays in all columns except that of users, or in none"
             )
 
 

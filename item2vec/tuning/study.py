@@ -233,7 +233,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     }
     with closing(Journal(None if study is None else Path(study), about, lag=2 * workers.jobs)) as journal:
         all_trials = _search(plan, problem, journal, trials)
-    tuning = _conclude(plan, problem, all_trials, seed)
+    tuning = _conclude(plan, problem, all_trials, seed, trials)
     for text in tuning.warnings:
         warnings.warn(text, TuningWarning, stacklevel=3)
     return tuning
@@ -260,7 +260,9 @@ def _search(plan: _Plan, problem: Problem, journal: Journal, n_trials: int | Non
     return sorted([*journal.trials, *unfinished], key=lambda trial: trial.number)
 
 
-def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int) -> Tuning:
+def _conclude(
+    plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int, n_trials: int | None
+) -> Tuning:
     default = trials[0]
     if default.state != "complete":
         raise TrainingError(f"the default configuration cannot be trained: {default.reason}")
@@ -276,10 +278,10 @@ def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int)
         decision = decide(candidates, compared, users, seed, bounded=bounded)
     else:
         decision = _keep_default(problem, default)
-    finished = {trial.config.train.objective for trial in trials if trial.state != "unfinished"}
+    finished = [trial.config.train.objective for trial in trials if trial.state != "unfinished"]
     unfinished = tuple(objective for objective in plan.sampler.objectives if objective not in finished)
     messages: tuple[str, ...] = ()
-    if math.isfinite(plan.workers.clock.budget):
+    if math.isfinite(plan.workers.clock.budget) and (n_trials is None or len(finished) < n_trials):
         messages = _budget_warnings(
             unfinished, compared=bool(compared), sufficient=plan.sufficient_budget(default)
         )
