@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 
@@ -42,6 +43,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 take_turns()
+
+
+def pytest_collection_finish():
+    """Exempt modules and tests from garbage collection, which would visit them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_configure(config):

@@ -150,6 +150,7 @@ def test_a_damaged_model_is_exit_code_5(item2vec, published):
     assert "input.npy" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("models", "list"), ("models", "show", "--json"), ("train", "--help")])
 def test_a_closed_pipe_as_stdout_is_exit_code_1_without_a_traceback(tmp_path, published, words):
     reading, writing = os.pipe()

@@ -74,6 +74,7 @@ def test_leases_and_reloads_do_not_depend_on_times_of_files(tmp_path, when):
         del leased
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_nights_with_a_clock_that_jumps(listens, tmp_path, caplog):
     url, models = fill(f"sqlite:///{tmp_path}/item2vec.db", listens), tmp_path / "models"

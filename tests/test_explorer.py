@@ -63,6 +63,7 @@ class Explorer:
                     raise
 
 
+@pytest.mark.slow
 def test_an_element_that_is_missing_is_an_error_once_the_page_is_idle(service, browser, monkeypatch):
     from playwright.sync_api import TimeoutError as NotShown
 

@@ -145,7 +145,14 @@ def test_exact_search_agrees_with_float64_up_to_rounding(seed, dims, n_rows, k):
     assert order.tolist() == list(range(min(k, n_rows)))
 
 
-@pytest.mark.parametrize(("kind", "n_rows"), [("exact", 20_000), ("faiss", 6_500), ("annoy", 8_000)])
+@pytest.mark.parametrize(
+    ("kind", "n_rows"),
+    [
+        ("exact", 20_000),
+        pytest.param("faiss", 6_500, marks=pytest.mark.slow),
+        pytest.param("annoy", 8_000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_equals_single_queries_bit_for_bit(kind, n_rows):
     matrix = clustered(n_rows, dims=24)
     matrix[5000:6000] = matrix[4999] * (1 + 6e-8 * np.random.default_rng(2).normal(size=(1000, 24)))
@@ -197,6 +204,7 @@ def test_an_approximate_index_reaches_the_requested_recall(kind, n_rows, lengths
     assert effort < 0.2 * len(matrix)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("graphs_for_all_sizes")
 @pytest.mark.parametrize("kind", APPROXIMATE)
 @pytest.mark.parametrize("dims", [8, 64])

@@ -158,6 +158,7 @@ def test_invalid_groups_of_equal_rows_are_rejected(saved, groups):
         load(folder, matrix, description)
 
 
+@pytest.mark.slow
 @examples(15)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 150), st.integers(2, 9), st.sampled_from([0.5, 0.9, 1.0]))
 def test_the_measured_recall_is_at_least_the_requested_one(seed, n_rows, dims, recall):

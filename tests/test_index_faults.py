@@ -289,6 +289,7 @@ def test_files_and_mappings_are_closed_with_the_index(saved):
     assert count_open() == before
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_failed_allocation_raises(saved):
     """A10, A21: Annoy does not check whether its allocations succeeded."""

@@ -226,6 +226,7 @@ def test_the_thread_ends_when_live_is_deleted(models):
     assert threads() == []
 
 
+@pytest.mark.slow
 def test_a_process_exits_without_close(models):
     run("import sys; from item2vec.versions.live import Live; live = Live(sys.argv[1])", models)
 

@@ -186,6 +186,7 @@ def test_the_page_opens_in_a_browser_without_a_network_and_without_a_message(wri
     assert all(not value.startswith("http") for _, name, value in shown.attributes if name in {"src", "href"})
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize(
     ("planted", "message"),

@@ -250,6 +250,7 @@ def test_a_mixture_is_published_with_its_table(listens, tmp_path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("objective", ["transitions", "linkprop", "ease"])
 def test_tables_of_neighbours_are_trained_at_night(objective, listens, tmp_path):

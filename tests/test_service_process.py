@@ -19,6 +19,7 @@ def shell_blocks(page):
     )
 
 
+@pytest.mark.slow
 def test_the_requests_of_the_page_are_answered(service, served):
     (block,) = [block for block in shell_blocks("serving.md") if "curl" in block]
     commands = [part for part in re.split(r"\n(?=curl|item2vec)", block) if part.startswith("curl")]
@@ -52,6 +53,7 @@ def test_workers_share_the_port_and_the_metrics(served):
     assert service.stop() == 0
 
 
+@pytest.mark.slow
 def test_an_address_in_use_is_an_error(service, served):
     port = service.url.rpartition(":")[2]
     done = subprocess.run(

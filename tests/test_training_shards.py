@@ -342,9 +342,10 @@ train(Sentences.open({corpus!r}), **{settings!r}, checkpoint={checkpoint!r})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "objective",
-    [pytest.param(OWN_SKIPGRAM, id="skipgram", marks=pytest.mark.slow), pytest.param({}, id="next_item")],
+    [pytest.param(OWN_SKIPGRAM, id="skipgram"), pytest.param({}, id="next_item")],
 )
 def test_a_killed_process_goes_on_with_the_same_bytes(tmp_path, objective):
     """SIGKILL while the third state is written; this process goes on from the second one."""

@@ -295,6 +295,7 @@ def test_concurrent_publishes(models):
     assert litter(models) == []
 
 
+@pytest.mark.slow
 def test_a_model_that_crashes_its_process_is_not_published(models, tmp_path):
     crash = "import os, sys\nif 'item2vec.versions.canary' in sys.orig_argv: os.kill(os.getpid(), 11)\n"
     (tmp_path / "sitecustomize.py").write_text(crash)

@@ -72,6 +72,7 @@ def spooled(models, column):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_spool_changed_between_jobs_is_refused(nights, monkeypatch, job, harm):
