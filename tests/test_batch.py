@@ -149,6 +149,7 @@ def saved_corpus(folder, adapter=None):
     return Sentences.open(folder / "corpus")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["histories", "sessions"])
 def test_a_corpus_has_a_file_per_shard(tmp_path, kind):
     """Also of sessions: the sentences of a user are one history."""

@@ -272,6 +272,7 @@ def test_a_loaded_index_survives_replacement_and_removal_of_its_file(saved):
     assert find(index, matrix[3], k=10).rows.tolist() == before
 
 
+@pytest.mark.slow
 @needs_proc
 def test_files_and_mappings_are_closed_with_the_index(saved):
     """A20: an Annoy object that loads again leaks a file and a mapping each time."""

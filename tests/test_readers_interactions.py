@@ -349,6 +349,7 @@ def test_a_quote_that_does_not_end_its_field_is_an_ordinary_character(tmp_path):
     assert read.items.ids == ('"Weird Al" Yankovic', "tab\there", "Royce 5'9\"", '"open', "last")
 
 
+@pytest.mark.slow
 def test_tables_larger_than_a_batch(tmp_path):
     n = 90_000
     users, items = np.arange(n) % 40_001, np.arange(n) % 13

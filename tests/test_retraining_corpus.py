@@ -49,6 +49,7 @@ def jobs(corpus, **settings):
     return Jobs(QUICK.replace(corpus=str(corpus), **settings))
 
 
+@pytest.mark.slow
 def test_a_model_of_a_corpus_is_promoted_and_a_spoiled_one_is_refused(night, listens, tmp_path):
     result = night(adapter=AdapterConfig(days=1))
     corpus = Sentences.open(tmp_path / "corpus")

@@ -62,6 +62,7 @@ def test_a_copy_has_the_same_content_and_schema(filled, engine, other, other_url
         assert differences(others) == []
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_copy_has_every_value(filled, engine, other, new_url):
     filled.copy_to(other)
     back_url = new_url()
