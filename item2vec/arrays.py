@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words"]
+__all__ = ["Bytes", "Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words"]
 
 Codes = npt.NDArray[np.int32]
 """Dense integer codes of ids, such as the ids of items, users or nodes."""
@@ -24,6 +24,9 @@ Doubles = npt.NDArray[np.float64]
 
 Mask = npt.NDArray[np.bool_]
 """One boolean per element, such as a row, an item or a token."""
+
+Bytes = npt.NDArray[np.uint8]
+"""The content of a file or of a block of a file."""
 
 Words = npt.NDArray[np.uint64]
 """Random states and lookup tables of the compiled loops."""

@@ -7,7 +7,9 @@ large, gensim writes it to a separate NumPy file beside the pickle.
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Doubles, Floats
+from item2vec.arrays import Doubles, Floats, Offsets
 from item2vec.errors import InputError, short_repr
+from item2vec.kernels.pickles import COUNTED, LINE, TWO_LINES, UNKNOWN, largest_memo_index
 from item2vec.kinds import HEAD_BYTES, PICKLE
 from item2vec.opening import open_bytes, reading
 from item2vec.types import Vocabulary
@@ -87,6 +90,37 @@ class _Reader(pickle.Unpickler):
             ) from None
 
 
+def _arguments() -> Offsets:
+    """Return the table of arguments for ``largest_memo_index``."""
+    arguments = np.full(256, UNKNOWN, dtype=np.int64)
+    widths = {
+        pickletools.TAKEN_FROM_ARGUMENT1: 1,
+        pickletools.TAKEN_FROM_ARGUMENT4: 4,
+        pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+        pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+    }
+    for code in pickletools.opcodes:
+        length = 0 if code.arg is None else code.arg.n
+        if code.arg is pickletools.stringnl_noescape_pair:
+            length = TWO_LINES
+        elif length == pickletools.UP_TO_NEWLINE:
+            length = LINE
+        elif length < 0:
+            length = COUNTED + widths[length]
+        arguments[ord(code.code)] = length
+    return arguments
+
+
+def _check_memo(content: bytes) -> None:
+    """Raise ``ValueError`` if a pickle stores an object in the memo at an index beyond its number of bytes.
+
+    ``pickle.Unpickler`` fills a table up to this index with null pointers: gigabytes, if the file is damaged.
+    """
+    index = largest_memo_index(np.frombuffer(content, np.uint8), _arguments())
+    if index > len(content):
+        raise ValueError(f"it stores an object at {index:,} in {len(content):,} bytes; the file is damaged")
+
+
 def is_pickle(path: Path) -> bool:
     """Return whether a file, compressed or not, begins with the first bytes of a pickle."""
     with reading(path), open_bytes(path, "latin-1", accepted=PICKLE) as file:
@@ -108,7 +142,9 @@ def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabul
     """
     with reading(path), open_bytes(path, "latin-1", accepted=PICKLE) as file:
         try:
-            keyed = _Reader(file).load()
+            content = file.read()
+            _check_memo(content)
+            keyed = _Reader(io.BytesIO(content)).load()
             if not isinstance(keyed, _KeyedVectors) or not isinstance(keyed.state, dict):
                 raise ValueError(f"it contains an object of another class; {CONVERT}")
             ids = _ids_of(keyed.state.get("index_to_key"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import pickletools
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from strategies import fresh_folder
 
 from item2vec import ItemVectors, Sentences, Vocabulary, train
 from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, Item2VecError
+from item2vec.kernels.pickles import largest_memo_index
+from item2vec.keyed_vectors import _arguments
 
 IDS = ["a", "b c", "ü", "%:x", "e"]
 ROWS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -156,15 +159,33 @@ def test_damaged_pickles_raise_only_typed_errors(tmp_path_factory, data, protoco
     content = bytearray(pickle.dumps(theirs(), protocol=protocol))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(content) - 1))
-        # The codes r and B of pickles allocate as many bytes as the next numbers say.
-        new = data.draw(st.binary(max_size=2).filter(lambda some: not set(some) & set(b"rBXT\x8d\x8e\x96")))
-        content[at : at + data.draw(st.integers(0, 2))] = new
+        content[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
     path.write_bytes(gzip.compress(content) if compressed else content)
     try:
         vectors = ItemVectors.load(path)
     except Item2VecError:
         return
     assert np.isfinite(vectors.input).all()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize(
+    "item", [[1, 2.5, None, True, -5, 2**70], "x" * 300, b"y" * 70_000, list(range(3000))]
+)
+def test_the_largest_index_of_the_memo_is_that_of_pickletools(protocol, item):
+    content = pickle.dumps({"ü": item, "ids": [f"k{n}" for n in range(700)]}, protocol=protocol)
+    indices = [
+        argument for code, argument, _ in pickletools.genops(content) if code.name in {"PUT", "LONG_BINPUT"}
+    ]
+    assert largest_memo_index(np.frombuffer(content, np.uint8), _arguments()) == max(indices, default=0)
+
+
+@pytest.mark.parametrize("damage", [b"r\xff\xff\xff\x01", b"p40000000\n"])
+def test_a_damaged_index_of_the_memo_fills_no_memory(tmp_path, damage):
+    """Python would fill half a gigabyte with null pointers; an index may be 128 times as large."""
+    (tmp_path / "x").write_bytes(b"\x80\x02N" + damage + b".")
+    with pytest.raises(InputError, match=r"stores an object at .* the file is damaged"):
+        ItemVectors.load(tmp_path / "x")
 
 
 # --- folders

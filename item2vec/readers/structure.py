@@ -13,12 +13,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Bytes
 from item2vec.readers.quoting import Dialect, lines_in
 
 __all__ = ["Structure", "structure_of"]
 
 Bits: TypeAlias = npt.NDArray[np.uint64]
-Bytes: TypeAlias = npt.NDArray[np.uint8]
 Positions: TypeAlias = npt.NDArray[np.int64]
 
 _ONE, _LAST = np.uint64(1), np.uint64(63)
