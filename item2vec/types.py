@@ -201,12 +201,12 @@ class Vocabulary:
     def decode(self, codes: Iterable[int]) -> list[str]:
         """Return the ids of codes, in the same order."""
         ids = self.ids
-        codes = codes.tolist() if isinstance(codes, np.ndarray) else list(codes)
         try:
+            codes = codes.tolist() if isinstance(codes, np.ndarray) else list(codes)
             if codes and (min(codes) < 0 or isinstance(codes[0], bool)):
                 raise IndexError  # a list would count a negative code from its end
             return [ids[code] for code in codes]
-        except (IndexError, TypeError) as error:
+        except (IndexError, TypeError, ValueError) as error:
             raise InputError(
                 f"codes are {short_repr(codes)}; expected integers from 0 to {len(ids) - 1}"
             ) from error

@@ -151,10 +151,13 @@ class ArrowVocabulary(Vocabulary):
 
     def decode(self, codes: Iterable[int]) -> list[str]:
         """Return the ids of codes, in the same order."""
-        rows = codes if isinstance(codes, np.ndarray) else np.array(list(codes))
-        if not len(rows):
+        try:
+            rows = codes if isinstance(codes, np.ndarray) else np.array(list(codes))
+        except (TypeError, ValueError):
+            rows = np.empty(1, dtype=object)
+        if not rows.size:
             return []
-        if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(self):
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(self):
             raise InputError(f"codes are {short_repr(codes)}; expected integers from 0 to {len(self) - 1}")
         return self.ids.listed(rows)
 
