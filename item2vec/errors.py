@@ -65,10 +65,12 @@ __all__ = [
     "TuningWarning",
     "UnknownItemError",
     "WriteError",
+    "listed",
     "masked",
     "short_repr",
 ]
 
+LISTED = 10
 LONGEST_VALUE = 80
 LONGEST_MESSAGE = 4_000
 # The value of a secret: in quotes (a truncated repr has no closing quote), or up to the next white space.
@@ -124,6 +126,15 @@ def short_repr(value: Any) -> str:
     except Exception:  # noqa: BLE001 - the repr of a foreign class can raise any exception
         text = f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def listed(values: Sequence[object]) -> str:
+    """Return up to 10 values for a message; ``"none"`` for an empty list.
+
+    >>> listed(["a", "b"]), listed([])
+    ("'a', 'b'", 'none')
+    """
+    return ", ".join(map(short_repr, values[:LISTED])) + ", …" * (len(values) > LISTED) or "none"
 
 
 @dataclass(frozen=True, slots=True)

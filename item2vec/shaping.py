@@ -16,6 +16,7 @@ from item2vec.errors import (
     InputError,
     InputTypeError,
     Remedy,
+    listed,
     short_repr,
 )
 from item2vec.interactions import microseconds
@@ -258,13 +259,12 @@ def log_unknown_dislikes(disliked: set[str], known: Sequence[str]) -> None:
 
     This is no error: there may be no such events so far, and training would drop them.
     """
-    listed = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")
     for name in sorted(disliked.difference(known)):
         log.warning(
             "no interaction has the event %s, which has a negative weight in events; found the events %s: "
             "check the name, unless there are no such events so far",
             short_repr(name),
-            listed,
+            listed(known),
         )
 
 

@@ -75,6 +75,15 @@ def wait_until_ready(client, **headers):
         time.sleep(0.01)
 
 
+def wait_until_whole(client, path):
+    """Wait until the answer no longer lacks an unavailable part, such as the store."""
+    for _ in range(HANGING * 20):
+        if "degraded" not in client.get(path).json():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} is still answered without a part after {HANGING} s")
+
+
 def is_problem(answer, status):
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

@@ -233,7 +233,7 @@ def test_a_dislike_that_does_not_occur_is_logged(adapted, caplog):
     assert list(adapted(shop, events={"play": 1, "skipp": -1})) == [list("abcad")]
     (message,) = caplog.messages
     assert "no interaction has the event 'skipp'" in message
-    assert "found the events play, skip: check the name" in message
+    assert "found the events 'play', 'skip': check the name" in message
     with pytest.raises(InputError, match="unknown event 'plays'"):
         adapted(shop, events={"plays": 1, "skip": -1})
 

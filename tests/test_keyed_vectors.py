@@ -180,7 +180,7 @@ def test_the_largest_index_of_the_memo_is_that_of_pickletools(protocol, item):
     assert largest_memo_index(np.frombuffer(content, np.uint8), _arguments()) == max(indices, default=0)
 
 
-@pytest.mark.parametrize("damage", [b"r\xff\xff\xff\x01", b"p40000000\n"])
+@pytest.mark.parametrize("damage", [b"r\xff\xff\xff\x01", b"p40000000\n", b"p 40_000_000\n"])
 def test_a_damaged_index_of_the_memo_fills_no_memory(tmp_path, damage):
     """Python would fill half a gigabyte with null pointers; an index may be 128 times as large."""
     (tmp_path / "x").write_bytes(b"\x80\x02N" + damage + b".")

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from services import is_problem, wait_until_ready
+from services import is_problem, wait_until_ready, wait_until_whole
 from shops import open_shop
 from starlette.testclient import TestClient
 
@@ -336,8 +336,7 @@ def test_without_the_store_users_get_popular_items(client, app, monkeypatch):
     problem = is_problem(client.post("/v1/events", json={"events": [{"user": "u", "item": "i"}]}), 503)
     assert "secret" not in str(problem)
     monkeypatch.undo()
-    while "degraded" in client.get("/v1/users/u42/recommendations?k=3").json():
-        time.sleep(0.05)
+    wait_until_whole(client, "/v1/users/u42/recommendations?k=3")
 
 
 def test_all_answers_without_the_store_are_counted(client, app, monkeypatch):
@@ -359,8 +358,7 @@ def test_all_answers_without_the_store_are_counted(client, app, monkeypatch):
     client.post("/explorer/compare", json={**user, "version": version})
     assert n_degraded() == before + 5
     monkeypatch.undo()
-    while "degraded" in client.get("/v1/users/u42/recommendations").json():
-        time.sleep(0.05)
+    wait_until_whole(client, "/v1/users/u42/recommendations")
 
 
 def test_a_new_version_is_served_without_a_restart(client, app, folder):

@@ -11,7 +11,7 @@ COUNTED, LINE, TWO_LINES, UNKNOWN = 16, 32, 33, 64
 """Arguments of opcodes: ``COUNTED + n`` for a length in n bytes, and as many bytes; one line; two lines; no
 opcode. A number below ``COUNTED`` is the number of bytes of the argument."""
 _STOP, _PUT, _LONG_BINPUT = b".pr"
-_NEWLINE, _ZERO = b"\n0"
+_NEWLINE, _ZERO, _NINE = b"\n09"
 _MOST = 2**58
 
 
@@ -49,10 +49,14 @@ def largest_memo_index(content: Bytes, arguments: Offsets) -> int:
 
 @inlined
 def _line(content: Bytes, at: int) -> tuple[int, int]:
-    """Return the decimal number in a line, and the position after the line."""
+    """Return the number of all digits in a line, at most ``2**58``, and the position after the line.
+
+    Python accepts blanks and underscores in a number, too, so other characters are skipped.
+    """
     number = 0
     while at < len(content) and content[at] != _NEWLINE:
-        number = min(number * 10 + int(content[at]) - _ZERO, _MOST)
+        if _ZERO <= content[at] <= _NINE:
+            number = min(number * 10 + int(content[at]) - _ZERO, _MOST)
         at += 1
     return number, at + 1
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from item2vec.errors import InputError, Remedy, short_repr
 from item2vec.opening import ENCODING
 
-__all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "listed", "short_repr"]
+__all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "short_repr"]
 
 OnError = Literal["raise", "skip"]
 
 MAX_BAD = 0.05
 """Default of ``max_bad``: the largest share of rows that may be skipped because they are bad."""
 
-LISTED = 10
 _LOG = logging.getLogger("item2vec.readers")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -142,12 +141,3 @@ class FaultReport:
         messages = [fault.exception().args[0] for fault in self._first]
         further = [" · …"] if self._n_skipped > len(messages) else []
         return InputError(" · ".join(messages) + "".join(further), remedies=self._first[0].remedies)
-
-
-def listed(values: Sequence[object]) -> str:
-    """Return up to 10 values for a message; ``"none"`` for an empty list.
-
-    >>> listed(["a", "b"]), listed([])
-    ("'a', 'b'", 'none')
-    """
-    return ", ".join(map(short_repr, values[:LISTED])) + ", …" * (len(values) > LISTED) or "none"

@@ -9,9 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, listed
 from item2vec.readers.columns import Values
-from item2vec.readers.faults import listed
 from item2vec.readers.json_lines import JsonLinesFile
 from item2vec.readers.table import Batch, Table
 from item2vec.readers.text import DelimitedFile

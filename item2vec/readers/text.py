@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from item2vec.errors import InputError, Remedy
+from item2vec.errors import InputError, Remedy, listed
 from item2vec.lines import MAX_LINE, blocks_of_lines, check_max_line, count_lines, too_long
-from item2vec.readers.faults import Fault, listed
+from item2vec.readers.faults import Fault
 from item2vec.readers.quoting import Dialect, Row, lines_in, shapes_of
 from item2vec.readers.structure import Structure, structure_of
 from item2vec.readers.table import Batch, bare, one_ahead
