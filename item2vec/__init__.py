@@ -10,7 +10,7 @@ highest scores for this taste are recommended. Data passes through these files a
     Sentences, histories               sentences.py: item codes in flat arrays
       │  training/, called by fitting.py
       ▼
-    ItemVectors                        vectors.py: an input and an output vector per item
+    ItemVectors                        vectors.py: per item, an input vector and usually an output vector
       │  ranker.py: searches the index (index/) for the best rows; queries from taste.py and prior.py,
       │  bonuses from bonuses.py, rules of the request from rules.py
       ▼

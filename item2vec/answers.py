@@ -110,7 +110,7 @@ class Answers:
         return f"Answers({self.items.shape[0]:,} × {self.items.shape[1]:,})"
 
     def __getitem__(self, number: int) -> list[Recommendation]:
-        """Return one history's recommendations, as ``Recommender.recommend`` does; scores are float32."""
+        """Return the recommendations for one history as a list; the scores are rounded to float32."""
         filled = self.items[number] >= 0
         ids = self.vocabulary.decode(self.items[number][filled])
         sources = [self.sources[code] for code in self.source[number][filled].tolist()]

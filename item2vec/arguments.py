@@ -238,13 +238,13 @@ _KINDS: dict[Any, _Kind] = {
 def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a C-contiguous array of a dtype, without a copy if possible.
 
-    A number outside the range of a float dtype becomes infinite.
+    With a float dtype, a number outside the range of the dtype becomes infinite, and ``None`` becomes NaN.
 
     Raises
     ------
     InputTypeError
-        If a value is neither a number nor the text of a number; if rows differ in length; or if the dtype is
-        an integer dtype, and a float is not finite or out of range.
+        If a value is neither a number nor the text of a number, except ``None`` with a float dtype; if rows
+        differ in length; or if the dtype is an integer dtype, and a float is not finite or out of range.
     InputError
         If the dtype is an integer dtype, and an integer is out of range or a float is not an integer.
 

@@ -69,7 +69,8 @@ class AttributeRegression:
         The weights of the features, then of the constant (float32, (n features + 1) × parts × dimensions of a
         part). The parts of the input matrix precede the parts of the output matrix, if there is one.
     lengths
-        The median length of each part of the input and output matrices, over the trained vectors (float64).
+        The median length of each part of the input and output matrices, over a sample of at most 4,096 of
+        the trained vectors (float64).
     has_output
         Whether the model has an output matrix.
 

@@ -36,9 +36,9 @@ __all__ = ["Engine"]
 class Engine:
     """Recommendations for users, computed from the published model and the histories in the SQL store.
 
-    When another version is published, it is loaded in the background; see ``Live``. Requests do not wait
-    meanwhile, and each request uses a single version. If the new version cannot be loaded, the served version
-    remains in use.
+    After a publication or a rollback, the engine loads the version that is then served, in the background;
+    see ``Live``. Requests do not wait meanwhile, and each request uses a single version. If the version
+    cannot be loaded, the old version remains in use.
 
     The catalogue (active flags and attributes of the items) is cached in memory. A change made through
     ``store`` takes effect at the next request, and a change by another process after at most ``reload_every``
@@ -64,9 +64,11 @@ class Engine:
     BundleNotFoundError
         If no model is published in the folder.
     CorruptBundleError
-        If the served version is damaged.
+        If the served version or the bundle is damaged or cannot be read, or the version fails a query.
     ConfigError
         If ``reload_every`` is not a positive number, or ``store`` is not a valid URL.
+    MissingExtraError
+        If ``store`` is the URL of a PostgreSQL database, and psycopg is not installed.
     SchemaError
         If the schema revision of the store is not the one that this version of item2vec requires.
     StoreError
@@ -128,7 +130,10 @@ class Engine:
     def store(self) -> Store:
         """The store; ``InputError`` is raised if the engine has no store."""
         if self._store is None:
-            raise InputError("the engine has no store; pass store= to Engine")
+            raise InputError(
+                "the engine has no store; pass store= to Engine, or start the service with item2vec serve "
+                "--store URL"
+            )
         return self._store
 
     @property
@@ -137,7 +142,7 @@ class Engine:
         return self.view().catalogue
 
     def status(self) -> dict[str, Any]:
-        """Return the version in use, and the error if a newer version could not be loaded, as JSON values.
+        """Return the version in use, and the error of the last load if the load failed, as JSON values.
 
         The keys are ``version``, ``generation``, ``loaded_at`` and ``failure``. ``version`` and
         ``generation`` are ``None`` for a single bundle. ``failure`` is ``None`` if the last load succeeded;
@@ -200,8 +205,8 @@ class Engine:
         Raises
         ------
         InputError
-            If no item has an attribute that a rule names, a number is out of range, or ``user`` is passed to
-            an engine without a store.
+            If no item has an attribute that a rule names, a number is out of range, ``weights`` or
+            ``timestamps`` do not fit ``history``, or ``user`` is passed to an engine without a store.
         InputTypeError
             If both or neither of ``user`` and ``history`` are passed, ``log`` or ``exclude_shown`` is passed
             with ``history``, ``weights`` or ``timestamps`` is passed with ``user``, an argument is unknown or
@@ -315,9 +320,9 @@ class Engine:
         Raises
         ------
         InputError
-            If no item that the user liked in the period is in the model; if a bound is invalid, or ``since``
-            is not before ``until``; if a bound is passed, and the events in the store have no timestamps; or
-            if the engine has no store.
+            If the user has no taste in the period, for example because the model contains no item that the
+            user liked; if a bound is invalid, or ``since`` is not before ``until``; if a bound is passed, and
+            the events in the store have no timestamps; or if the engine has no store.
         """
         return self.view().taste(user, since=since, until=until)
 
@@ -334,7 +339,7 @@ class Engine:
         return self.view().similar_users(user, since=since, until=until, k=k)
 
     def refresh(self) -> None:
-        """Load a newly published version, and read the changes of the catalogue, now.
+        """Check for another served version and for changes of the catalogue now, and load them.
 
         If the version cannot be loaded, no error is raised, and ``status`` returns the failure. If the store
         cannot be read, ``StoreError`` is raised.
@@ -368,7 +373,8 @@ class Engine:
         ``Recommender.with_items``, and ``source="attributes"``. With ``wait_for_new_items``, the next result
         may already contain the item; otherwise, results may contain it as soon as a thread has computed its
         vectors. Items that another process adds to the store have the same effect when the catalogue is next
-        read. An engine without a store raises ``InputError``.
+        read. Only the newest 20,000 of the unknown items get vectors; if the model has the adapter setting
+        ``group_by``, none do. An engine without a store raises ``InputError``.
         """
         return self.store.ingest_items(items)
 

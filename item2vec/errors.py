@@ -29,8 +29,9 @@ argument, the exception has a ``Remedy``. ``str`` renders the remedy in Python (
 and the command line renders it as a flag (``pass --encoding latin-1``). ``exit_code`` is the exit code of a
 command that fails with the exception.
 
-Two warnings derive from ``UserWarning``. ``LeakWarning``: training and test data overlap, so that an
-evaluation overestimates the model. ``TuningWarning``: a tuning budget is too small.
+Two warnings derive from ``UserWarning``. ``LeakWarning``: the training data overlap with the test data, or
+contain later events, so that an evaluation overestimates the model. ``TuningWarning``: a tuning budget is too
+small.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def short_repr(value: Any) -> str:
 
 
 def listed(values: Sequence[object]) -> str:
-    """Return up to 10 values for a message; ``"none"`` for an empty list.
+    """Return a text that lists up to 10 values, for a message; ``"none"`` for an empty list.
 
     >>> listed(["a", "b"]), listed([])
     ("'a', 'b'", 'none')
@@ -323,7 +324,7 @@ class PlatformError(Item2VecError, NotImplementedError):
 
 
 class LeakWarning(UserWarning):
-    """Training and test data overlap, so that metrics overestimate the model.
+    """The training data overlap with the test data, or contain later events: metrics overestimate the model.
 
     Examples
     --------

@@ -199,7 +199,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
 @contextlib.contextmanager
 def refusing_unreadable() -> Iterator[None]:
-    """Convert each ``PermissionError`` of the block that names a file to the error of ``unreadable``."""
+    """Convert a ``PermissionError`` with a file name, raised in the block, to the error of ``unreadable``."""
     try:
         yield
     except PermissionError as error:

@@ -347,7 +347,7 @@ def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
     query = finite_vector(vector, size)
     norm = row_norms(query[None])[0]
     if norm == 0:
-        raise InputError("vector is zero; expected at least one number other than 0")
+        raise InputError("the query vector is zero; expected at least one number other than 0")
     unit: Floats = (query / norm).astype(np.float32)
     return unit
 

@@ -103,7 +103,9 @@ def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
     except (TypeError, ValueError) as error:
         raise InputTypeError(f"weights are {weights!r}; expected finite numbers") from error
     if not bool(np.isfinite(column).all()):
-        raise InputError(f"weights are {weights!r}; expected finite numbers")
+        raise InputError(
+            f"weights contain {column[~np.isfinite(column)][0]} (as float32); expected finite numbers"
+        )
     return column
 
 

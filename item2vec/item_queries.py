@@ -42,12 +42,13 @@ class ItemQueries:
         """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
         If the item has no input vector, output vectors are compared. ``rules`` and ``eligible`` apply as in
-        ``recommend``, except that ``interests`` has no effect.
+        ``recommend``, with three exceptions: ``interests`` has no effect; ``disliked`` excludes and demotes
+        items, but does not change scores; and without the rule ``popularity``, the prior is not added.
 
         Raises
         ------
         UnknownItemError
-            If the item is unknown. The message suggests the closest known ids.
+            If the item is unknown. The message suggests known ids with a similar spelling, if there are any.
         InputError
             If the item has no vector, or a rule is invalid.
         """
@@ -63,7 +64,7 @@ class ItemQueries:
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the items that best complete an analogy; see ``ItemVectors.analogy``.
+        """Return the ``k`` items that best complete an analogy; see ``ItemVectors.analogy``.
 
         ``rules`` and ``eligible`` apply as in ``similar_items``. ``method="3cosmul"`` computes a score of
         every item, without the index.

@@ -121,7 +121,7 @@ class Items:
         Raises
         ------
         InputError
-            If a condition names an attribute that no item has. The message suggests a similar name.
+            If a condition names an attribute that no item has. The message suggests a similar name, if any.
         InputTypeError
             If a condition is not of the form that ``item2vec.conditions`` describes, or its value cannot be
             compared with the values of the attribute.
@@ -154,7 +154,7 @@ class Items:
         Raises
         ------
         InputError
-            If no item has an attribute of this name. The message suggests a similar name.
+            If no item has an attribute of this name. The message suggests a similar name, if there is one.
 
         Examples
         --------
@@ -211,7 +211,7 @@ class Items:
         if not self.attribute_names:
             raise InputError(
                 f"no item has an attribute {short_repr(name)}, because the items have no attributes; "
-                "load items with attributes"
+                "load items with attributes (readers.read_items, or --items FILE of item2vec train or ingest)"
             )
         similar = difflib.get_close_matches(name, names, n=1)
         listed = ", ".join([*names][:10]) + (", …" if len(names) > 10 else "")

@@ -112,13 +112,16 @@ def _arguments() -> Offsets:
 
 
 def _check_memo(content: bytes) -> None:
-    """Raise ``ValueError`` if a pickle stores an object in the memo at an index beyond its number of bytes.
+    """Raise ``ValueError`` if the ``largest_memo_index`` of a pickle is larger than its number of bytes.
 
     ``pickle.Unpickler`` fills a table up to this index with null pointers: gigabytes, if the file is damaged.
     """
     index = largest_memo_index(np.frombuffer(content, np.uint8), _arguments())
     if index > len(content):
-        raise ValueError(f"it stores an object at {index:,} in {len(content):,} bytes; the file is damaged")
+        raise ValueError(
+            f"it stores an object at memo index {index:,}, beyond its {len(content):,} bytes; the file "
+            "is damaged"
+        )
 
 
 def is_pickle(path: Path) -> bool:
@@ -137,8 +140,8 @@ def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabul
     Raises
     ------
     InputError
-        If the file does not contain ``KeyedVectors`` or is damaged, or the separate file of its vectors is
-        missing.
+        If the file does not contain ``KeyedVectors`` or is damaged, if the separate file of its vectors is
+        missing, or if an id is invalid or occurs twice.
     """
     with reading(path), open_bytes(path, "latin-1", accepted=PICKLE) as file:
         try:

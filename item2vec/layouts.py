@@ -10,7 +10,7 @@ from item2vec.opening import content_name, open_text, reading
 __all__ = ["HEAD_LINES", "first_line", "layout_of", "split_line", "suffix_of"]
 
 HEAD_LINES = 1000
-"""Number of lines at the start of a file from which the separator is detected."""
+"""Number of lines at the start of an edge list or playlist file from which the separator is detected."""
 
 _FIRST_CHARACTERS = 4096
 _STARTS = {
@@ -74,7 +74,9 @@ def split_line(line: str, sep: str) -> list[str]:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix of a file name in lower case. A compression suffix is removed first.
+    """Return the suffix of a file name in lower case, without a compression suffix.
+
+    For a zip archive with one file, the suffix is that of the file in the archive.
 
     >>> suffix_of(Path("lists.JSONL.gz"))
     '.jsonl'

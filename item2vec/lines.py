@@ -52,7 +52,8 @@ def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> I
     Raises
     ------
     InputError
-        If the file cannot be read, or a line is longer than ``max_line``. The message states the line number.
+        If the file cannot be read, or a line is longer than ``max_line``; the message states the number of
+        this line.
 
     Examples
     --------

@@ -194,7 +194,9 @@ def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -
 
 
 def known_sentences(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -> Sentences:
-    """Return the sentences that ``table_for`` reads, encoded with ``vocabulary``, without unknown items.
+    """Return the sentences that ``table_for`` reads, encoded with ``vocabulary``.
+
+    Unknown items, tokens of negative weight, all weights and all timestamps are left out.
 
     >>> known_sentences(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a"))).tokens
     array([1, 0], dtype=int32)

@@ -1,7 +1,8 @@
 """Open input files for reading: file formats, decompression, text encodings, and typed errors.
 
-All readers and adapters open input files with these functions. The files of a bundle, which have checksums,
-are read with ``files.py`` instead.
+All readers and adapters open input files with these functions, except for Parquet and Arrow IPC files,
+which Arrow opens, and ``.npy`` and ``.npz`` files, which NumPy opens. The files of a bundle, which have
+checksums, are read with ``files.py`` instead.
 """
 
 from __future__ import annotations

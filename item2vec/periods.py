@@ -138,8 +138,8 @@ class Taste:
         vector = model.tastes(history)[0]
         if not vector.any():
             raise InputError(
-                f"user {short_repr(user)} has no taste {period}: no liked item of these events is in the "
-                "model; expected at least one: choose a longer period"
+                f"user {short_repr(user)} has no taste {period}: no liked item of these events has an input "
+                "vector in the model, or the vectors cancel out; choose a longer period, or another user"
             )
         vector.flags.writeable = False
         codes = model.vocabulary.encode(history.vocabulary.ids)[history.tokens]

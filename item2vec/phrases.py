@@ -79,7 +79,7 @@ class Phrases:
         passes: int = 1,
         delimiter: str = " + ",
     ) -> Self:
-        """Find the pairs of consecutive items that occur more often than chance predicts.
+        """Return the phrases of sentences: the consecutive pairs whose score is above ``threshold``.
 
         ``min_count``, ``threshold`` and ``scoring`` have the same meaning as in gensim's ``Phrases``, and
         select the same pairs. Tokens of negative weight are not joined.
@@ -109,7 +109,7 @@ class Phrases:
             equals another token or is too long for an id.
         """
         if not sentences.ordered:
-            raise InputError("sentences are unordered; expected ordered sentences: a pair is consecutive")
+            raise InputError("unordered sentences have no consecutive tokens; expected ordered sentences")
         if scoring not in {"count", "npmi"}:
             raise InputError(f"scoring is {short_repr(scoring)}; expected 'count' or 'npmi'")
         if passes < 1:
@@ -149,7 +149,7 @@ class Phrases:
 
     @checked
     def join(self, sentences: Sentences) -> Sentences:
-        """Return the sentences with each consecutive pair of ``passes`` joined into one token.
+        """Join the pairs of ``passes`` in sentences, except pairs with a token of negative weight.
 
         A joined token has the largest weight and the last timestamp of the tokens that it replaces.
 
@@ -159,7 +159,7 @@ class Phrases:
             If the sentences are unordered, or a joined token equals an item or is too long for an id.
         """
         if not sentences.ordered:
-            raise InputError("sentences are unordered; expected ordered sentences: a pair is consecutive")
+            raise InputError("unordered sentences have no consecutive tokens; expected ordered sentences")
         for pairs in self.passes:
             sentences = _joined(sentences, pairs, self.delimiter)
         return sentences
@@ -229,7 +229,7 @@ class Phrases:
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CorruptBundleError(
-                f"{path} does not contain phrases ({error}); expected a file of Phrases.save: write it again"
+                f"{path} contains no phrases ({error!r}); expected a file of Phrases.save: write it again"
             ) from error
 
     def _join(self, first: str, second: str) -> str:

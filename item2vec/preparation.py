@@ -40,8 +40,8 @@ class _Prepared:
 
     ``listed`` holds the items of the catalogue for which ``extended`` was computed: this catalogue or an
     earlier one. It is ``None`` before the first computation. ``extended`` is the original model plus rows for
-    the items of ``listed`` that the original model lacks.
-    ``model`` is the extended model with the masks of ``eligible``.
+    items of ``listed`` that the original model lacks, or ``None`` if no rows were added. ``model`` is the
+    extended (or the original) model with the masks of ``eligible``.
     """
 
     catalogue: Catalogue

@@ -1,8 +1,8 @@
 """The popularity prior: one number per item. The number, times a weight, is added to the item's score.
 
-The prior is an extra dimension of the inner product. Each indexed row ends with the prior of its item times
-a factor, and each query ends with the weight of the prior divided by this factor. Every index and every
-filter therefore supports the prior.
+The prior is an extra dimension of the inner product. If the setting ``popularity`` is not 0, each indexed row
+ends with the prior of its item times a factor, and each query ends with the weight of the prior divided by
+this factor. Every index and every filter therefore supports the prior.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def prior_for(
     """Return log(1 + c) for each item of a vocabulary (float32), where c is the count of the item's tokens.
 
     If ``half_life`` (in days) is given and the sentences have timestamps, a token counts
-    ``0.5 ** (age / half_life)``, where the newest token of all sentences has age 0. Otherwise, a token counts
+    ``0.5 ** (age / half_life)``, where the newest of all counted tokens has age 0. Otherwise, a token counts
     1. The count of a token is multiplied by the weight of the token. Tokens of negative weight do not count.
 
     >>> from dataclasses import replace
@@ -114,9 +114,7 @@ def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
         )
     if not np.isfinite(prior).all():
         row = int(np.argmin(np.isfinite(prior)))
-        raise ConfigError(
-            f"the prior of item {row} is {prior[row]}; expected a finite number for each item; {COMPUTE}"
-        )
+        raise ConfigError(f"prior[{row}] is {prior[row]}; expected a finite number for each item; {COMPUTE}")
 
 
 def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | None) -> Floats:

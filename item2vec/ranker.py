@@ -66,7 +66,8 @@ class Ranker:
 
         ``named`` holds the rows of all items in the query, which are excluded from the result. If a row of
         ``named`` has no input vector, output vectors are compared. The first ``n_positive`` rows of ``named``
-        are positive: they replace the history when rows near to disliked items are demoted.
+        are positive: they replace the history when rows near to disliked items are demoted. The prior times
+        ``rules.popularity`` is added to the inner products, and ``rules.direction`` moves the query.
         """
         check_k(k)
         kind = self._kind_for(named)

@@ -377,7 +377,8 @@ class Recommender(ItemQueries):
         """Write the model atomically into a new folder, for ``item2vec.load``.
 
         Raises ``BundleExistsError`` if the path exists, ``InputError`` if a title or an attribute cannot be
-        stored, and ``WriteError`` if the disk is full or fails.
+        stored, ``WriteError`` if the disk is full or fails, and ``CorruptBundleError`` if the written files
+        cannot be read back.
         """
         bundle.write(self.parts, Path(path))
 

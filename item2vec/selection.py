@@ -183,7 +183,8 @@ def _scaled(scores: npt.NDArray[Any]) -> Doubles:
 def _units(rows: Rows, vectors: ItemVectors) -> Floats:
     """Return the unit input vectors of rows.
 
-    If a row has no input vector, and there are output vectors, return the unit output vectors instead.
+    If at least one of the rows has no input vector, and there are output vectors, return the unit output
+    vectors of all rows instead.
     """
     if vectors.output is not None and not vectors.has_input[rows].all():
         return unit_rows(vectors.output[rows])

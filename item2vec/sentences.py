@@ -219,7 +219,9 @@ class Sentences(Sequence[list[str]]):
 
     @checked
     def save(self, path: str | PathLike[str], *, shards: int | None = None) -> None:
-        """Write the sentences to a new folder, for ``Sentences.open``; an existing path raises an error.
+        """Write the sentences to a new folder, for ``Sentences.open``.
+
+        If the path exists, ``BundleExistsError`` is raised.
 
         If ``shards`` is set, the sentences are written as ``ShardedSentences`` with this number of shards of
         about equally many tokens. If the process is killed, a repeated call writes only the missing shards.
@@ -391,7 +393,7 @@ class ShardedSentences(Sequence[list[str]]):
 
 
 def joined(parts: Sequence[Sentences]) -> Sentences:
-    """Concatenate sentences with the same vocabulary and columns; otherwise, see ``Sentences.__add__``."""
+    """Concatenate sentences with the same vocabulary and columns; see also ``Sentences.__add__``."""
     arrays = {name: np.concatenate([part._arrays()[name] for part in parts]) for name in parts[0]._arrays()}
     arrays["offsets"] = offsets_of(np.concatenate([part.lengths for part in parts]))
     return Sentences(parts[0].vocabulary, **arrays, ordered=parts[0].ordered)

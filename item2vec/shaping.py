@@ -95,7 +95,7 @@ def shape_numbered(
     if group_by is not None and n_tokens and not len(sentences.tokens):
         raise InputError(
             f"none of {n_tokens:,} tokens has a group in group_by; expected a group for at least one item: "
-            "check that the item ids in group_by are the ids in the sentences"
+            "check the name of the attribute, and that the item ids in group_by are those in the sentences"
         )
     if bool((sentences.lengths < min_length).any()):
         long_enough = sentences.lengths >= min_length
@@ -167,7 +167,7 @@ def shape_histories(
         is empty.
     event_codes, event_names
         The code of each token's event name, and the vocabulary of event names. Both are ``None`` if the
-        events have no names.
+        events have no names; ``adapter.events`` is then ignored.
     adapter
         The adapter settings. Settings that apply only to training, such as ``kind``, ``gap``, ``min_length``,
         ``drop_longer_than`` and the minimum counts, are ignored.
@@ -257,7 +257,7 @@ def dislikes_of(events: Iterable[str] | Mapping[str, float] | None) -> set[str]:
 def log_unknown_dislikes(disliked: set[str], known: Sequence[str]) -> None:
     """Log a warning for each event of negative weight that is not in ``known``, the events of the data.
 
-    This is no error: there may be no such events so far, and training would drop them.
+    No error is raised, because the data may not contain such events yet, and training would drop them.
     """
     for name in sorted(disliked.difference(known)):
         log.warning(

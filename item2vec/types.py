@@ -44,10 +44,10 @@ class Recommendation:
 
     ``score`` is a cosine or an inner product, depending on the ``score`` setting of the model, plus the
     bonuses and the prior of the model, and changed by the rule ``boost``. It ranks the items of one result
-    and is not a probability. ``source`` is ``"model"``, ``"attributes"`` for an item that occurs in no
-    training sentence and whose vectors come from its attributes, or ``"popular"`` if the history has no user
-    vector, for example because no item is known. The score of a popular item is its share of the training
-    tokens. If the popularity prior of the model has a half-life, these tokens are discounted by age.
+    and is not a probability. ``source`` is ``"model"``, ``"attributes"`` for an item outside the
+    training vocabulary, whose vectors usually come from its attributes, or ``"popular"`` if the history has
+    no user vector, for example because no item is known. The score of a popular item is its share of the
+    training tokens. If the popularity prior of the model has a half-life, these tokens are discounted by age.
 
     A recommendation unpacks to ``item, score``:
 
@@ -257,7 +257,7 @@ class Vocabulary:
         unknown = f"unknown {kind} {id_!r} ({len(self):,} known)"
         closest = self.closest(id_)
         if not closest:
-            return f"{unknown}; no known id has a similar spelling"
+            return f"{unknown}; found no id with a similar spelling: check the id"
         return f"{unknown}; did you mean {' or '.join(map(repr, closest))}?"
 
 

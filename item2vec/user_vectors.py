@@ -26,9 +26,9 @@ class UserVectors(NamedTuple):
     ``tastes`` holds the user vectors, and ``histories`` the part of a history from which each user vector was
     computed. ``owners`` holds, for each user vector, the position of its history, ascending. ``dislikes``
     holds the disliked items of each user vector, and ``steps`` the factors of the steps away from these items
-    (see ``move_away``). ``medoids`` holds the code of the central item of each interest; ``None`` without
-    interests. ``moves`` (float32, user vectors × dimensions) holds the step in a direction that ``moved`` has
-    added to each user vector; ``None`` without a direction.
+    (see ``move_away``). ``medoids`` holds the code of the central item of each interest (-1 for an empty
+    history); ``None`` without interests. ``moves`` (float32, user vectors × dimensions) holds the step in a
+    direction that ``moved`` has added to each user vector; ``None`` without a direction.
     """
 
     histories: Histories
@@ -45,8 +45,8 @@ class UserVectors(NamedTuple):
         Raises
         ------
         InputError
-            If the direction lacks the output vectors that the scores of the model require, or has other
-            dimensions.
+            If the scores of the model require an output vector and the direction has none, or if the
+            direction has another number of dimensions.
         """
         matrix, tastes = scored_matrix(vectors, taste), self.tastes
         step = direction.input if matrix is vectors.unit_input else direction.output

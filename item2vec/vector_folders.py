@@ -66,7 +66,8 @@ def write_folder(
         raise
     except OSError as error:
         raise WriteError(
-            f"{path} could not be written: {error.strerror}; check that the folder is writable"
+            f"{path} could not be written: {error.strerror}; check that the folder is writable and that the "
+            "disk has free space"
         ) from error
 
 

@@ -67,13 +67,13 @@ class ItemVectors(Geometry):
     config
         The settings of training; ``None`` for vectors that were not trained by item2vec.
     curve
-        The training loss of each epoch, and the validation metrics, if there are validation data. Empty for
-        vectors that were not trained by item2vec, and after ``load``.
+        The training loss of each epoch, and the validation metrics, if there are validation data. Empty after
+        ``load``, without training by item2vec, and for LSA and tables of neighbours without validation data.
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share
-        Expected number of tokens read per epoch, divided by this number if all weights of at least 0 were
-        equal. Below 1 if a token has a weight below the median, or 0. ``None`` if unknown.
+        Expected number of tokens that an epoch reads, divided by the number that it would read if all weights
+        of at least 0 were equal; below 1 if one of these weights is below the median. ``None`` if unknown.
     positions
         Learned weight of a history item by position, newest first, for each part of the vectors (float32,
         parts × positions); ``None`` if no weights were learned.
@@ -224,7 +224,7 @@ class ItemVectors(Geometry):
         if unknown is None and missing.any():
             item = ids[int(missing.argmax())]
             self.vocabulary.code(item)
-            raise InputError(f"item {item!r} has no input vector; pass unknown='mean', or leave it out")
+            raise InputError(f"item {item!r} has no input vector; pass unknown='mean', or omit the item")
         first = int(padding) + int(unknown is not None)
         matrix = np.zeros((first + len(codes), self.input.shape[1]), np.float32)
         matrix[first:][~missing] = self.input[codes[~missing]]

@@ -255,8 +255,8 @@ class View:
         user_ids = as_history(users, "users")
         if self.store is None:
             raise InputError(
-                "the engine has no store, so it cannot read the histories of users; pass store= to Engine, "
-                "or call recommend with history= instead of a user"
+                "the engine has no store, so it cannot read the histories of users; open the engine with a "
+                "store or, for recommendations, pass a history instead of a user"
             )
         return _Events.of(self.store.histories(user_ids, since=since))
 

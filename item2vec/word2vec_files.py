@@ -95,7 +95,7 @@ def read_vectors(
             raise  # the file cannot be opened; the message contains its path
         except (ValueError, LookupError) as error:
             kind = layout or f"word2vec's {'binary' if binary else 'text'} format"
-            raise InputError(f"{path} is not in {kind}: {error}") from error
+            raise InputError(f"{path} cannot be read in {kind}: {error}") from error
 
 
 def check_limit(limit: int | None) -> None:
@@ -192,7 +192,8 @@ def _allocated(n_rows: int, size: int) -> Floats:
         return np.empty((n_rows, size), np.float32)
     except (MemoryError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{n_rows:,} rows of {size:,} numbers do not fit into memory; pass limit= to read fewer rows"
+            f"{n_rows:,} rows of {size:,} numbers do not fit into memory; use a file of fewer rows or, in "
+            "Python, pass limit="
         ) from error
 
 
@@ -362,7 +363,10 @@ def _id_of(raw: bytes, where: str, encoding: str) -> str:
         if not 0 < len(raw) <= CHECKED_WITHOUT_CALL or b"\0" in raw:
             check_ids([id_])
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: {error}; pass the encoding of the file as encoding=") from error
+        raise ValueError(
+            f"{where}: {error}; convert the file to UTF-8 or, in Python, pass the encoding of the file as "
+            "encoding="
+        ) from error
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     return id_

@@ -154,7 +154,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),
         (
             "--playlists lists.txt --decay x",
-            "decay is 'x'; expected a valid number, or 'learned', or numbers such as (0.5, 0.9)",
+            "decay is 'x'; expected a valid number, or 'learned', or a list of values, such as (0.5, 0.9)",
         ),
         (
             "--playlists lists.txt --decay 0.5,x",
@@ -170,7 +170,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ),
         (
             "--playlists lists.txt --context-decay 0.5,x",
-            "context_decay is '0.5,x'; expected numbers such as (0.5",
+            "context_decay is '0.5,x'; expected a list of values, such as (0.5",
         ),
         (
             "--playlists lists.txt --context-decay 0.5,0.9 --vector-size 65",

@@ -199,11 +199,12 @@ def test_an_error_names_the_value_and_the_expected_range():
     with pytest.raises(ConfigError, match=r"^decay is 2; expected less than or equal to 1, or 'learned'$"):
         TasteConfig(decay=(0.5, 2))
     with pytest.raises(
-        ConfigError, match=r"^decay is 'x'; expected a valid number, or 'learned', or numbers such as \(0\.5"
+        ConfigError,
+        match=r"^decay is 'x'; expected a valid number, or 'learned', or a list of values",
     ):
         TasteConfig(decay="x")
     for wrong in (0.5, ()):
-        with pytest.raises(ConfigError, match=r"expected numbers such as \(0\.5, 0\.9\)$"):
+        with pytest.raises(ConfigError, match=r"expected a list of values, such as \(0\.5, 0\.9\)$"):
             TrainConfig(context_decay=wrong)
 
 

@@ -50,7 +50,7 @@ def test_queries_are_those_of_a_worked_example():
     assert [tuple(r) for r in vectors.contexts_of("b", k=2)] == [("z", 2.0), ("y", 1.0)]
     assert [r.item for r in vectors.similar_contexts("x", k=9)] == ["y", "z"]
     for query in (vectors.items_for, vectors.similar_contexts):
-        with pytest.raises(errors.UnknownItemError, match=r"unknown context 'w' \(3 known\); no known"):
+        with pytest.raises(errors.UnknownItemError, match=r"unknown context 'w' \(3 known\); found no id"):
             query("w")
         with pytest.raises(errors.UnknownItemError, match=r"unknown context 'X'.*; did you mean 'x'"):
             query("X")

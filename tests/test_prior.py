@@ -180,7 +180,7 @@ def test_a_prior_needs_a_finite_number_for_each_item():
         for popularity in (0.0, 0.5):
             with pytest.raises(
                 ConfigError,
-                match=r"the prior (has shape .*; expected .*, one|of item .*; expected a finite) number",
+                match=r"(the prior has shape .*; expected .*, one|prior\[\d+\] is .*; expected a finite)",
             ):
                 Recommender(vectors(), popularity=popularity, prior=wrong)
     assert "popularity=0.5)" in repr(Recommender(vectors(), popularity=0.5, prior=PRIOR))

@@ -320,7 +320,7 @@ def test_a_parquet_file_without_rows_has_no_interactions(tmp_path):
     with pytest.raises(InputError, match="no column 'user_id'; found none"):
         readers.read_interactions(tmp_path / "a.parquet")
     (tmp_path / "a.parquet").write_bytes(b"")
-    with pytest.raises(InputError, match="is damaged or incomplete; expected a Parquet file: "):
+    with pytest.raises(InputError, match="cannot be read as a Parquet file: "):
         readers.read_interactions(tmp_path / "a.parquet")
 
 

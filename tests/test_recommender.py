@@ -268,7 +268,7 @@ def test_a_history_whose_vectors_cancel_out_gets_the_popular_items():
         (
             lambda m: m.explain(["i01"], "nothing like it"),
             UnknownItemError,
-            "no known id has a similar",
+            "found no id with a similar",
         ),
         (lambda m: m.analogy(positive=[]), InputError, "at least one positive item"),
     ],

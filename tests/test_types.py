@@ -105,7 +105,7 @@ def test_an_unknown_id_raises_with_the_closest_known_ids():
     ):
         songs.code("blu-monday")
     assert songs.closest(" CEREMONY") == ["Ceremony"]
-    with pytest.raises(UnknownItemError, match="no known id has a similar spelling"):
+    with pytest.raises(UnknownItemError, match="found no id with a similar spelling"):
         songs.code("x")
 
 

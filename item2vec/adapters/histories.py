@@ -93,7 +93,7 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     events
         Names of the events to keep. ``None``: all events. A mapping, such as ``{"click": 1, "purchase": 5}``,
         also multiplies the weight of each interaction by the weight of its event. Events of negative weight
-        are dislikes, and are dropped; a warning is logged for each that does not occur.
+        are dislikes, and are dropped; a warning is logged for each of these names that does not occur.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
         with fewer than ``min_user_count`` interactions.
@@ -110,8 +110,8 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     Raises
     ------
     InputTypeError
-        If ``interactions`` is not an ``Interactions``, or ``events``, ``core``, ``collapse_repeats`` or
-        ``ordered`` has the wrong type.
+        If ``interactions`` is not an ``Interactions``; if ``events``, ``core``, ``collapse_repeats`` or
+        ``ordered`` has the wrong type; or if a group in ``group_by`` is not text.
     InputError
         If ``start`` or ``end`` is given and there are no timestamps; if ``events`` is given and there is no
         event column, an event that is not a dislike is unknown, or its weight is not finite; or if no item
@@ -231,7 +231,8 @@ def user_histories(
 ) -> Sentences:
     """Return one history per user, in the order of the user codes, for the adapter settings.
 
-    A history may be empty. ``items`` are as for ``training_sentences``. See ``shaping.shape_histories``.
+    A history may be empty. ``items`` are required if ``adapter.group_by`` is not ``None``. See
+    ``shaping.shape_histories``.
 
     >>> visits = Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], event=["view", "view", "buy"])
     >>> list(user_histories(visits, AdapterConfig(events=["buy"])))
@@ -309,7 +310,8 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
     """Return a pair of arrays: row indices grouped by session, oldest first; and the offsets of the groups.
 
     ``pause`` is the longest pause within a session, in microseconds. If there is a session column, ``pause``
-    is ignored; otherwise, it must not be ``None``.
+    is ignored. Without a session column, raise ``InputError`` if ``pause`` is ``None`` or there are no
+    timestamps.
     """
     rows, offsets = oldest_first(interactions)
     if interactions.session is not None and interactions.sessions is not None:

@@ -131,7 +131,9 @@ def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
 def _xspf(path: Path, unit: str | None) -> list[str]:
     """Return one id per track: the field ``unit`` of the track.
 
-    If ``unit`` is ``None``, the id is the location of the track or, without a location, ``title by creator``.
+    If ``unit`` is ``None``, the id is the location of the track. Without a location, the id is ``title by
+    creator``, or the title alone if the track has no creator. Raise ``InputError`` for a track that has
+    neither a location nor a title, or lacks the field ``unit``.
     """
     ids = []
     tracks = xml_elements(

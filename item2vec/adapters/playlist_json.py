@@ -20,7 +20,7 @@ Each line and each document of several lines is read into memory as a whole.
 
 _DECODER = json.JSONDecoder(parse_int=lambda digits: str(int(digits)))
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_EXPECTED = "expected {'items': ['id', …]}"
+_EXPECTED = 'expected a list of ids, or {"items": ["id", …]}'
 
 
 def json_playlists(
@@ -31,8 +31,9 @@ def json_playlists(
     If the first non-blank line is complete JSON, each line is a JSON value. Otherwise, the file is a
     sequence of JSON values, usually one. A value is a playlist, a list of playlists, or an object whose
     member ``playlists`` is a list of playlists. A playlist is a list of tracks, or an object whose member
-    ``items`` or ``tracks`` is a list of tracks. ``unit`` is the field of a track whose value is the item (see
-    ``playlists``).
+    ``items`` or ``tracks`` is a list of tracks. A value that is a list is a list of playlists if an element
+    is an object or a list; otherwise, the value is one playlist. ``unit`` is the field of a track whose value
+    is the item (see ``playlists``).
     """
     number, first = next(((number, line) for number, line in lines if not line.isspace()), (0, ""))
     if not number:
@@ -52,7 +53,8 @@ def json_playlists(
 def track_field(where: str, position: int, track: Any, unit: str) -> Any:
     """Return the field ``unit`` of a track; raise ``InputError`` if the track does not have the field.
 
-    ``where`` is the location of the playlist, and ``position`` the position of the track in it, for messages.
+    ``where`` is the location of the playlist or of the track, for messages; ``position`` is the index of the
+    track in the playlist.
     """
     if not isinstance(track, dict):
         raise InputError(
@@ -81,7 +83,9 @@ def _values_of_lines(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tu
             try:
                 yield number, _DECODER.decode(line)
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{name} line {number}: {error}; {_EXPECTED}") from None
+                raise InputError(
+                    f"{name} line {number}: {str(error).replace('line 1 column', 'column')}; {_EXPECTED}"
+                ) from None
 
 
 def _values(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:

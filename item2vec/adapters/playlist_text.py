@@ -78,7 +78,7 @@ def find_separator(lines: Sequence[str], name: str) -> str:
         return marks[0] if marks else " "
     for mark in marks:
         if _lists_in_fields(lines, mark):
-            raise _ambiguous(name, f"{'tabs' if tab else 'spaces'} and {mark!r} in each line", mark)
+            raise _ambiguous(name, f"{'tabs' if tab else 'spaces'} and {mark!r} in the same lines", mark)
     return " "
 
 

@@ -53,9 +53,9 @@ def playlists(
         - JSON lines, or a JSON document, such as an array. A playlist is ``{"items": […]}`` or a list;
           ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
           are read as text.
-        - M3U, PLS and XSPF: one playlist, whose items are the locations of the tracks. A track in XSPF
-          without a location is the item ``title by creator``. If the suffix is that of M3U, a first line that
-          starts with ``[`` is a location, not JSON.
+        - M3U, PLS and XSPF: one playlist, whose items are the locations of the tracks. For a track in XSPF
+          without a location, the item is ``title by creator``, or the title if the track has no creator. If
+          the suffix is that of M3U, a first line that starts with ``[`` is a location, not JSON.
         - Otherwise text with one playlist per line.
     skip_lines, skip_fields
         Number of lines to skip at the start of a file (except XSPF), and number of fields to skip at the
@@ -81,8 +81,8 @@ def playlists(
         A mapping from item ids to group ids, such as artists, or ``(items, attribute)`` with the name of an
         attribute of ``items``. Each item is replaced by its group. Items without a group are dropped.
     ordered
-        Whether the order of items carries information. If False, training shuffles each sentence in each
-        epoch.
+        Whether the order of items carries information. If False, training disregards the order, for example
+        by shuffling the sentences, and ``objective="transitions"`` raises an error.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def playlists(
     ConfigError
         If an argument has an invalid value, or does not apply to the layout of the source.
     InputTypeError
-        If ``source`` is neither a path nor a list, a playlist is not a list of ids, an id is not text, or
-        another argument has the wrong type.
+        If ``source`` is neither a path nor an iterable, a playlist is not a list of ids, an id or a group is
+        not text, or another argument has the wrong type.
     InvalidIdError
         If an id is invalid (see ``Vocabulary``).
 

@@ -257,9 +257,7 @@ def _refusing_excess(n_tokens: int, advice: str) -> Iterator[None]:
             raise MemoryError
         yield
     except MemoryError:
-        raise ConfigError(
-            f"the walks have up to {n_tokens:,} nodes, which do not fit into memory; {advice}"
-        ) from None
+        raise ConfigError(f"up to {n_tokens:,} nodes of walks do not fit into memory; {advice}") from None
 
 
 def _check_bias(name: str, value: object) -> None:

@@ -40,7 +40,7 @@ COLUMNS = ("user", "rank", "item", "score", "source")
 
 @dataclass(frozen=True)
 class Recommended:
-    """The numbers of users, written rows, and blocks of users.
+    """The result of ``recommend_all``: the numbers of users, of rows, and of blocks of users.
 
     ``n_resumed`` is the number of blocks that an earlier call had finished. In files, ``n_rows`` includes the
     rows of these blocks; in a store, it counts only the rows that this call wrote, and blocks without users
@@ -86,14 +86,15 @@ def recommend_all(
         ``ShardedSentences`` that contain user ids, whose shards are read one at a time. The events of
         ``Store`` and ``Interactions`` are converted to histories with the adapter settings of the model. If
         events are ingested into the store during the call, the histories of later blocks contain them. Users
-        who are added during the call are left out.
+        who are added during the call are left out, except that the last block of a call with ``to_store`` may
+        contain some of these users.
     k
         Maximum number of items per user, as in ``Recommender.recommend``.
     out
         Folder of the files ``part-00000.parquet``, …, one per block, with the columns ``user rank item score
         source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
         contains the arguments of the call, and digests of the model (with the attributes of its items), the
-        rules and the histories.
+        rules and the histories. In place of a digest, a ``Store`` is recorded by its URL and its last user.
     to_store
         Store whose table ``recommendation`` is filled under ``version``, instead of the folder ``out``.
         ``histories`` must be the same ``Store``. A block is one transaction. Users who have recommendations
@@ -124,6 +125,8 @@ def recommend_all(
         If ``_manifest.json`` in the folder cannot be read.
     StoreError
         If the store cannot be read or written.
+    WriteError
+        If the mode of a file in ``out`` cannot be set.
     LockHeldError
         If another call, in this or another process, writes to the folder.
     PlatformError
@@ -238,7 +241,7 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     if others:
         raise ConfigError(
             f"{folder} contains {others[0]!r} and no {MANIFEST}; expected an empty folder, or a folder of "
-            "recommendations"
+            "recommendations: choose another folder"
         )
     return None
 

@@ -44,14 +44,15 @@ class Request:
         disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
         if read.get("exclude") is not None or is_per_history(disliked):
             raise InputError(
-                "got the rule exclude, or a list of disliked items per user; expected rules for all users: "
-                "pass deny instead of exclude, and one list of ids as disliked"
+                "got "
+                f"{'a list of disliked items per user' if is_per_history(disliked) else 'the rule exclude'}; "
+                "expected rules for all users: use deny instead of exclude, and one list of ids as disliked"
             )
         as_texts(disliked)
         return cls(check_k(k), filter_seen, read)
 
     def described(self) -> dict[str, Any]:
-        """Return the request as JSON values, with a digest of the rules. An invalid rule raises an error."""
+        """Return the request as JSON values, with a digest of the rules. For errors, see ``Rules.of``."""
         rules: Any = dict(self.rules)
         digest = digest_of([_canonical(Rules.of(rules, many=True))])
         return {"k": self.k, "filter_seen": self.filter_seen, "rules": digest}
@@ -127,7 +128,8 @@ class _Sharded:
     def of(cls, model: Recommender, corpus: ShardedSentences) -> _Sharded:
         if corpus.users is None:
             raise InputError(
-                f"{corpus!r} has no user ids; expected a corpus that prepare or spark.prepare wrote"
+                f"{corpus!r} has no user ids; expected a corpus that prepare, adapters.save_shards or "
+                "spark.prepare wrote"
             )
         return cls(model, corpus, corpus.users)
 

@@ -159,8 +159,8 @@ def read(path: Path, *, verify: bool = True, manifest_sha256: str | None = None)
     path
         Folder of the bundle.
     verify
-        Whether to compare the SHA-256 of each file with the manifest. If false, only the sizes and the
-        structure of the files are checked, which is faster.
+        Whether to compare the SHA-256 of each file with the manifest. If false, only the checksum of the
+        manifest, and the sizes and the structure of the other files are checked, which is faster.
     manifest_sha256
         Expected SHA-256 of the manifest; with ``None``, the SHA-256 of the manifest is not compared.
 

@@ -140,7 +140,9 @@ def _check(
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     if at is not None and protocol != "temporal":
-        raise ConfigError(f"--at does not apply to --protocol {protocol}; use it with temporal")
+        raise ConfigError(
+            f"--at does not apply to --protocol {protocol}; omit it, or use --protocol temporal"
+        )
     if fraction is not None and protocol in {"leave-last-out", "k-fold"}:
         raise ConfigError(f"--fraction does not apply to --protocol {protocol}; omit it")
     if repeats and protocol not in WITH_REPEATS:

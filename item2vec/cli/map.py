@@ -68,7 +68,7 @@ def draw_map(
     if kind not in KINDS:
         raise ConfigError(f"--out is {str(out)!r}; expected a name that ends in {', '.join(KINDS)}")
     if model is not None and models is not None:
-        raise ConfigError("got both --model and --models; expected one of them")
+        raise ConfigError("got both --model and --models (or ITEM2VEC_MODELS); expected one of them")
     loaded = load(model or location("models", models))
     expressions = tuple(map(Expression.of, where or ()))
     conditions = condition_of(expressions, loaded.items or Items.of({})) if expressions else None

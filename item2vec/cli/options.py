@@ -33,7 +33,9 @@ def size(text: str) -> int:
     """
     parsed = _SIZE.fullmatch(text.strip())
     if parsed is None:
-        raise ConfigError(f"--max-line is {text!r}; expected a number of bytes, such as 16MB or 1GB")
+        raise ConfigError(
+            f"--max-line (max_line in [ingest]) is {text!r}; expected a number of bytes, such as 16MB or 1GB"
+        )
     return int(parsed[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[parsed[2].upper()]
 
 
@@ -57,7 +59,8 @@ Gap = Annotated[
     typer.Option(
         "--gap",
         metavar="TIME",
-        help="Split histories of interactions into sessions at pauses longer than TIME, such as 30min.",
+        help="Split histories of interactions into sessions: by session ids if there are any, otherwise at "
+        "pauses longer than TIME, such as 30min.",
     ),
 ]
 Layout = Annotated[

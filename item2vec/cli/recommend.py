@@ -68,7 +68,7 @@ def recommend(
 
     With item ids and without --where and --at-most, the store is not read, so inactive items may be
     recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
-    the titles known at training time.
+    the titles known at training time, or from the store for items that were added after the training.
 
     With --all, the command writes files or rows in blocks of users. With --corpus, it writes one file per
     shard; the store is not read, attributes are read from the model, and inactive items may be recommended.

@@ -22,9 +22,9 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "where": (
         list[str],
         "CONDITION",
-        "Return only active items whose attribute in the store meets a condition, compared by the "
-        "attribute's type: genre=jazz, genre!=rock, 'year>=1990', in_stock=true, title~blue (contains). May "
-        "be repeated: = conditions of one attribute are alternatives; all others must be met.",
+        "Return only active items whose attribute meets a condition, compared by the attribute's type: "
+        "genre=jazz, genre!=rock, 'year>=1990', in_stock=true, title~blue (contains). May be repeated: = "
+        "conditions of one attribute are alternatives; all others must be met.",
     ),
     "allow": (list[str], "ITEM", ITEM.format("that may be returned, in place of all items")),
     "exclude": (list[str], "ITEM", ITEM.format("to exclude from this result")),
@@ -126,8 +126,8 @@ def _numbers(pairs: Sequence[str], convert: Any, flag: str, example: str) -> dic
         except ValueError:
             equals = ""
         if not equals or not name:
-            kind = "an integer" if convert is int else "a number"
-            raise ConfigError(f"{flag} is {short_repr(pair)}; expected a name and {kind}: {flag} {example}")
+            kind = "an attribute and an integer" if convert is int else "an item id and a number"
+            raise ConfigError(f"{flag} is {short_repr(pair)}; expected {kind}: {flag} {example}")
     return numbers
 
 

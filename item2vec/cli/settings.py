@@ -120,7 +120,10 @@ def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -
     }
     corpus = sections["adapter"].corpus
     if corpus is not None and gap is not None:
-        raise ConfigError(f"--gap does not apply to [adapter] corpus = {corpus!r}; omit it")
+        raise ConfigError(
+            f"--gap does not apply, because [adapter] names the corpus {corpus!r}; omit it, or pass --gap to "
+            "item2vec prepare"
+        )
     sections |= {"adapter": adapter_config(gap), "corpus": corpus, "layout": computes_layout(layout)}
     return RetrainConfig(model=model, **sections)
 

@@ -44,9 +44,9 @@ def read_titles(
     For delimited text, the columns of ids and titles are inferred from the header, or from
     ``--items-columns``. The id column is the one that the argument ``item`` names, else "item_id", else the
     first column. The title column is "title", else the first column whose name ends in "title" or "name".
-    Without ``--items-columns``, the first line is a header if a field is the name ``item``, "item_id" or
-    "title", if the first field is a name such as "song_id", or if a field ends in "title" or "name" and the
-    first field has no digit. Otherwise the columns are id, title, artist and further attributes.
+    Without ``--items-columns``, the first line is a header if a field equals the argument ``item``, "item_id"
+    or "title", if the first field is a name such as "song_id", or if a field ends in "title" or "name" and
+    the first field has no digit. Otherwise the columns are id, title, artist and further attributes.
 
     For other formats, the id column is the one that ``item`` names if it exists, else "item_id", and the
     title column is "title".

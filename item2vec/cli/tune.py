@@ -44,9 +44,10 @@ def tune(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Validation targets: temporal (all new items after a cut-off), last (the last item of each "
-            "sentence) or prefix (each next item) [default: temporal for a store with timestamps, otherwise "
-            "last, or a random tenth of each sentence for sets].",
+            help="Validation targets: temporal (the new items of each user in the newest tenth of the "
+            "events), last (the last item or items of each sentence) or prefix (the item after each prefix "
+            "of the last tenth of the sentences) [default: temporal for a store or corpus with timestamps, "
+            "otherwise last, or a random tenth of each sentence for sets].",
         ),
     ] = None,
     repeats: Annotated[
@@ -64,8 +65,8 @@ def tune(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="TOML file in which index, [train] and [taste] are set; other keys are kept, and a missing "
-            "file is created.",
+            help="TOML file in which index, [train] and [taste] are replaced; all else, and workers in "
+            "[train], is kept. A missing file is created.",
         ),
     ] = None,
     fixed: dict[str, Any],

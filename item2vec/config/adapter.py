@@ -81,8 +81,8 @@ class AdapterConfig(Settings):
     days: Days | None = None
     """Use only interactions within this number of days before the last interaction."""
     since: Time | None = None
-    """Use only interactions from this time on. If ``days`` is set, a nightly run stores the time at which
-    these days start as ``since`` in the model."""
+    """Use only interactions from this time on. If ``days`` is set, item2vec train and item2vec retrain store
+    the time at which these days start as ``since`` in the model."""
     events: Events | None = None
     """Use only events with these names, such as ["play", "purchase"]. A mapping, such as
     {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name. Events
@@ -92,8 +92,8 @@ class AdapterConfig(Settings):
     """Names of the events that mark an item as seen, so that it is not recommended. By default all events of
     the user mark items as seen, independently of ``events`` and ``days``."""
     group_by: str | None = None
-    """Attribute whose values replace the items in sentences, such as "artist". Items without the
-    attribute are dropped."""
+    """Attribute, such as "artist", whose values replace the items in sentences and histories. Items without
+    the attribute are dropped."""
     min_item_count: Least = 1
     """Minimum number of interactions of an item in training; rarer items are dropped."""
     min_user_count: Least = 1
@@ -138,7 +138,7 @@ class AdapterConfig(Settings):
         if self.days is not None and timestamps is None:
             raise ConfigError(
                 f"days is {self.days:g}, and the interactions have no timestamps; expected timestamps, or no "
-                "days: omit days in [adapter]"
+                "days: remove days from AdapterConfig, or from [adapter] in item2vec.toml"
             )
         if self.days is None or timestamps is None or not len(timestamps):
             return self

@@ -88,8 +88,8 @@ class GatesConfig(Settings):
     max_duplicates: Share = 0.1
     """Maximum share of vectors that equal an earlier vector."""
     min_self_retrieval: Share = 0.99
-    """Minimum share of sampled items whose nearest item by cosine in the index is the item itself, or an item
-    with an equal vector."""
+    """Minimum share of sampled items whose nearest item by cosine is the item itself, or an item with an
+    equal vector. The index is searched if the score is cosine and popularity is 0, otherwise all rows."""
     min_recall: Share = 0.9
     """Minimum recall@10 of the index, relative to exact search."""
 

@@ -54,7 +54,7 @@ Patience = Annotated[int, Field(ge=1)] | None
 
 MOST_FAULTS = 100
 """Maximum number of faults of one validation error that are read for the message."""
-NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
+NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "a list of values, such as (0.5, 0.9)")
 
 
 def _names(names: Any, about: ValidationInfo) -> Any:

@@ -52,8 +52,8 @@ class TasteConfig(Settings):
     filter_seen=False, or if the adapter has seen_events."""
     mixture: Bonus | None = None
     """Weight of the table of neighbours in scores: adds mixture · log(1 + p / 0.0001) to the score of an
-    item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, the model
-    has no table. The default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
+    item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, a trained
+    model has no table. The default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
     popularity: Bonus = 0.0
     """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
     c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, the

@@ -222,7 +222,7 @@ class NextItem(ByDescent):
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3
     """Probability that a history item is dropped, drawn independently for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
-    """Weight decay: an update shrinks each vector that it changes by this share times the learning rate."""
+    """Weight decay: an update multiplies each vector with a gradient by 1 - weight_decay · learning rate."""
     attributes: Names = ()
     """Attributes whose vectors are added to the vectors of the items. Each distinct value of an attribute, or
     element of a list, has its own vectors."""
@@ -254,7 +254,7 @@ class NextItem(ByDescent):
 
     @checked
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
-        """Return the settings for sentences of this size and kind. Explicitly set settings do not change.
+        """Return the settings for sentences of this size and kind; the settings in ``given`` do not change.
 
         Unordered sentences change ``context_decay`` to 1. Above 250,000 tokens, ``epochs`` decreases.
 
@@ -300,8 +300,8 @@ class NextItem(ByDescent):
             )
         if self.similarity == "cosine" and self.vector_size == n_parts:
             raise ValueError(
-                f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two dimensions per "
-                "part, as the cosine of one-dimensional parts is always 1 or -1; or set similarity='inner'"
+                f"vector_size is {self.vector_size}; expected at least {2 * n_parts} (2 per part), because "
+                "the cosine of one-dimensional parts is always 1 or -1; or set similarity='inner'"
             )
         if self.tied > n_parts:
             raise ValueError(

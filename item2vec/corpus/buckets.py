@@ -101,7 +101,8 @@ def sentences_of(
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}
     if "event" in named:
         assert events is not None
-        # prepare has already logged the dislikes that do not occur, and would log them again for each shard.
+        # The names in ``adapter.events`` count as known, because ``prepare`` has already logged the dislikes
+        # that do not occur; otherwise, these dislikes would be logged again for each shard.
         known = Vocabulary.of([*events.ids, *(adapter.events or ())])
         columns |= {"event": named["event"], "events": known}
     if "session" in named:

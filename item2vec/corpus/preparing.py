@@ -365,7 +365,7 @@ def bytes_of(memory: str) -> int:
 
 
 def _default_shards(n_rows: int, memory: int) -> int:
-    """Return the number of shards so that an average shard fits into ``SHARE_OF_SHARD`` of the memory.
+    """Return the least number of shards whose average size is at most ``SHARE_OF_SHARD`` of the memory.
 
     >>> _default_shards(100_000_000, 2 << 30)
     23
@@ -392,7 +392,7 @@ def _check_rows(n_rows: int, n_chosen: int, sources: list[Any]) -> None:
     if not n_chosen:
         raise NothingToTrainError(
             f"{found}: the adapter settings select none of {n_rows:,} interactions; expected at least one: "
-            "check events, since and the minimum counts"
+            "check events, since, days and the minimum counts"
         )
 
 

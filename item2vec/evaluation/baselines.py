@@ -96,9 +96,9 @@ class Baseline(ABC):
         """Return the ``k`` items with the highest scores for each history, best first.
 
         ``filter_seen`` excludes the items of the history. ``exclude`` contains further items to exclude, one
-        sentence per history. History items of negative weight (dislikes) are always excluded. Items that are
-        not in ``vocabulary`` are ignored. A ranking is shorter than ``k`` only if fewer than ``k`` items are
-        not excluded.
+        sentence per history. History items of negative weight (dislikes) are always excluded, and have no
+        effect on scores. Items that are not in ``vocabulary`` are ignored. A ranking is shorter than ``k``
+        only if fewer than ``k`` items are not excluded.
 
         Raises
         ------
@@ -164,8 +164,8 @@ class _SameForAll(Baseline):
 class Popularity(_SameForAll):
     """Recommend the most frequent items that are not in the history.
 
-    The score of an item is its number of tokens. ``evaluate`` ranks the targets first among items of equal
-    score, so the metrics are upper bounds over all orders of these items.
+    The score of an item is its number of tokens. By default, ``evaluate`` ranks the targets first among items
+    of equal score, so the accuracy metrics are upper bounds over all orders of these items.
 
     Examples
     --------

@@ -54,8 +54,8 @@ def find_leaks(split: Split) -> list[str]:
     return [
         f"{100 * n_leaked / n_checked:.0f} % of {n_checked:,} queries with {_HISTORY} or more history items "
         "occur in the training part together with their target; expected not significantly more than "
-        f"{100 * expected:.0f} %: remove the test sentences from the training part, or split with "
-        "temporal_split(interactions)"
+        f"{100 * expected:.0f} %: remove the test sentences from the training part, or split by "
+        "time: temporal_split(interactions), or --protocol temporal"
     ]
 
 

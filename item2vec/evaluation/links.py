@@ -291,6 +291,9 @@ class _Neighbours(Baseline):
 class CommonNeighbours(_Neighbours):
     """Recommend the nodes that have the most neighbours in common with the nodes of the history.
 
+    In a directed graph, a common neighbour is the middle node of a path of two edges from a node of the
+    history to the recommended node.
+
     Source: Liben-Nowell & Kleinberg, The link-prediction problem for social networks, 2007.
 
     Examples

@@ -23,7 +23,8 @@ Ties = Literal["against", "for", "as answered"]
 LONGEST = 32
 """Length, in multiples of ``places``, from which a ranking is not extended any further.
 
-A ranking that ends within the tie at rank ``places`` is extended until the tie ends, or to this length.
+A ranking that ends within the tie at rank ``places`` is extended until the tie ends, or until the ranking has
+at least this length.
 """
 QUERIES_PER_BLOCK = 8192
 

@@ -172,8 +172,8 @@ class Evaluation:
         """Return a DataFrame with a row per query: columns ``query`` and ``user``, and a column per metric.
 
         ``query`` is the position of the query in the split. ``user`` is the id of the user if the split has
-        ``user_ids``, as the splits of ``temporal_split`` have; otherwise, ``user`` is the user number.
-        Metrics of the whole catalogue have no column.
+        ``user_ids``, as the splits of ``Interactions`` by ``temporal_split`` have; otherwise, ``user`` is the
+        user number. Metrics of the whole catalogue have no column.
         """
         from item2vec.readers.writing import data_frame
 

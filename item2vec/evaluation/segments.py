@@ -45,7 +45,8 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     History length is the number of items of the history, without dislikes. For popularity, the items of the
     training part are sorted by frequency, and split into head, torso and tail, each with about a third of the
     training tokens. Items that are not in the training part belong to the tail. A query belongs to the group
-    of its first target. For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns.
+    of its first target. For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns,
+    with the names ``"warm"``, ``"cold user"`` and ``"cold item"``.
 
     Empty segments, and metrics without values per query, are omitted.
 
@@ -92,8 +93,9 @@ def by_coldness(split: Split) -> dict[str, Split]:
     """Divide the queries of a split into three splits: ``"warm"``, ``"cold users"`` and ``"cold items"``.
 
     A query belongs to ``"cold users"`` if no item of its history is in the training part. Other queries
-    belong to ``"cold items"`` if none of their targets is in the training part, because a model trained on
-    sentences cannot recommend such targets. All remaining queries are ``"warm"``. Empty parts are omitted.
+    belong to ``"cold items"`` if none of their targets is in the training part, because a model that is
+    trained on sentences alone, without attributes of items, cannot recommend such targets. All remaining
+    queries are ``"warm"``. Empty parts are omitted.
 
     Source: Schein et al., Methods and Metrics for Cold-Start Recommendations, SIGIR 2002.
 

@@ -32,7 +32,7 @@ __all__ = [
 
 
 _REPEATS = ", repeats kept"
-_REMEDY = "temporal_split(interactions) trains only on events before the test part"
+_REMEDY = "temporal_split(interactions), or --protocol temporal, trains only on events before the test part"
 _TOO_SHORT = "sentences too short for a query"
 _SEEN_TARGETS = "targets in the history, excluded from recommendations"
 _NOT_SAMPLED = "queries that are not in the sample of the shards"
@@ -194,7 +194,7 @@ def random_split(
     if sentences.ordered:
         leak = (
             f"random-split of ordered sentences trains on items after the targets; {_REMEDY}; pass "
-            "ordered=False for sentences whose order has no meaning"
+            "ordered=False, or set ordered = false in [adapter], for sentences whose order has no meaning"
         )
         warnings.warn(leak, LeakWarning, stacklevel=3)
     return Split(
@@ -221,11 +221,12 @@ def k_fold(
     """Cross-validation: for each fold of sentences, train on the other folds, and predict the last items.
 
     Each sentence is assigned to one fold at random. The targets are the last ``n`` items of each sentence of
-    the fold. If there is one sentence per user, the test users do not occur in the training part ("strong
-    generalisation"). As in ``leave_last_out``, the training part contains later interactions of other users,
-    and a ``LeakWarning`` reports this leak. ``n``, ``repeats``, ``cold_targets`` and ``min_history`` have the
-    same meaning as in ``leave_last_out``. An ``InputError`` is raised if ``folds`` is below 2 or above the
-    number of sentences, a ``ConfigError`` if ``seed`` is below 0.
+    the fold; sentences of ``n`` items or fewer yield no query. If there is one sentence per user, the test
+    users do not occur in the training part ("strong generalisation"). As in ``leave_last_out``, the training
+    part contains later interactions of other users, and a ``LeakWarning`` reports this leak. ``n``,
+    ``repeats``, ``cold_targets`` and ``min_history`` have the same meaning as in ``leave_last_out``. An
+    ``InputError`` is raised if ``folds`` is below 2 or above the number of sentences, a ``ConfigError`` if
+    ``seed`` is below 0.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.

@@ -64,8 +64,8 @@ class Split:
     Raises
     ------
     InputError
-        If the histories, targets, users and seen items do not have one entry per query, or ``user_ids`` has
-        fewer ids than there are users.
+        If the histories, targets, users and seen items do not have one entry per query, or ``user_ids`` is
+        passed without ``users`` or has no id for one of the user numbers.
 
     Examples
     --------

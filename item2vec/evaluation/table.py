@@ -157,7 +157,7 @@ class Table:
 
 @checked
 def table(evaluations: Mapping[str, Evaluation] | Sequence[Evaluation]) -> Table:
-    """Compare the evaluations of several models on one split.
+    """Return a ``Table`` of the evaluations of several models on one split.
 
     Parameters
     ----------

@@ -102,7 +102,10 @@ def _before(shard: Sentences, cut: int) -> Sentences:
 
 def _shard_times(shard: Sentences) -> Offsets:
     if shard.timestamps is None:
-        raise InputError("the sentences have no timestamps; a split by time requires them")
+        raise InputError(
+            "the sentences have no timestamps; a split by time requires them: use another split, or prepare "
+            "the corpus from interactions with timestamps"
+        )
     return shard.timestamps
 
 

@@ -50,8 +50,9 @@ def temporal_split(
     A history consists of the items that the user interacted with before the cut-off, oldest first, without
     items that an ``AdapterConfig`` drops. The history is empty for users without earlier events. The targets
     are the distinct items that the user interacted with at or after the cut-off, in order of time. Unless
-    ``repeats`` is set, items that the user interacted with before the cut-off are not targets. All events of
-    the training part are before the cut-off.
+    ``repeats`` is set, items that the user interacted with before the cut-off are not targets; an
+    ``AdapterConfig`` can restrict this rule to events of some types. All events of the training part are
+    before the cut-off.
 
     Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
     existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
@@ -76,8 +77,8 @@ def temporal_split(
     adapter
         Conversion of events to sentences. An ``AdapterConfig`` applies to the training sentences, histories
         and targets, as in a nightly run and in ``Engine``. Targets are then the items of events whose type is
-        in ``events``. Unless ``repeats`` is set, items of earlier events whose type is in ``seen_events`` are
-        neither targets nor recommended. A function, such as
+        in ``events``, without dislikes. Unless ``repeats`` is set, items of earlier events whose type is in
+        ``seen_events`` are neither targets nor recommended. A function, such as
         ``functools.partial(adapters.sessions, gap="2h")``, applies to the training sentences only.
     items
         Items with the attribute that ``adapter.group_by`` specifies. Required if this setting is not
@@ -89,9 +90,9 @@ def temporal_split(
     ------
     InputError
         If ``at``, ``fraction`` or ``until`` is invalid, both ``at`` and ``fraction`` are given, ``adapter``
-        or ``items`` is given with ``ShardedSentences``, there are no timestamps, the training part or the
-        test part is empty, no user has a new item, or every query is dropped because of ``cold_targets`` or
-        ``min_history``.
+        or ``items`` is given with ``ShardedSentences``, there are no timestamps (without ``at``: fewer than
+        two distinct timestamps), the training part or the test part is empty, no user has a new item, or
+        every query is dropped because of ``cold_targets`` or ``min_history``.
     ConfigError
         If ``cold_targets``, ``min_history`` or a setting of the adapter is invalid.
 

@@ -1,6 +1,6 @@
 """Charts of training curves, metrics and trials.
 
-Names of models and settings of trials are escaped, because plotly interprets some HTML.
+The names in bar charts, and the settings of trials, are escaped, because plotly interprets some HTML.
 """
 
 from __future__ import annotations

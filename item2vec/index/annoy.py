@@ -106,7 +106,7 @@ class Description:
         if not is_valid:
             raise CorruptBundleError(
                 f"the description of the index is {short_repr(fields)}; expected the fields that save() "
-                "wrote: save the model again"
+                "wrote: use another copy of the bundle, or save the model again"
             )
         return cls(**fields)
 
@@ -178,7 +178,7 @@ class AnnoyIndex:
         if (saved.rows, saved.dimensions) != matrix.shape:
             raise CorruptBundleError(
                 f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
-                "of the matrix: rebuild the index"
+                "of the matrix: use another copy of the bundle, or rebuild the index"
             )
         groups = Groups.load(folder, saved.rows, saved.nodes)
         try:
@@ -202,7 +202,8 @@ class AnnoyIndex:
         if forest.get_n_items() != description.nodes or forest.get_n_trees() < description.trees:
             raise CorruptBundleError(
                 f"Annoy reads {forest.get_n_items():,} items and {forest.get_n_trees()} trees; expected "
-                f"{description.nodes:,} items and at least {description.trees} trees: rebuild the index"
+                f"{description.nodes:,} items and at least {description.trees} trees: use another "
+                "copy of the bundle, or rebuild the index"
             )
         return cls(
             matrix=matrix,
@@ -282,7 +283,7 @@ class AnnoyIndex:
 
 
 def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
-    """Write a forest over the distinct rows to a file. One thread and the seed make it reproducible."""
+    """Write a forest over the distinct rows to a file. One thread and the seed make the file reproducible."""
     size = matrix.shape[1] + (scale is not None)
     _reserve(3 * node_bytes(size) * (len(first) + 4 * TREES * (1 + len(first) // size)))
     forest = Forest(size, "angular")
@@ -309,7 +310,7 @@ def _check_vectors(nodes: Nodes, matrix: Floats, groups: Groups, description: De
     if not is_valid:
         raise CorruptBundleError(
             "the index was built over other vectors, or other groups of equal vectors; expected the vectors "
-            "of the matrix: rebuild the index"
+            "of the matrix: use another copy of the bundle, or rebuild the index"
         )
 
 
@@ -323,6 +324,7 @@ def _reserve(n_bytes: int) -> None:
         mmap.mmap(-1, n_bytes, access=mmap.ACCESS_COPY).close()
     except OSError as error:
         raise InputError(
-            f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate",
-            remedies=[Remedy("index", "exact", "build the model with {}")],
+            f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate; free "
+            "memory",
+            remedies=[Remedy("index", "exact", "or build the model with {}")],
         ) from error

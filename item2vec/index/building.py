@@ -127,7 +127,7 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
         return ExactIndex.build(matrix)
     raise CorruptBundleError(
         f"the description of the index is {short_repr(description)}; expected kind 'exact', 'faiss' or "
-        "'annoy': save the model again"
+        "'annoy': use another copy of the bundle, or save the model again"
     )
 
 

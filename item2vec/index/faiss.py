@@ -117,7 +117,7 @@ class Description:
         if not is_valid:
             raise CorruptBundleError(
                 f"the description of the index is {short_repr(fields)}; expected the fields that save() "
-                "wrote: save the model again"
+                "wrote: use another copy of the bundle, or save the model again"
             )
         return cls(**fields)
 
@@ -203,7 +203,7 @@ class FaissIndex:
         if (saved.rows, saved.dimensions) != matrix.shape:
             raise CorruptBundleError(
                 f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
-                "of the matrix: rebuild the index"
+                "of the matrix: use another copy of the bundle, or rebuild the index"
             )
         groups = Groups.load(folder, saved.rows, saved.nodes)
         return cls._open(_mapped(folder / FILE, saved.bytes), matrix, groups, saved)
@@ -342,7 +342,10 @@ def _mapped(path: Path, n_bytes: int) -> Bytes:
                 return np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
     except OSError as error:
         raise unreadable(path, error) from error
-    raise CorruptBundleError(f"{path.name} has {size:,} bytes; expected {n_bytes:,}: rebuild the index")
+    raise CorruptBundleError(
+        f"{path.name} has {size:,} bytes; expected {n_bytes:,}: use another copy of the bundle, or "
+        "rebuild the index"
+    )
 
 
 def _graph_of(content: Bytes) -> Any:
@@ -353,7 +356,8 @@ def _graph_of(content: Bytes) -> Any:
         return faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except (MemoryError, RuntimeError) as error:
         raise CorruptBundleError(
-            f"{FILE} is damaged, or not an index of FAISS ({error!s:.200}): rebuild the index"
+            f"{FILE} is damaged, or not an index of FAISS ({error!s:.200}): use another copy of the "
+            "bundle, or rebuild the index"
         ) from error
 
 
@@ -378,5 +382,6 @@ def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Descri
     if not is_valid:
         raise CorruptBundleError(
             f"{FILE} is another kind of index, or was built over other vectors or other groups of equal "
-            "vectors; expected an HNSW graph over the vectors of the matrix: rebuild the index"
+            "vectors; expected an HNSW graph over the vectors of the matrix: use another copy of the "
+            "bundle, or rebuild the index"
         )

@@ -36,7 +36,8 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
     if file_bytes != n_bytes or n_bytes < 1 or n_bytes % node_bytes(size):
         raise CorruptBundleError(
             f"{_name(file)} has {file_bytes:,} bytes; expected {n_bytes:,}, as in the description of the "
-            f"index, and a multiple of {node_bytes(size)}, the size of a node: rebuild the index"
+            f"index, and a multiple of {node_bytes(size)}, the size of a node: use another copy of "
+            "the bundle, or rebuild the index"
         )
     try:
         return np.asarray(np.memmap(file, dtype=_layout(size), mode="r"))
@@ -61,7 +62,7 @@ def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
     if not is_valid:
         raise CorruptBundleError(
             f"the index is damaged, or not an Annoy file; expected {n_trees} trees over {n_items:,} items: "
-            "rebuild the index"
+            "use another copy of the bundle, or rebuild the index"
         )
 
 

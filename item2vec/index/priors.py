@@ -80,7 +80,10 @@ class PriorIndex:
 
 
 def with_prior(base: Index, prior: Floats) -> Index:
-    """Return an index of the rows of ``base``, each with its prior (float32, n rows) as a last dimension."""
+    """Return an index of the rows of ``base``, each with its prior (float32, n rows) as a last dimension.
+
+    The result is exact if ``base`` is exact; otherwise, it is a ``PriorIndex``.
+    """
     exact = ExactIndex.build(np.column_stack((base.matrix, prior)))
     if base.kind == "exact":
         return exact

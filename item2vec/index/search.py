@@ -189,7 +189,7 @@ def as_matrix(matrix: Floats) -> Floats:
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype != np.float32:
         raise InputError(
             f"the vectors are {matrix.dtype} of shape {matrix.shape}; expected float32 of n rows × "
-            "dimensions, and at least one row"
+            "dimensions, with at least one row and one dimension"
         )
     matrix = np.ascontiguousarray(matrix)
     norms = row_norms(matrix)

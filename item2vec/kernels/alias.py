@@ -23,7 +23,7 @@ __all__ = ["drawn_item", "edge_alias_tables", "item_alias_table"]
 def item_alias_table(weights: Doubles) -> Words:
     """Return the alias table of items with these weights (uint64, n items).
 
-    The upper 32 bits of an entry hold the alias, the lower 32 bits hold ``keep * 2**32``.
+    The upper 32 bits of an entry hold the alias; the lower 32 bits hold ``min(keep * 2**32, 2**32 - 1)``.
 
     >>> [int(entry) >> 32 for entry in item_alias_table(np.array([3.0, 1.0]))]
     [0, 0]

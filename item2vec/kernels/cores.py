@@ -18,7 +18,7 @@ def core_rows(
     """Return the mask of the largest set of rows in which no user and no item is rare.
 
     In this set, each user has at least ``min_user_count`` rows, and each item at least ``min_item_count``.
-    Each row is removed at most once, so the time is linear in the number of rows.
+    Each row is removed at most once, so the time is linear in the number of rows, users and items.
 
     Source: Batagelj & Zaveršnik, An O(m) algorithm for cores decomposition of networks, 2003.
 

@@ -97,7 +97,7 @@ def _bits(hash_: np.uint64) -> np.uint64:
 
 @compiled
 def edge_index(graph: Csr, source: int, target: int) -> int:
-    """Return the index of an edge among all edges, or -1 if there is none.
+    """Return the index of an edge in ``graph.neighbours``, or -1 if there is no such edge.
 
     The source must have at least one edge. The loop is branch-free, because a branch on the
     comparison would be unpredictable.

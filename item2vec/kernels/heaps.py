@@ -1,6 +1,6 @@
 """Min-heaps of the k items with the highest scores, for compiled loops.
 
-``keep_best`` for every item, followed by ``write_down``, returns the items in the order
+Calls of ``keep_best`` for all items, followed by ``write_down``, write the items in the order
 ``np.lexsort((items, -scores))[:k]``.
 """
 

@@ -168,8 +168,8 @@ def sums(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x)) with an error of about 1e-7; NaN stays NaN.
 
-    Computed as (1 + tanh(x / 2)) / 2, with Eigen's rational approximation of tanh, which needs no table
-    and no branch.
+    The result is (1 + tanh(x / 2)) / 2. Eigen's rational approximation of tanh needs no table and no
+    branch.
     """
     x = _clip(fma(x, splat(0.5), splat(-0.0)), splat(7.90531110763549805))
     square = fma(x, x, splat(0.0))

@@ -24,7 +24,7 @@ def add_near(
 
     ``row_of`` maps a known item to its row in ``rows``, and ``slot_of`` a new item to its row in ``sums``;
     all other entries are -1. The function returns the number of rows added to each sum. For each position
-    ``t`` of a sentence::
+    ``t`` of a new item in a sentence::
 
         near = row_of[sentence[max(0, t - reach) : t + reach + 1]]
         sums[slot_of[sentence[t]]] += rows[near[near >= 0]].sum(axis=0)

@@ -2,6 +2,7 @@
 
 A neighbour ``x`` of the current node is proposed in proportion to its weight, and accepted if
 ``height < bias(x)``, with ``height`` uniform in [0, max(bias)). Proposals repeat until one is accepted.
+Exceptions are a 1 / p above all other biases (see ``_propose``), and many rejections (see ``second_order``).
 
 Up to 1,024 walks advance together, each in one *slot*, in simple passes over all slots. Each pass makes
 random accesses to one array and has no unpredictable branch, so that the memory accesses of different walks
@@ -168,7 +169,7 @@ def _draw(graph: Csr, slots: _Slots, n_slots: int) -> None:
 def _decide(graph: Csr, edges: Words, slots: _Slots, n_slots: int, p: float, q: float) -> None:
     """Accept or reject each candidate by the cheapest sufficient test: bias bounds, Bloom filter, search.
 
-    Each pass lists the slots that remain undecided. The passes have no branches.
+    Each pass lists the slots that remain undecided. The passes have no unpredictable branches.
     """
     directed, previous, candidate = graph.directed, slots.previous, slots.candidate
     height, accepted, listed = slots.height, slots.accepted, slots.listed

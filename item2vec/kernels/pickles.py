@@ -8,8 +8,9 @@ from item2vec.kernels.compiled import compiled, inlined
 __all__ = ["COUNTED", "LINE", "TWO_LINES", "UNKNOWN", "largest_memo_index"]
 
 COUNTED, LINE, TWO_LINES, UNKNOWN = 16, 32, 33, 64
-"""Arguments of opcodes: ``COUNTED + n`` for a length in n bytes, and as many bytes; one line; two lines; no
-opcode. A number below ``COUNTED`` is the number of bytes of the argument."""
+"""Codes of the arguments of opcodes. ``COUNTED + n``: a length in n bytes, and then as many bytes. ``LINE``
+and ``TWO_LINES``: one line, two lines. ``UNKNOWN``: the byte is not an opcode. A code below ``COUNTED`` is
+the number of bytes of the argument."""
 _STOP, _PUT, _LONG_BINPUT = b".pr"
 _NEWLINE, _ZERO, _NINE = b"\n09"
 _MOST = 2**58
@@ -17,7 +18,10 @@ _MOST = 2**58
 
 @compiled
 def largest_memo_index(content: Bytes, arguments: Offsets) -> int:
-    r"""Return the largest index at which a pickle stores an object in the memo; 0 if it stores none.
+    r"""Return the largest memo index in the opcodes PUT and LONG_BINPUT of a pickle; 0 without such opcodes.
+
+    The other opcodes that store an object in the memo are ignored, because their indices are small: BINPUT
+    has an index of one byte, and MEMOIZE uses the number of objects stored so far.
 
     ``arguments`` contains the argument of each opcode (256 int64). The scan ends where an unpickler would
     stop or fail.
@@ -49,9 +53,9 @@ def largest_memo_index(content: Bytes, arguments: Offsets) -> int:
 
 @inlined
 def _line(content: Bytes, at: int) -> tuple[int, int]:
-    """Return the number of all digits in a line, at most ``2**58``, and the position after the line.
+    """Return the number that the digits of a line form, at most ``2**58``, and the position after the line.
 
-    Python accepts blanks and underscores in a number, too, so other characters are skipped.
+    Characters other than digits are skipped, because Python accepts spaces and underscores in a number.
     """
     number = 0
     while at < len(content) and content[at] != _NEWLINE:

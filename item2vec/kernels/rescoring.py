@@ -54,7 +54,7 @@ def exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> F
 def largest_cosines(matrix: Floats, rows: Rows, others: Rows) -> Doubles:
     """Return, for each of ``rows``, the largest cosine to any of ``others`` (float64).
 
-    The cosine to a row of zeros, or of a row of zeros, is 0.
+    The cosine to a row of zeros, or of a row of zeros, is 0. If ``others`` is empty, the result is ``-inf``.
 
     >>> largest_cosines(np.array([[2, 0], [1, 1]], np.float32), np.array([0]), np.array([1])).round(3)
     array([0.707])

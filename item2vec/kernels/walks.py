@@ -7,7 +7,8 @@ to (Grover & Leskovec, node2vec, KDD 2016)::
 
 The first step of a walk, and every step if p = q = 1, is drawn in proportion to the weight (from an alias
 table, if the edges have weights). All other steps are drawn by rejection sampling (Yang et al., KnightKing,
-SOSP 2019), which does not need an alias table for each pair of previous and current node.
+SOSP 2019), which does not need an alias table for each pair of previous and current node. After many
+rejections, a step is drawn without rejection, in one pass over the neighbours.
 
 The walks of a block advance by one step at a time, so that their memory accesses overlap. This is up to four
 times as fast as one walk after another. The random state of each walk (splitmix64) is computed from the seed,

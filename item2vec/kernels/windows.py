@@ -40,8 +40,8 @@ class Memory(NamedTuple):
 def loss_of(memory: Memory, negative: int) -> float:
     """Return the loss of the last scores: the sum of -log(1 - abs(label - sigmoid(score))) over the targets.
 
-    ``gradient / rate`` is the difference of label and sigmoid. A negative that equals the centre is not used,
-    and its rate is 0.
+    The argument of the logarithm is at least 1e-7. ``gradient / rate`` is the difference of label and
+    sigmoid. A negative that equals the centre is not used, and its rate is 0.
     """
     loss = 0.0
     for start in range(0, negative + 1, TILE):

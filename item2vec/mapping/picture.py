@@ -18,7 +18,7 @@ __all__ = ["picture_of"]
 RASTER_ABOVE = 10_000
 LABELS = 14
 MIN_GAP = (0.12, 0.035)
-"""Minimum gaps between two labels, as shares of the width and of the height of the map.
+"""Gaps from which ``_labelled`` determines overlaps, as shares of the width and of the height of the map.
 
 Two labels do not overlap if their points are more than three times the first gap apart horizontally, or more
 than the second gap vertically.

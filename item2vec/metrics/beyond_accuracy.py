@@ -91,8 +91,8 @@ def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -
     """Return the intra-list diversity: 1 minus the mean cosine of all pairs of the first ``k`` items.
 
     ``similarity`` (n queries × ranks) is the sum of the cosines of the item at a rank with all items of
-    better rank. The diversity of rankings with fewer than two items is 0. Source: Ziegler et al., Improving
-    recommendation lists through topic diversification, WWW 2005.
+    better rank. If the first ``k`` ranks contain fewer than two items, the diversity is 0. Source: Ziegler et
+    al., Improving recommendation lists through topic diversification, WWW 2005.
 
     >>> diversity(np.array([[0, 1, 2]]), 3, np.array([[0, 0.25, 0.5]]))
     array([0.75])

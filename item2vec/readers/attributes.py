@@ -40,7 +40,8 @@ def typed(
     The type of an attribute is inferred from all values that are text, by the rules of ``read_items``.
     ``declared`` maps attribute names to type suffixes of RecBole, which take precedence: the values, or the
     list elements, of an attribute with the suffix ``token`` or ``token_seq`` stay text. If ``infer_types`` is
-    false, text is only split into lists. A list that has no elements after splitting is omitted.
+    false, text is only split into lists. A list that has no elements after splitting is omitted. Raise
+    ``InputError`` if ``list_sep`` is empty text.
 
     >>> typed([{"year": "1983", "code": "007", "on": "True"}, {"year": "2.5", "code": "8"}], {})
     [{'year': 1983, 'code': '007', 'on': True}, {'year': 2.5, 'code': '8'}]

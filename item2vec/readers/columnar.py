@@ -243,5 +243,6 @@ def _reading_arrow(path: Path, kind: Kind) -> Iterator[None]:
             yield
     except pa.ArrowException as error:
         raise InputError(
-            f"{path} is damaged or incomplete; expected {kind.name}: {error}; use another copy of the file"
+            f"{path} cannot be read as {kind.name}: {error}; use another copy of the file, or write the file "
+            "again"
         ) from error

@@ -53,7 +53,8 @@ class EdgeLines:
     def pairs(self, *, with_weights: bool) -> Iterator[Row]:
         """Yield the edge of each line ``a b`` or ``a b weight``, and the node of each line ``a``.
 
-        If ``with_weights`` is false, the third field is ignored.
+        If ``with_weights`` is false, the third field is ignored. Raise ``InputError`` for a line with more
+        than three fields, or with an invalid weight.
         """
         name = str(self.path)
         for number, fields in self._rows(_is_pair):
@@ -99,7 +100,7 @@ class EdgeLines:
             text = line.strip(" \t\r\n")
             if layout := layout_of(text):
                 found = f"a line that starts with {short_repr(text[:20])}, as in {layout}"
-                raise Fault(str(self.path), "line", number, found, "an edge 'a b'").exception()
+                raise Fault(str(self.path), "line", number, found, "node ids, such as 'a b'").exception()
             if text and not text.startswith("#"):
                 yield number, text
 
@@ -111,7 +112,10 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """
     name = type(source).__name__
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
-        raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples (a, b)")
+        raise InputTypeError(
+            f"cannot read edges from {name}; expected a path, a DataFrame, a SQLAlchemy select, a graph of "
+            "networkx or igraph, or tuples (a, b)"
+        )
     for number, edge in enumerate(source):
         if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:
             expected = "(source, target), (source, target, weight) or (node,)"

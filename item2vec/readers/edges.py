@@ -78,8 +78,9 @@ def read_edges(
         Separator between ids; ``" "`` means any number of spaces and tabs. ``None``: the separator is
         detected from the first 1,000 lines. The candidates are ``" "``, tab, comma, semicolon and pipe. For
         an edge list, the first candidate is chosen with which each line is an edge or a single node; for an
-        adjacency list, the first candidate that occurs. For a table, see ``read_interactions``. Only ``\n``
-        ends a line of an edge list or adjacency list.
+        adjacency list, the first candidate that occurs. The space does not qualify if it follows a comma,
+        semicolon or pipe in any of these lines. For a table, see ``read_interactions``. Only ``\n`` ends a
+        line of an edge list or adjacency list.
     columns, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
@@ -290,7 +291,9 @@ def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
 
 def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
     if directed and not stated.directed:
-        raise ConfigError(f"{name} is undirected; expected a directed graph for directed=True: omit directed")
+        raise ConfigError(
+            f"{name} is undirected; expected a directed graph, because directed is set: omit directed"
+        )
     return stated.directed if directed is None else directed
 
 

@@ -179,8 +179,9 @@ def is_recent(micros: Offsets) -> Mask:
 def layout_of(numbers: Numbers) -> str | None:
     """Return the common format of numbers such as 20240131 (``"%Y%m%d"``), or ``None`` if there is none.
 
-    At least 90 % of the numbers must be dates from 1900 to 2100 in this format. Placeholders for a missing
-    date do not count: 0, -1, a date such as 99991231, and dates within 48 days of 1970-01-01.
+    At least 90 % of the numbers must be dates from 1900 to 2100 in this format that are not within 48 days
+    of 1970-01-01. Placeholders for a missing date are not counted: 0, -1, and dates such as 99991231 and
+    19700101.
     """
     sizes = numbers.sizes[~numbers.bad]
     for form, (start, end) in _LAYOUTS.items():

@@ -31,8 +31,8 @@ def data_files(folder: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the folder cannot be read, or contains no data file, a link to a folder, or a Delta, Iceberg or
-        Hudi table.
+        If the folder cannot be read or contains no data file, or if the folder or a subfolder contains a
+        link to a folder, or is a Delta, Iceberg or Hudi table.
     """
     paths: list[Path] = []
     with reading(folder):

@@ -68,8 +68,8 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_li
         )
     if layout in _READERS:
         raise InputError(
-            f"{path} is in the format {layout}; expected an edge list, GraphML or Pajek: read the file with "
-            f"{_READERS[layout]}, and pass the graph"
+            f"{path} is in the format {layout}; expected an edge list, GraphML or Pajek: convert the file to "
+            f"GraphML, or, in Python, read the file with {_READERS[layout]}, and pass the graph"
         )
     return None
 
@@ -99,7 +99,7 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
     names: dict[str, str] = {}
     directions: set[str] = set()
     tags = {"key", "node", "edge", "hyperedge", "graph"}
-    advice = "read the file with networkx or igraph, and pass the graph"
+    advice = "convert the file, or, in Python, read it with networkx or igraph, and pass the graph"
     for number, element in xml_elements(path, root="graphml", tags=tags, kind="GraphML", advice=advice):
         get = element.attrib.get
         if element.tag == "key" and get("for") in {"edge", "all"}:
@@ -150,7 +150,7 @@ def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) 
     """Read Pajek. The id of a node is the label of the vertex or, without a label, the number of the vertex.
 
     If any edge has a weight, a missing weight is 1. If the file has arcs, the graph is directed, and an edge
-    of a section ``*Edges`` is read as an edge in each direction.
+    of a section ``*Edges`` or ``*Edgeslist`` is read as an edge in each direction.
     """
     labels: dict[str, str] = {}
     links: list[tuple[int, str, list[str]]] = []

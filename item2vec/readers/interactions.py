@@ -119,14 +119,15 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
       seconds, and a warning is logged; it is an error if later numbers have a unit. ``time_unit`` disables
       this rule.
     - *Layout.* Numbers such as 20240131 are dates if at least 90 % of the numbers are valid dates from 1900
-      to 2100 in the layout ``%Y%m%d``, which ``%H``, ``%H%M`` or ``%H%M%S`` may follow. Placeholders, and
-      dates within 48 days of 1970-01-01, do not count as such dates. ``time_unit`` and ``time_format``
-      disable this rule.
+      to 2100 in the layout ``%Y%m%d``, which ``%H``, ``%H%M`` or ``%H%M%S`` may follow. Placeholders are
+      not counted, and a date within 48 days of 1970-01-01 is not counted as valid. ``time_unit`` and
+      ``time_format`` disable this rule.
     - *Placeholders.* If at least 90 % of the other dates are from 1990 to 2099, a date on 0001-01-01,
       1753-01-01, 1899-12-30, 1900-01-01, 1969-12-31, 1970-01-01 (epoch number 0 or -1) or 9999-12-31 stands
       for a missing date, and the row is bad.
     - *Rounding.* Rows with a number that is rounded to more than a second are bad: float16 and float32
-      numbers, and text such as 1.70E+12 if all such texts of a batch (of its first 1,000) have few digits.
+      numbers, and text such as 1.70E+12, if the last digit of each of the first 1,000 such texts of a batch
+      is worth more than a second.
 
     A quote opens a field only at the start of a line or directly after a separator, and closes a field only
     at the end of a line or directly before a separator. If no quote closes a field in this way, the quotes of

@@ -21,8 +21,8 @@ _CHARACTERS_SEARCHED_FOR_KEYS = 1 << 26
 class JsonLinesFile:
     """Table of JSON lines, with one object per line. Blank lines are skipped.
 
-    The columns are the keys of the objects in the first 1,000 lines that are not blank, or in fewer lines if
-    these have more than 64 Mi characters. Keys that occur only in later lines are not columns.
+    The columns are the keys of the objects in the first 1,000 lines that are not blank. The search for keys
+    ends earlier after more than 64 Mi characters. Keys that occur only in later lines are not columns.
     """
 
     kind = "JSON lines"

@@ -60,7 +60,7 @@ class Parts:
         if table.kind != self.kind:
             raise InputError(
                 f"{table.name} and {self._first.name} are of different kinds ({table.kind} and {self.kind}); "
-                "expected files or DataFrames of one kind: read them one by one"
+                "expected files or DataFrames of one kind: convert them to one kind, or read them one by one"
             )
         if list(partition) != self._keys:
             raise InputError(
@@ -70,8 +70,8 @@ class Parts:
         further = [name for name in table.names if name not in self._first.names]
         if further and self._same_columns:
             raise InputError(
-                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected equal "
-                "columns: remove the column, or add it to the first file"
+                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected no column "
+                f"that the first part lacks: remove the column, or add it to {self._first.name}"
             )
 
     def _position(self, table: Table, at: int) -> int | None:

@@ -31,7 +31,7 @@ from item2vec.readers.times import TimeColumn
 __all__ = ["InteractionFormat", "StagedRows", "plain_columns", "write_batches", "write_table"]
 
 _MIN_ROWS = 1 << 17
-"""Minimum number of rows of a row group."""
+"""Minimum number of rows of a row group, except for the last row group."""
 
 _IDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
 _WEIGHTS = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64)
@@ -145,8 +145,9 @@ def plain_columns(
 ) -> tuple[dict[str, str], dict[str, pa.DataType], int] | None:
     """Return a triple: the column names and the column types of Parquet files, and the number of rows.
 
-    The names and types are mappings by parameter. The result is ``None`` if the files have different columns,
-    columns whose values must be converted, or columns whose names differ only in upper and lower case.
+    The names and types are mappings by parameter, for the columns in ``parsers``. The result is ``None`` if
+    the name or the type of such a column differs between the files, if its values must be converted, or if a
+    file has two columns whose names differ only in upper and lower case.
     """
     columns: dict[str, str] = {}
     types: dict[str, pa.DataType] = {}

@@ -89,7 +89,7 @@ class TimeColumn:
         return micros
 
     def count(self, parsed: Offsets) -> None:
-        """Count the timestamps of a batch without bad rows that later batches may prove to be invalid.
+        """Count those timestamps of a batch (without bad rows) that later batches may prove to be invalid.
 
         Such timestamps are numbers without a unit, and placeholders.
         """

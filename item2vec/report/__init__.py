@@ -1,6 +1,6 @@
 """Comparison of a model with the baselines (``Study``), and the HTML page of a study (``write_report``).
 
-Only this package imports jinja2. The extra ``report`` installs jinja2 and openTSNE.
+Only this package imports jinja2. The extra ``report`` installs jinja2, openTSNE, matplotlib and plotly.
 """
 
 from __future__ import annotations

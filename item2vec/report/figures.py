@@ -79,7 +79,10 @@ def headline(study: Study) -> Figure:
 
 
 def curve_over_k(study: Study, name: str) -> Figure:
-    """Return a line chart of an accuracy metric for each k up to ``MAX_K``, with one line per model."""
+    """Return a line chart of an accuracy metric with one line per model.
+
+    The x axis has each k up to ``MAX_K``, or up to the largest cut-off of the study if that is lower.
+    """
     measure, cutoffs = ACCURACY[name], _cutoffs(study)
     lines = {
         model: [
@@ -91,7 +94,7 @@ def curve_over_k(study: Study, name: str) -> Figure:
 
 
 def coverage(study: Study) -> Figure:
-    """Return a line chart of the catalogue coverage for each k up to ``MAX_K``, with one line per model."""
+    """Return a line chart of the catalogue coverage, with the lines and the k of ``curve_over_k``."""
     cutoffs = _cutoffs(study)
     lines = {
         model: [
@@ -141,7 +144,7 @@ def training_curve(curve: Sequence[Epoch]) -> Figure:
 def exposure_by_popularity(study: Study) -> Figure:
     """Return a bar chart of the shares of training tokens and of recommendations, by popularity decile.
 
-    The recommendations are those of the model and of the best baseline.
+    The recommendations are the first ``study.k`` ranks of the model and of the best baseline.
     """
     counts = study.split.train.counts()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
@@ -260,7 +263,7 @@ def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
     """Return a triple for the training part, one for the model, and one for the best baseline.
 
     A triple holds the name, the number of occurrences of each item, and the colour. The occurrences are the
-    tokens of the item in the training part, or the rankings that recommend the item.
+    tokens of the item in the training part, or the rankings with the item in the first ``study.k`` ranks.
     """
     counts = study.split.train.counts()
     exposures = [("training", counts.astype(np.float64), TRAINING)]

@@ -176,7 +176,7 @@ def _title(study: Study, item: str) -> str:
 
 
 def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
-    """Return what identifies the page, by section: the data and its fingerprint, settings, and versions."""
+    """Return the origin of the page by section: data, fingerprint, settings, versions, seed and cut-offs."""
     vectors, train = study.model.vectors, study.split.train
     return {
         "Data": {

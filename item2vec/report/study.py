@@ -140,7 +140,7 @@ class Study:
 
     @cached_property
     def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """95 % confidence intervals of the metrics of each model, by model and metric."""
+        """95 % confidence intervals of the metrics that have values per query, by model and metric."""
         return {name: evaluation.intervals() for name, evaluation in self.evaluations.items()}
 
     @property

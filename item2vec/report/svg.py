@@ -1,7 +1,8 @@
 """Drawing of charts as inline SVG, without a script, from the plotly JSON that ``figures.py`` produces.
 
 A chart is as wide as its container on the page. The coordinate system of a chart is narrow, so that labels
-are readable on a phone. The values of a chart are ``title`` elements, which browsers show as tooltips.
+are readable on a phone. ``title`` elements, which browsers show as tooltips, contain the values of bars and
+markers, the names of lines, and the titles of items.
 """
 
 from __future__ import annotations

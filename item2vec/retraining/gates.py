@@ -222,7 +222,7 @@ def least_score(scores: Sequence[float], intervals: Sequence[Sequence[float]], t
 
 
 def of_model(trained: TrainingResult, config: GatesConfig) -> Iterator[Gate]:
-    """Yield the gates on the model to be published: on the number of trained tokens, and on the vectors."""
+    """Yield the gates on the model to be published: ``tokens``, ``read_share``, and all of ``of_health``."""
     tokens = trained["tokens"]
     share = tokens["trained"] / tokens["expected"] if tokens["expected"] else None
     what = f"trained on {tokens['trained']:,.0f} of {tokens['expected']:,.0f} tokens"
@@ -237,7 +237,10 @@ def of_model(trained: TrainingResult, config: GatesConfig) -> Iterator[Gate]:
 
 
 def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
-    """Yield the gates that distinguish sound vectors from untrained, diverged and collapsed vectors."""
+    """Yield the gates that distinguish sound vectors from untrained, diverged and collapsed vectors.
+
+    The gates ``norm_growth`` and ``output_norm`` are omitted if ``Health`` has no such value for the model.
+    """
     bounds: dict[str, tuple[float | None, float | None, str]] = {
         "norm_growth": (config.min_norm_growth, None, "median norm of a vector / norm at initialisation"),
         "norm_max": (None, config.max_norm, "largest norm of a vector"),
@@ -245,11 +248,15 @@ def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
         "effective_rank": (
             _least_rank(health, config),
             None,
-            "number of directions over which the vectors spread",
+            "effective number of directions over which the vectors spread",
         ),
         "mean_cosine": (None, config.max_mean_cosine, "mean cosine of two different items"),
         "duplicate_share": (None, config.max_duplicates, "share of vectors equal to an earlier vector"),
-        "self_retrieval": (config.min_self_retrieval, None, "share of items found by their own vector"),
+        "self_retrieval": (
+            config.min_self_retrieval,
+            None,
+            "share of items whose nearest neighbour is the item itself, or an item with an equal vector",
+        ),
         "index_recall": (config.min_recall, None, "recall@10 of the index relative to exact search"),
     }
     for name, (least, most, what) in bounds.items():

@@ -56,7 +56,8 @@ class Jobs:
     adapter: AdapterConfig
     """Adapter settings with ``days`` replaced by ``since``. Set by ``snapshot``."""
     study: Study | None
-    """Evaluation of a model and of all baselines. Set by ``train_and_evaluate``; ``None`` without queries."""
+    """Evaluation of a model and of all baselines. Set by ``train_and_evaluate``; ``None`` if nothing was
+    evaluated."""
     model: Recommender
     """The model to be published. Set by ``train``."""
 
@@ -68,8 +69,8 @@ class Jobs:
         """Read the store, write its interactions into a new folder, and summarise the data to train on.
 
         A first transaction counts the interactions dated a day or more after ``now``. A second transaction
-        reads all other interactions and the items. Interactions dated in the future are excluded, because the
-        periods that the settings ``days`` specify end at the newest interaction.
+        reads all other interactions and the items. The counted interactions are excluded, because the periods
+        that the settings ``days`` specify end at the newest interaction.
 
         If the settings name a prepared corpus, only the items are read from the store, nothing is written,
         and the summary is that of the corpus.
@@ -116,7 +117,7 @@ class Jobs:
             raise NothingToTrainError(
                 f"{store} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
                 f"least two of them in one sentence, of items that occur at least {least} times (min_count): "
-                f"{remedy} more interactions with item2vec ingest FILE"
+                f"{remedy} more interactions with item2vec ingest FILE, or lower min_count"
             )
         first, last = _span(chosen)
         return {
@@ -145,7 +146,10 @@ class Jobs:
         try:
             split = _sampled(held_out(), self.config.evaluation.max_queries)
             if not len(split):
-                return {"queries": 0, "why": f"{split!r} has no user with a history"}
+                return {
+                    "queries": 0,
+                    "why": f"{split!r} has no user whose history contains an item of the training part",
+                }
             model = fit(split.train, self.config.model, items=self.items)
         except (InputError, NothingToTrainError) as error:
             return {"queries": 0, "why": str(error)}

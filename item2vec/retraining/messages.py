@@ -88,18 +88,23 @@ class DataSummary(TypedDict):
 
 
 class EvaluationResult(TypedDict):
-    """Result of ``train_and_evaluate``. Without queries, only ``queries`` (0) and ``why`` are present."""
+    """Result of ``train_and_evaluate``.
+
+    If no query remains, or the split or the training raises an ``InputError`` or a ``NothingToTrainError``,
+    only ``queries`` (0) and ``why`` are present.
+    """
 
     queries: int
     """Number of evaluated users (or sentences), each with a history and at least one target."""
     why: NotRequired[str]
-    """Reason why there are no queries."""
+    """Reason why nothing was evaluated."""
     split: NotRequired[str]
     """Description of the split."""
     metrics: NotRequired[dict[str, float]]
     """Metrics of the model by name, such as ``ndcg@10``."""
     intervals: NotRequired[dict[str, tuple[float, float]]]
-    """95 % confidence intervals of the metrics, by name. JSON represents each as a list of two numbers."""
+    """95 % confidence intervals of the metrics that have values per query, by name. JSON represents an
+    interval as a list of two numbers."""
     baselines: NotRequired[dict[str, dict[str, float]]]
     """Metrics of each baseline, by the name of the baseline."""
     verdict: NotRequired[str]

@@ -163,7 +163,7 @@ def _rendered(
 def _scores(evaluation: Mapping[str, Any]) -> Samples:
     """Return the values of the metric that gates compare, for the model and each baseline.
 
-    Without an evaluation, there are none.
+    The result is empty if nothing was evaluated.
     """
     if not evaluation.get("metrics"):
         return []

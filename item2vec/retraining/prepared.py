@@ -27,7 +27,8 @@ class PreparedCorpus:
     InputError
         If the folder does not exist.
     CorruptBundleError
-        If a file of the corpus is missing or damaged.
+        If a file of the corpus is missing or damaged. Of a corpus with shards, only the manifest and the
+        vocabulary are checked.
     """
 
     def __init__(self, path: str) -> None:
@@ -47,7 +48,8 @@ class PreparedCorpus:
         Raises
         ------
         CorruptBundleError
-            If the corpus has been replaced since this object was created, or is damaged.
+            If the corpus has been replaced since this object was created, or is damaged. Of a corpus with
+            shards, only the manifest and the vocabulary are checked.
         """
         corpus = Sentences.open(self._path)
         if corpus.fingerprint() != self.fingerprint:

@@ -213,7 +213,10 @@ def _check_clock(served: Version, now: datetime) -> None:
         created_at = manifest_of(served.path)[0].created_at
         if created_at is not None and created_at >= latest_plausible(now):
             facts = {"clock": now.isoformat(), "version": served.id, "created_at": created_at.isoformat()}
-            log.warning("the clock is behind the served version; check the clock", extra={"facts": facts})
+            log.warning(
+                "the clock is a day or more behind the creation of the served version; check the clock",
+                extra={"facts": facts},
+            )
 
 
 def _record_served(store: Store, served: Version, now: datetime) -> None:
@@ -261,7 +264,8 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
 def _remove_reports(folder: Path, keep: int, newest: str | None = None) -> list[str]:
     """Remove the files of all but the newest ``keep`` reports. Return the removed names, without suffix.
 
-    ``newest`` is the name, without suffix, of a report that counts as the newest, whatever its time is.
+    ``newest`` is the name, without suffix, of a report that counts as the newest, even if ``report_order``
+    puts other reports after it.
     """
     paths = sorted(folder.glob("[0-9]*"), key=report_order)
     stems = dict.fromkeys(path.stem for path in paths if path.stem != newest)

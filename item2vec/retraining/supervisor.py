@@ -134,12 +134,14 @@ class Worker:
         if used > self._memory:
             raise RunFailedError(
                 f"job {job!r} used {used / GIB:.2f} GiB; expected at most {self._memory / GIB:.2f} GiB: "
-                "raise memory in [limits], or train on fewer days"
+                "raise memory in [limits], or train on less data: set days in [adapter], or prepare a "
+                "smaller corpus"
             )
         if time.monotonic() > self._deadline:
             raise RunFailedError(
                 f"job {job!r} was not finished when the run reached its time limit of {self._limits.time}: "
-                "raise time in [limits], or train on fewer days"
+                "raise time in [limits], or train on less data: set days in [adapter], or prepare a smaller "
+                "corpus"
             )
 
     def _ended(self, job: str) -> Item2VecError:

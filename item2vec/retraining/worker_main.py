@@ -57,10 +57,16 @@ def _execute(jobs: Jobs, request: Request) -> Done | Failed:
         return {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     except OSError as error:
         file = error.filename or "a file"
-        message = f"job {job!r} could not read or write {file}: {error.strerror}; check the disk"
+        message = (
+            f"job {job!r} could not read or write {file}: {error.strerror}; check the disk and the "
+            "permissions"
+        )
         return {"error": "WriteError", "message": message, "exit_code": 1}
     except MemoryError:
-        message = f"job {job!r} ran out of memory; add memory, or train on fewer days"
+        message = (
+            f"job {job!r} ran out of memory; add memory, or train on less data: set days in [adapter], or "
+            "prepare a smaller corpus"
+        )
         return {"error": "RunFailedError", "message": message, "exit_code": 1}
     except Exception as error:  # noqa: BLE001 - the parent process raises RunFailedError
         sys.stderr.write(masked(traceback.format_exc()))

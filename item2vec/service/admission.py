@@ -125,7 +125,7 @@ class Admission:
             detail = "the request has no API key" if key is None else "the API key is unknown"
             raise Problem(
                 401,
-                f"{detail}; send one in the header Authorization: Bearer KEY, or X-API-Key: KEY",
+                f"{detail}; send a valid key in the header Authorization: Bearer KEY, or X-API-Key: KEY",
                 headers={"WWW-Authenticate": CHALLENGE},
             )
         if _needed(scope) == "write" and right != "write":

@@ -90,10 +90,11 @@ class Maps:
 def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, Any]:
     """Return the map of a model as JSON values: ids, titles, positions and colour groups.
 
-    ``attribute`` determines the groups. Items without a position are left out. ``x`` and ``y`` (float32, from
-    0 to 1) and ``group`` (uint8) are little-endian arrays in base64. ``titles`` is ``None`` if neither the
-    store nor the model has titles or attributes. ``names`` are the names of the groups; ``None``, if present,
-    is the group of all other values and of items without a value.
+    ``attribute`` determines the groups; if it is ``None`` or unknown, all items are in group 0, and ``names``
+    is empty. Items without a position are left out. ``x`` and ``y`` (float32, from 0 to 1) and ``group``
+    (uint8) are little-endian arrays in base64. ``titles`` is ``None`` if neither the store nor the model has
+    titles or attributes. ``names`` are the names of the groups; ``None``, if present, is the group of all
+    other values and of items without a value.
 
     An attribute with many distinct numbers has a scale instead of names: ``scale`` contains the smallest and
     the largest number, the groups 0 to 254 are equal steps from the smallest to the largest, and 255 is the

@@ -67,7 +67,7 @@ class ItemSearch:
         self._bounds: Offsets = np.append(starts, len(grams))
 
     def best(self, query: str, *, k: int = 10) -> list[str]:
-        """Return the ``k`` best items that share a trigram with the query, as ids, best first."""
+        """Return the ids of up to ``k`` items that share a trigram with the query, best first."""
         wanted = np.unique(_trigrams([query])[0])
         if not len(wanted) or not len(self._grams):
             return []
@@ -87,8 +87,8 @@ class ItemSearches:
     """The index of the items of the latest view.
 
     Requests wait only for the first index. When the items have changed, a thread computes a new index, and
-    the old index remains in use until then. A change of active flags, or a new model with the same ids, does
-    not require a new index.
+    the old index remains in use until then. A change of active flags does not require a new index. A new
+    model with the same ids requires a new index only if the titles are those of the model, not of the store.
 
     >>> ItemSearches().is_computing
     False

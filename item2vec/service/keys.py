@@ -84,7 +84,7 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
     """Return the key of a request: the header ``X-API-Key`` or, without it, the key in ``Authorization``.
 
     ``Authorization`` contains the key after ``Bearer``, or as the password after ``Basic``. Return
-    ``None`` if neither header contains a key; an empty text is no key.
+    ``None`` if neither header contains a key. An empty key counts as missing.
 
     >>> key_of("Bearer secret", None), key_of("Basic dXNlcjpzZWNyZXQ=", None), key_of(None, "secret")
     ('secret', 'secret', 'secret')

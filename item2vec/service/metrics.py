@@ -87,7 +87,7 @@ class Metrics:
         self._in_flight.dec()
 
     def refuse(self) -> None:
-        """Count a request that was refused because of the load."""
+        """Count a request that was refused because of the load or the rate limit."""
         self._refused.inc()
 
     def degrade(self, part: str) -> None:

@@ -11,8 +11,8 @@ MAX_CLIENTS = 10_000
 class Rates:
     """Limit on the rate of requests of each client, by the generic cell rate algorithm (ITU-T I.371).
 
-    A client may send up to ``rate + 1`` requests in a burst. Further requests are admitted at equal intervals
-    of ``1 / rate`` seconds.
+    A client may send up to ``rate + 1`` requests (rounded down) in a burst. Further requests are admitted at
+    equal intervals of ``1 / rate`` seconds.
 
     Parameters
     ----------

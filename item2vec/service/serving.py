@@ -81,7 +81,7 @@ class Serving:
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 
     def start(self) -> None:
-        """Open the engine in the background. After an error of any type, repeat the attempt in a second."""
+        """Open the engine in the background. After an error of any type, try again after one second."""
         self._thread.start()
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class Serving:
         # For one second after a failure, requests do not read the store.
         if time.monotonic() >= self._store_paused_until:
             self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
-            log.warning("users get the most popular items, because the store failed: %s", error)
+            log.warning("users get the most popular items, because the store could not be read: %s", error)
 
     def _of_history(
         self, view: View, history: Sequence[Any], explain: bool | None, rules: dict[str, Any]

@@ -314,7 +314,7 @@ def _checked(ids: Any, counts: Any) -> pa.Table:
     nul = pc.any(pc.match_substring(table["id"], "\0")).as_py()
     if table["id"].null_count or table["count"].null_count or nul or sizes["min"] == 0:
         raise InvalidIdError(
-            "an id is empty or null, contains a NUL character, or has the count null; expected ids of 1 to "
+            "an id is empty or null, or contains a NUL character, or a count is null; expected ids of 1 to "
             f"{MAX_ID_BYTES} UTF-8 bytes of text, each with a count"
         )
     if (sizes["max"] or 1) > MAX_ID_BYTES:

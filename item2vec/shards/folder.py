@@ -96,6 +96,6 @@ def refusing_inconsistent(folder: Path) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise CorruptBundleError(
-            f"{folder} does not contain valid sentences: {error}; check its permissions, or use "
-            "another copy of the folder"
+            f"{folder} does not contain valid sentences: {type(error).__name__}: {error}; check the "
+            "permissions of the folder, or use another copy"
         ) from error

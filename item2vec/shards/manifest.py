@@ -122,7 +122,8 @@ def read_manifest(folder: Path) -> Manifest:
         if isinstance(error, CorruptBundleError):
             raise
         raise CorruptBundleError(
-            f"{path} is not a manifest of a corpus: {error}; use another copy"
+            f"{path} is not a manifest of a corpus: {type(error).__name__}: {error}; use another copy of the "
+            "folder"
         ) from error
     if not consistent:
         raise CorruptBundleError(

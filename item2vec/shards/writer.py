@@ -81,8 +81,8 @@ class ShardWriter:
     ordered
         Whether the order of the items in a sentence has a meaning, as for ``Sentences``.
     columns
-        Names of the columns of the tokens besides the item codes: ``"weights"``, ``"timestamps"``, or both.
-        Every shard must have these columns.
+        Names of the columns of the tokens besides the item codes: ``"weights"``, ``"timestamps"``, both, or
+        (by default) none. Every shard must have exactly these columns.
     n_shards
         Number of shards of the corpus: 1 to 100,000.
     source
@@ -233,7 +233,7 @@ class ShardWriter:
             raise InputError(f"shard {number} has columns {[*columns]}; expected {self.columns}")
         tokens, offsets = as_array(tokens, "<i4"), as_array(offsets, "<i8")
         flat = all(array.ndim == 1 for array in (tokens, offsets, *columns.values()))
-        not_flat = "an array is not one-dimensional; expected one dimension each"
+        not_flat = "an array is not one-dimensional; expected one-dimensional arrays"
         fault = fault_of(tokens, offsets, columns, self.n_items) if flat else not_flat
         if fault:
             raise InputError(f"shard {number} is inconsistent: {fault}")

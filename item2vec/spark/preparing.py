@@ -159,7 +159,7 @@ class _Preparation:
         if not n_items:
             raise NothingToTrainError(
                 "the adapter settings select no interaction of df; expected at least one: check events, "
-                "since, days and the minimum counts"
+                "since, days, the minimum counts, min_length and drop_longer_than"
             )
         with_weights = "weight" in self.columns or isinstance(adapter.events, Mapping)
         columns = ["weights"] * with_weights + ["timestamps"] * ("timestamp" in self.columns)
@@ -222,7 +222,8 @@ class _Preparation:
         if unknown := [name for name in adapter.events or () if name not in found | disliked]:
             known = ", ".join(sorted(found)[:10]) + (", …" if len(found) > 10 else "")
             raise InputError(
-                f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: {known}"
+                f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: "
+                f"{known or '(none found)'}"
             )
         return {row.shard: row.n_sentences for row in done}
 

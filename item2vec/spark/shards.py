@@ -5,7 +5,8 @@ is its position in the list of the shard's items. Later, these codes are replace
 the codes of the items in the vocabulary of the corpus.
 
 The files of a task have temporary names until they are complete. If Spark repeats a task, or runs it twice at
-the same time, the first complete result is kept.
+the same time, the first complete files of a shard are kept. The file of the vocabulary is replaced by a file
+with the same ids and counts.
 """
 
 from __future__ import annotations

@@ -270,7 +270,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
         missing = why_read_only(connection)
         if missing and mode != "DEFERRED":
             raise StoreError(
-                f"{shown(url)} can only be read: {missing}; run the command as a user who can write there"
+                f"{shown(url)} can only be read: {missing}; grant write access, or run as another user"
             )
         connection.exec_driver_sql(f"BEGIN {mode}")
 

@@ -144,6 +144,9 @@ def read_interactions(
 ) -> Interactions:
     """Return interactions ordered by user id, time, position, event key and source.
 
+    ``start`` (inclusive) and ``end`` (exclusive) select by time, and ``events`` selects by event name.
+    ``None`` selects all interactions.
+
     The query orders rows by the row numbers of users. Chunks of rows are converted to arrays. At the end,
     the codes of users, items, events and sessions are renumbered in ascending order of ids, and the rows are
     sorted by user.

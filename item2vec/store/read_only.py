@@ -1,9 +1,9 @@
 """Open SQLite files that this user may read, but not write.
 
-A database in WAL mode has two more files, ``-wal`` and ``-shm``, which even a reader creates. If this user
-may not create these files, SQLite can open the database only as *immutable*, that is, without locks. This is
-done only if neither ``-wal`` nor a rollback journal contains changes. The state of the database file is
-compared before and after each transaction, in order to detect writes of other processes.
+A database in WAL mode has two more files, ``-wal`` and ``-shm``, which even a reader creates. If one of these
+files is missing, and this user may not create it, SQLite can open the database only as *immutable*, that is,
+without locks. This is done only if neither ``-wal`` nor a rollback journal contains changes. The state of the
+database file is then compared before and after each transaction, to detect writes of other processes.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _must_be_immutable(database: Path, missing: str) -> bool:
         if pending.exists() and (size := pending.stat().st_size):
             raise StoreError(
                 f"{pending} contains {size:,} bytes of changes, which only a writer can read, and {missing}: "
-                f"open the store once as its owner, for example: "
+                f"open the store once as its owner, where it is writable, for example: "
                 f"item2vec db current --store sqlite:///{database}"
             )
     return True

@@ -82,7 +82,9 @@ class Schema:
         }:
             statements = "DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('{}')"
             advice = statements.format(self.head)
-            remedy += f"; or, as its tables have the columns of revision {self.head}, run the SQL: {advice}"
+            remedy += (
+                f"; or, because the tables have the columns of revision {self.head}, run the SQL: {advice}"
+            )
         raise SchemaError(
             f"{shown(self.url)} has the tables {', '.join(found) or '(none)'}, and {state} in the table "
             f"alembic_version; expected one revision: {remedy}"

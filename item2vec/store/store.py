@@ -209,8 +209,8 @@ class Store:
         By default, all interactions are returned. If the store has no timestamps, ``start`` and ``end`` raise
         ``InputError``, and the column of timestamps is ``None``. The column of events or sessions is ``None``
         if no row has a value; otherwise, a missing value is ``"none"``. The column of weights is ``None`` if
-        all weights are 1. Rows are ordered by user, timestamp, row of the source, and event key. They need 28
-        bytes of memory each, and 42 bytes while they are sorted at the end.
+        all weights are 1. Rows are ordered by user, timestamp, position in their ingestion, and event key. A
+        row takes 28 bytes of memory, and 42 bytes while the rows are sorted at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())

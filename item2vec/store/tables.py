@@ -36,7 +36,7 @@ metadata = sa.MetaData(
 
 
 def _key_checks(*columns: str) -> list[sa.CheckConstraint]:
-    """Return CHECK constraints for the rules of ``check_ids``. PostgreSQL rejects NUL and invalid UTF-8."""
+    """Return CHECK constraints on the length of ids, and on SQLite against NUL, which PostgreSQL rejects."""
     checks = []
     for column in columns:
         size = f"length(CAST({column} AS BLOB)) BETWEEN 1 AND 512 AND instr({column}, char(0)) = 0"
@@ -74,8 +74,8 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
-    # Revision of the last call that ingested the item or changed its active flag. The revision is 0 for an
-    # item that only other calls have inserted, such as the ingestion of interactions.
+    # Revision of the last transaction that ingested the item or changed its active flag. The revision is 0
+    # for an item that only other transactions have inserted, such as the ingestion of interactions.
     sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),

@@ -69,8 +69,8 @@ def train(
         is drawn for each epoch, and the learning rate falls over all shards of all epochs. With
         ``workers=1``, a corpus of one shard gives the same bytes as the same sentences in memory. LSA and
         GloVe count pairs shard by shard, and keep the matrix of counts in memory. For a table of neighbours,
-        the tokens of all shards are in memory; if there are more than 100 million tokens, only a sample of
-        the shards with about that many tokens is read.
+        the tokens of all shards are in memory; if there are more than 100 million tokens, the table is
+        computed from a sample of the shards with about that many tokens.
     items
         Items with attributes. They are used only if ``attributes`` is set, such as ``attributes=["brand",
         "category"]`` (a setting of next_item). The vectors of an item are then the sums of its own vectors
@@ -142,8 +142,8 @@ def train(
     InputError
         If no item has an attribute of a name in ``attributes``, no sentence of ``validation`` has two items,
         there are fewer shards than ``processes``, a shard has too many tokens for next_item (more than
-        2**31 - 1, or half as many in unordered sentences), sentences for transitions are unordered, or
-        sentences for EASE have more than 20,000 items.
+        2**31 - 1, or half as many in unordered sentences), sentences for transitions are unordered, or more
+        than 20,000 items are left for EASE.
     NothingToTrainError
         If fewer than two different items are left in sentences of two or more tokens.
     MissingExtraError

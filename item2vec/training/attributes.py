@@ -54,10 +54,10 @@ class ItemAttributes:
     def of(cls, items: Items, names: Sequence[str], trained: Vocabulary) -> ItemAttributes:
         """Encode the attributes called ``names``; ``trained`` is the vocabulary of the trained items.
 
-        Each distinct value of an attribute has a code, whether the value is text or a number. If an attribute
-        is a list, each element is a value. Three kinds of values have no code: missing values; values that
-        only one item has, from which nothing can be learned for another item; and values that no trained item
-        has. An item outside ``trained`` is a new item if it has at least one code.
+        Each distinct value of an attribute, whether text or a number, has a code, with three exceptions:
+        missing values; values that only one item has, from which nothing can be learned for another item; and
+        values that no trained item has. If an attribute is a list, each element is a value. An item outside
+        ``trained`` is a new item if at least one of its values has a code.
 
         Raises
         ------

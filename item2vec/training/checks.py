@@ -27,7 +27,7 @@ def check_tokens_read(
     Raises
     ------
     TrainingError
-        If ``received`` is not ``len(tokens)``, or ``trained`` differs from its mean by more than that.
+        If ``received`` is not ``len(tokens)``, or ``trained`` differs from this mean by more.
     """
     counts = np.bincount(tokens, minlength=len(keep))
     mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))

@@ -59,7 +59,9 @@ def run_epochs(
     Raises
     ------
     TrainingError
-        If the trainer or another process fails, a vector is not finite, or no vector changed.
+        If the trainer or another process fails, a vector is not finite, or no input vector changed.
+        Unchanged input vectors raise no error with ``frozen`` rows, or in training from scratch if
+        ``_only_earlier_context`` and ``_has_outputs`` return ``True``.
     ConfigError
         If the checkpoint belongs to a training run with other inputs.
     CorruptBundleError
@@ -139,7 +141,8 @@ def _end_epoch(
 def _only_earlier_context(config: TrainConfig) -> bool:
     """For word2vec, return whether only items before the target are its context; otherwise, return ``True``.
 
-    An item at the end of all its sentences then has a trained output vector, but no trained input vector.
+    If only earlier items are context, an item at the end of all its sentences has a trained output vector,
+    but no trained input vector.
     """
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
 

@@ -78,7 +78,7 @@ def vectors_with_weight(
 def factors(
     matrix: csr_array, config: LSA | TableConfig, *, of_sentences: bool = False
 ) -> tuple[Floats, Floats]:
-    """Return input and output vectors whose inner products approximate a matrix with a row per item.
+    """Return input and output vectors, computed by the truncated SVD of a matrix with a row per item.
 
     Let M ≈ U Σ Vᵀ be the singular value decomposition, truncated to the ``vector_size`` largest singular
     values, and p the setting ``power``. For an item–item matrix, the input vectors are U Σ^p and the output

@@ -1,4 +1,4 @@
-"""The exact median of numbers that do not fit into memory, and are read twice, block by block."""
+"""The exact median of numbers that are read twice, block by block, because they may not fit into memory."""
 
 from __future__ import annotations
 

@@ -246,7 +246,8 @@ def _check_size(n_tokens: int, *, ordered: bool) -> None:
         kind = "ordered" if ordered else "unordered"
         raise InputError(
             f"found {n_tokens:,} tokens in {kind} sentences; expected at most {most:,} per shard for "
-            "objective='next_item'; save the sentences in more shards",
+            "objective='next_item'; save the sentences in more shards (in Python, with Sentences.save; on "
+            "the command line, with item2vec prepare)",
             remedies=[Remedy("objective", "skipgram", "or set {}")],
         )
 

@@ -121,7 +121,7 @@ def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:
     sizes = files.open_array(folder / "sizes.npy", np.int64, (None,)).tolist()
 
     def shard(number: int) -> Shard:
-        """Return a shard with copied tokens and offsets: numba would compile again for read-only arrays."""
+        """Return a shard; copy tokens and offsets, because numba recompiles loops for read-only arrays."""
         path = folder / f"shard-{number:05d}"
         tokens = np.array(files.open_array(path / "tokens.npy", np.int32, (None,)))
         offsets = np.array(files.open_array(path / "offsets.npy", np.int64, (None,)))

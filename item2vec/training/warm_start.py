@@ -26,6 +26,8 @@ REACH = 3
 def check_start(start: object, config: TrainConfig) -> None:
     """Check that training with these settings can continue from ``start``.
 
+    If the training settings of ``start`` are unknown, only ``vector_size`` is compared.
+
     Raises
     ------
     InputTypeError
@@ -163,8 +165,8 @@ def _initialise_matrix(
 ) -> Mask:
     """Copy the vectors of known items into ``matrix``, and set new items to means of known items.
 
-    Each new item is set to the mean of the known items near it in the sentences. Return the mask of the rows
-    written.
+    Each new item is set to the mean of the known items near it in the sentences. An item whose vector in
+    ``rows`` is zero counts as new. Return the mask of the rows written.
     """
     has_vector = np.append(rows.any(axis=1), False)  # row_of = -1 selects the appended False
     row_of = np.where(has_vector[row_of], row_of, np.int32(-1))

@@ -1,6 +1,6 @@
 """Comparison of the finalists with the default: train all of them again, and test the gains for significance.
 
-A finalist is one of the best configurations of the search. Its gain is the difference of its metric from the
+A finalist is one of the best configurations of the search. The gain of a finalist is its metric minus the
 metric of the default, on the same validation queries.
 """
 

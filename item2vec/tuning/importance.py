@@ -16,7 +16,7 @@ __all__ = ["importances_of"]
 FEWEST = 10
 """Smallest number of complete trials from which the importance of a setting is estimated."""
 GROUPS = 4
-"""Number of groups of about equal size into which the values of a numeric setting are split."""
+"""Maximum number of groups into which more than four distinct values of a numeric setting are split."""
 
 
 def importances_of(trials: Sequence[Trial]) -> dict[str, float]:
@@ -26,9 +26,9 @@ def importances_of(trials: Sequence[Trial]) -> dict[str, float]:
     quartiles if there are more than four distinct values. The importance is the share of the variance of the
     scores that lies between the groups, corrected for the number of groups (ε²; Kelley, An unbiased
     correlation ratio measure, PNAS 21, 1935). The importance is 0 if the share is not larger than the
-    expected share of random groups. A setting that occurs in fewer than ten complete trials, or always has
-    the same value, is left out. Settings of tastes are left out too, because each trial has the best taste
-    for its vectors.
+    expected share of random groups. A setting is left out if it occurs in fewer than ten complete
+    trials, or if all its values are in one group, for example because its quartiles are equal to its largest
+    value. Settings of tastes are left out too, because each trial has the best taste for its vectors.
 
     Trials are not drawn at random: good values are tried more often. An importance is therefore a hint, not a
     test.

@@ -28,9 +28,9 @@ _NEXT = "delete the file, or choose another file for the study"
 class Journal:
     """File of JSON lines: a header that identifies the study, and one line per trial, flushed to disk.
 
-    POSIX record locks ensure that only one process appends at a time, and that a trial is run by one process
-    only. The kernel releases the locks of a process when the process ends. An incomplete last line of a
-    killed process is removed.
+    POSIX record locks ensure that only one process at a time appends lines, and that only one process at a
+    time runs a trial. The kernel releases the locks of a process when the process ends. An incomplete last
+    line of a killed process is removed.
 
     The suggestion for trial n depends only on the trials up to n - ``lag``. The lag is stored in the header,
     so that a resumed study makes the same suggestions with any number of jobs. Without a file (``path`` is
@@ -42,6 +42,8 @@ class Journal:
         If the file belongs to another study: other data, protocol, seed, metric or fixed settings.
     CorruptBundleError
         If a line cannot be read as a header or a trial.
+    OSError
+        If the file cannot be opened, for example because its folder does not exist, or cannot be written.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], lag: int) -> None:
@@ -203,5 +205,6 @@ def _trial(path: Path | None, number: int, line: bytes) -> Trial:
         return Trial(config=config, others=others, **{**fields, "rungs": tuple(fields["rungs"])})
     except (KeyError, TypeError, ConfigError) as error:
         raise CorruptBundleError(
-            f"{path} line {number} is not a trial ({error}); expected a line of a study: {_NEXT}"
+            f"{path} line {number} is not a trial ({type(error).__name__}: {error}); expected a line of a "
+            f"study: {_NEXT}"
         ) from error

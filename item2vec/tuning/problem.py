@@ -162,7 +162,7 @@ def parse_metric(metric: str | Metric, k: int | None = None) -> tuple[str, int]:
     if name not in ACCURACY or not cutoff.isdecimal():
         raise ConfigError(
             f"metric is {metric!r}; expected one of {', '.join(ACCURACY)}, followed by @ and k, "
-            "such as ndcg@10, or a function"
+            "such as ndcg@10, or, in Python, a function"
         )
     return name, check_k(int(cutoff))
 
@@ -194,10 +194,10 @@ def make_problem(
     Raises
     ------
     ConfigError
-        If the metric, its cut-off or the protocol is invalid, or ``temporal`` is used without timestamps.
+        If the metric or the protocol is invalid, or ``temporal`` is used without timestamps.
     InputError
-        If ``data`` has the wrong type, no query can be held out, or a custom metric does not return a finite
-        number per query.
+        If ``data`` has the wrong type, the cut-off of the metric is below 1, no query can be held out, or a
+        custom metric does not return a finite number per query.
     """
     name, k = parse_metric(metric, k)
     own = None if isinstance(metric, str) else metric

@@ -30,7 +30,7 @@ Memory = tuple[float | Learned, ...]
 
 OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
 COUNTING: tuple[Objective, ...] = ("lsa", "glove", "transitions", "linkprop", "ease")
-"""Objectives that are searched only as the fixed ``objective``."""
+"""Objectives based on counts, which are searched only if ``objective`` is fixed to one of them."""
 SEARCHED_MEMORIES: tuple[Memory, ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),

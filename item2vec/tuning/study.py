@@ -150,8 +150,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         Conversion of interactions to sentences: settings (``AdapterConfig``), as in a nightly run, or a
         function, such as ``functools.partial(adapters.sessions, gap="2h")``.
     items
-        Items with the attribute that ``adapter.group_by`` specifies. Required if this setting is not
-        ``None``.
+        Items with the attributes that ``adapter.group_by`` and the fixed setting ``attributes`` of next_item
+        specify. Required if one of these settings is set.
     seed
         Seed of validation queries, suggestions and training.
     study
@@ -174,8 +174,10 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     CorruptBundleError
         If ``study`` cannot be read as a study file.
     InputError
-        If ``data`` is neither sentences nor interactions, no query can be held out from the data, or a custom
-        metric does not return a finite number per query.
+        If ``data`` is neither sentences nor interactions, the cut-off of the metric is below 1, no query can
+        be held out from the data, or a custom metric does not return a finite number per query.
+    OSError
+        If ``study`` cannot be opened or written, for example because its folder does not exist.
     TrainingError
         If the default configuration cannot be trained.
     PlatformError

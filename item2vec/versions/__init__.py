@@ -7,7 +7,7 @@
       CURRENT         JSON with its own SHA-256 checksum: format, version, generation, manifest_sha256,
                       previous
       HOLD            JSON with its own SHA-256 checksum: the last rollback, and digests of the models on
-                      hold; the file exists from a rollback until a call of ``release``
+                      hold; the file exists from the rollback of a served version until ``release``
       pins/<id>       empty file that protects the version <id> from removal
       staging/<id>/   temporary files of the version <id> while it is being written
       versions/<id>/  one bundle per version, immutable; id = g<generation>-<8 hex digits>

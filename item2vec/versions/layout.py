@@ -129,7 +129,7 @@ def served_version_or_none(models: Path) -> Version | None:
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
         f"{path} contains {abbreviated(content)}; expected only the keys format (1), version (such as "
-        "g0000000001-0a1b2c3d), previous (such as version, or null), generation (an integer of at least 1) "
+        "g0000000001-0a1b2c3d), previous (a version id, or null), generation (an integer of at least 1) "
         f"and manifest_sha256 (64 lower-case hexadecimal digits): {remedy}"
     )
 
@@ -247,7 +247,7 @@ def write_access(models: Path, command: str) -> Iterator[None]:
     except OSError as error:
         raise WriteError(
             f"{command} in {models}: {error.filename or 'a file'} could not be written ({error.strerror}); "
-            "the served version is unchanged: check the disk, then run the command again"
+            "the served version is unchanged: check the disk and the permissions, then run the command again"
         ) from error
 
 

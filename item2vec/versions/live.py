@@ -106,7 +106,7 @@ class Live:
     Raises
     ------
     ConfigError
-        If ``every`` is not a positive number.
+        If ``every`` is neither a positive number nor ``None``.
     BundleNotFoundError
         If the folder is not a bundle, and no version is published in it.
     CorruptBundleError

@@ -147,7 +147,7 @@ def _read_holder(descriptor: int) -> str:
         if (match := re.match(r"process (\d+) on ", note)) is not None:
             if note.startswith(_this_process()):
                 return f" ({note}), a call in this process; wait until that call ends"
-            return f" ({note}); wait until this process ends, or end it: kill {match[1]}"
+            return f" ({note}); wait until that process ends, or, on its host, end it: kill {match[1]}"
     return "; run the command again after that run has ended"
 
 

@@ -127,7 +127,7 @@ class Attempt:
     ``models`` is the models folder. ``id`` and ``generation`` are those of the new version. ``before`` is the
     version that is served at the start; ``None`` if no version is published. The caller writes the model as a
     new bundle at ``bundle_path``. ``folder`` contains temporary files, and is removed when the block of
-    ``attempt`` ends. ``committed`` is the new version once it is served, before that ``None``.
+    ``attempt`` ends. ``committed`` is ``None`` until the new version is served, and then the new version.
     """
 
     def __init__(self, models: Path) -> None:
@@ -238,7 +238,8 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
             raise
         raise WriteError(
             f"nothing was published in {folder}: {error.filename or 'a file'} could not be written "
-            f"({error.strerror}); the served version is unchanged: check the disk, then run the command again"
+            f"({error.strerror}); the served version is unchanged: check the disk and the permissions, then "
+            "run the command again"
         ) from error
 
 

@@ -200,8 +200,9 @@ def rollback(
     """Serve another version, and put the replaced model on hold until ``release``.
 
     A child process first reads and queries the version, as for ``publish``. Then ``HOLD`` is written, and
-    ``CURRENT`` is replaced atomically. If no version is served, because ``CURRENT`` is missing, no model is
-    put on hold. After any error except ``DurabilityError``, the served version is unchanged.
+    ``CURRENT`` is replaced atomically. If no version is served, because ``CURRENT`` is missing, ``HOLD`` is
+    not written, and no model is put on hold. After any error except ``DurabilityError``, the served version
+    is unchanged.
 
     Parameters
     ----------
@@ -282,9 +283,10 @@ def rollback(
 
 @checked
 def check_reason(reason: str) -> None:
-    """Raise ``ConfigError`` if the reason is not text of 1 to 1,000 UTF-8 bytes without NUL characters.
+    """Raise ``ConfigError`` unless the reason has 1 to 1,000 UTF-8 bytes and no NUL character.
 
-    White space at the start and the end of the reason is not counted.
+    White space at the start and the end of the reason is not counted. A reason that is not text raises
+    ``InputTypeError``.
     """
     try:
         length = len(reason.strip().encode())
@@ -307,7 +309,8 @@ def _default_target(models: Path, before: Version | None) -> str:
     older = [version.id for version in list_versions(models) if version.generation < generation]
     if not older:
         raise BundleNotFoundError(
-            f"{models} has no version older than {before.id}, the served one; specify a version with --to ID"
+            f"{models} has no version older than {before.id}, the served one; specify another version with "
+            "to= (on the command line: --to ID)"
         )
     # After a rollback, the previous version is the replaced one, and usually newer than the served version.
     return before.previous if before.previous in older else older[-1]

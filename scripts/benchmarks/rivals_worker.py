@@ -101,18 +101,37 @@ def ease_by_hand(settings):
 
     def rank(fitted, sequences, queries):
         seen, weights = fitted
-        lists = []
-        for start in range(0, len(queries), 1024):
-            rows = queries[start : start + 1024]
-            scores = seen[rows] @ weights
-            for row, score in zip(rows, scores, strict=True):
-                score[sequences[row]] = -np.inf
-            best = np.argpartition(-scores, K, axis=1)[:, :K]
-            order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-            lists += np.take_along_axis(best, order, axis=1).tolist()
-        return lists
+        return best_unseen(lambda rows: seen[rows] @ weights, sequences, queries)
 
     return fit, rank
+
+
+def lightgcn_(settings):
+    """Return fit and rank functions of PyTorch Geometric's LightGCN."""
+    from rivals_lightgcn import lightgcn
+
+    def fit(sequences):
+        return lightgcn(matrix(sequences), **settings)
+
+    def rank(fitted, sequences, queries):
+        users, items, _ = fitted
+        return best_unseen(lambda rows: users[rows] @ items.T, sequences, queries)
+
+    return fit, rank
+
+
+def best_unseen(scores_of, sequences, queries):
+    """Return the best items of each query that are not in its sequence; ``scores_of`` takes row numbers."""
+    lists = []
+    for start in range(0, len(queries), 1024):
+        rows = queries[start : start + 1024]
+        scores = scores_of(rows)
+        for row, score in zip(rows, scores, strict=True):
+            score[sequences[row]] = -np.inf
+        best = np.argpartition(-scores, K, axis=1)[:, :K]
+        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+        lists += np.take_along_axis(best, order, axis=1).tolist()
+    return lists
 
 
 def rectools_(settings):
@@ -175,6 +194,7 @@ KINDS = {
     "rectools": rectools_,
     "gensim": gensim_,
     "by hand": ease_by_hand,
+    "lightgcn": lightgcn_,
 }
 
 
@@ -202,6 +222,8 @@ def main() -> None:
     }
     if kind == "rectools" and settings["model"] == "sasrec":
         cost |= model[0].fit_trainer.callbacks[0].summary()
+    if kind == "lightgcn":
+        cost |= model[-1]
     (folder / "lists.json").write_text(json.dumps(lists))
     (folder / "cost.json").write_text(json.dumps(cost))
 

@@ -18,10 +18,11 @@ router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["events"], respo
 
 @router.post("/events", response_model=EventsAnswer)
 def store_events(body: EventList, context: InService) -> Response:
-    """Store events. An event with the key of a stored event is counted as known, and not stored again.
+    """Store events. An event that repeats another event is counted as known, and not stored again.
 
-    An event without a timestamp gets the time of the request. An event without a key is counted as known if
-    an event with the same user, item, event name and timestamp is already stored, or is also in the request.
+    An event with a key is a repeat if an event with this key is already stored, or precedes it in the
+    request. An event without a key is a repeat if this is the case for an event with the same user, item,
+    event name and timestamp. An event without a timestamp gets the time of the request.
     """
     if len(body.events) > context.limits.max_batch:
         raise Problem(422, f"{len(body.events)} events; expected at most {context.limits.max_batch:,}")
