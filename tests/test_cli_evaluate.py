@@ -204,6 +204,19 @@ def test_a_report_is_written_with_titles(item2vec, playlists, tmp_path):
     assert page.count("Song ") > 20
 
 
+def test_a_report_does_not_make_the_test_part_validation_data(item2vec, playlists, tmp_path):
+    words = ("evaluate", "--playlists", "lists.txt", *QUICK, "-k", "3")
+    assert item2vec(*words, "--report", "report.html")[0] == 0
+    page = Path("report.html").read_text()
+    assert "The loss on the training data" in page
+    assert "ndcg@10" not in page, "of validation data"
+    (tmp_path / "item2vec.toml").write_text("[train]\npatience = 1\n")
+    without, with_report = item2vec(*words), item2vec(*words, "--report", "report.html")
+    assert without == with_report
+    assert without[0] == 2
+    assert "patience=1 needs validation data" in without[2]
+
+
 def test_every_setting_is_an_option_and_a_variable_of_train_and_evaluate(item2vec):
     import typer
 

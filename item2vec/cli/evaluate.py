@@ -117,7 +117,7 @@ def evaluate(
         warnings.simplefilter("ignore", LeakWarning)
         splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed, repeats=repeats)
         splits = [split.filtered(cold_targets=kept, min_history=min_history) for split in splits]
-        studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
+        studies = [_study(split, config, cutoffs, titles) for split in splits]
     if report is not None:
         write_report(studies[0], report, now=datetime.now(UTC), seed=config.train.seed)
     study = Study.pooled(studies)
@@ -202,12 +202,12 @@ def _splits(
     return k_fold(sentences, repeats=repeats, seed=seed)
 
 
-def _study(split: Split, config: Config, k: list[int], items: Items | None, *, with_curve: bool) -> Study:
+def _study(split: Split, config: Config, k: list[int], items: Items | None) -> Study:
     from item2vec import fit
     from item2vec.report import Study
 
-    validation = split.as_sentences() if with_curve else None
-    return Study.of(fit(split.train, config, items=items, validation=validation), split, k=k)
+    # The test part must not be the validation data: with patience, it would determine the epoch.
+    return Study.of(fit(split.train, config, items=items), split, k=k)
 
 
 def _facts(study: Study, splits: list[Split], report: Path | None) -> dict[str, Any]:
