@@ -27,7 +27,7 @@ from item2vec import (
     recommend_all,
 )
 from item2vec.adapters import save_shards
-from item2vec.batch.users import _canonical
+from item2vec.batch.users import Stored, _canonical
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, CorruptBundleError, InputError, InputTypeError, LockHeldError
 from item2vec.sharded import ShardWriter
@@ -460,6 +460,20 @@ def test_users_who_arrive_during_a_run_are_left_out(filled, tmp_path):
     done = recommend_all(model(), filled, k=5, out=tmp_path / "files", block_users=9)
     assert (done.n_users, done.n_resumed) == (n_users, done.n_blocks - 1)
     assert "late" not in set(pd.read_parquet(tmp_path / "files")["user"])
+
+
+def test_users_who_arrive_while_the_table_is_filled_are_left_out(filled, monkeypatch):
+    late = Interactions.of(user=["late"], item=["i2"], timestamp=[1], event=["view"])
+    answers_of = Stored.answers_of
+
+    def answers_while_a_user_arrives(*arguments):
+        filled.ingest(late)
+        return answers_of(*arguments)
+
+    monkeypatch.setattr(Stored, "answers_of", answers_while_a_user_arrives)
+    done = recommend_all(model(), filled, k=5, to_store=filled, version="g1", block_users=9)
+    assert done.n_blocks * 9 > done.n_users, "the last block has free row numbers"
+    assert len({row[0] for row in stored(filled)}) == done.n_users == len(interactions().users)
 
 
 def test_the_command_writes_files_and_the_table(item2vec, tmp_path, filled):  # noqa: F811

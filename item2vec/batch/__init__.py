@@ -206,7 +206,7 @@ def _fill_table(model: Recommender, store: Store, request: Request, version: str
     n_rows = n_resumed = 0
     with progress_bar("recommending", n_blocks) as advance:
         for number in range(n_blocks):
-            numbers = (number * size + 1, (number + 1) * size)
+            numbers = source.numbers(number, size)
             missing = without_recommendations(store, version, numbers)
             if missing:
                 answers = source.answers_of(missing, request)

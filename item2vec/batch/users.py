@@ -18,7 +18,7 @@ from item2vec.recommender import Recommender
 from item2vec.rules import Rules, is_per_history
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Store
-from item2vec.store.recommendations import count_users, last_user, users_of
+from item2vec.store.recommendations import UserRange, count_users, last_user, users_of
 from item2vec.types import as_history, as_texts, check_k
 from item2vec.view import View
 
@@ -181,10 +181,13 @@ class Stored:
         """Return the number of blocks of ``size`` row numbers."""
         return -(-self.last // size)
 
+    def numbers(self, block: int, size: int) -> UserRange:
+        """Return the range of row numbers of a block; the last block ends at ``last``."""
+        return block * size + 1, min((block + 1) * size, self.last)
+
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
         """Yield the recommendations for the users of a block."""
-        numbers = (block * size + 1, min((block + 1) * size, self.last))
-        yield self.answers_of(users_of(self.store, numbers), request)
+        yield self.answers_of(users_of(self.store, self.numbers(block, size)), request)
 
     def answers_of(self, users: Iterable[str], request: Request) -> Answers:
         """Return the recommendations for these users."""
