@@ -130,16 +130,14 @@ class Geometry:
             known = self._rows(others, "others")
             rows = np.append(known, row)
         units = self.similarity_matrix(rows)
-        compared = units if known is None else units[known]
-        found: Doubles = np.maximum(1 - (compared @ units[row]).astype(np.float64), 0)
-        return np.where(compared.any(axis=1), found, np.nan)
+        return _distances(units[row], units if known is None else units[known])
 
     @checked
     def closer_than(self, item: str, other: str) -> list[str]:
         """Return the items that are nearer to ``item`` than ``other`` is, without ``item``, in row order."""
         row, other_row = self.vocabulary.code(item), self.vocabulary.code(other)
-        self.similarity_matrix(np.array([row, other_row], dtype=np.intp))  # both must have a vector
-        distances = self.distances(item)
+        units = self.similarity_matrix(np.array([row, other_row], dtype=np.intp))
+        distances = _distances(units[row], units)
         nearer = np.flatnonzero(distances < distances[other_row])
         return self.vocabulary.decode(nearer[nearer != row])
 
@@ -364,6 +362,12 @@ def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floa
             f"the direction has {found}; expected a direction of the same model, of {len(target)} dimensions"
         )
     return unit_query(target + step, len(target))
+
+
+def _distances(unit: Floats, units: Floats) -> Doubles:
+    """Return the cosine distances of a unit vector to the rows of ``units``; NaN for a row of zeros."""
+    found: Doubles = np.maximum(1 - (units @ unit).astype(np.float64), 0)
+    return np.where(units.any(axis=1), found, np.nan)
 
 
 def _mean(units: Floats, rows: npt.NDArray[Any]) -> Floats:

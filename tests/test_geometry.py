@@ -116,6 +116,16 @@ def test_items_without_a_vector_have_no_distance():
             call()
 
 
+def test_a_rank_compares_output_vectors_if_an_item_has_no_input_vector():
+    angles = np.radians([0, 60, 90, 30])
+    output = np.column_stack((np.cos(angles), np.sin(angles)))
+    inputs = np.array([[1, 0], [1, 1], [0, 0], [0, 1]])
+    last = ItemVectors(Vocabulary(("a", "b", "last", "c")), inputs, output, np.ones(4))
+    assert last.distances("a", ["last"]) == pytest.approx(1)
+    assert last.closer_than("a", "last") == ["b", "c"]
+    assert (last.rank("a", "last"), last.rank("last", "a"), last.rank("last", "b")) == (3, 3, 1)
+
+
 def test_a_vector_is_not_compared_with_output_vectors():
     last = ItemVectors(
         Vocabulary(("a", "b")), np.array([[1, 0], [0, 0]]), np.array([[0, 1], [1, 0]]), np.ones(2)
