@@ -118,6 +118,7 @@ def test_a_model_is_evaluated_without_oneself_and_known_neighbours():
     [
         (lambda: hide_edges(Graph.of(PATH), share=1.0), "share is 1.0"),
         (lambda: hide_edges(Graph.of(PATH), share=0.01), "0 of 4 edges"),
+        (lambda: HiddenEdges(Graph.of(PATH), [], []), "are empty; expected at least one hidden edge"),
         (lambda: hidden(PATH, ("a", "c")).auc(lambda s, t: np.zeros(1)), "shape"),
         (lambda: hidden(PATH, ("a", "c")).auc(lambda s, t: np.full(len(s), np.nan)), "finite"),
         (lambda: hidden(PATH, ("a", "c")).auc(lambda s, t: np.zeros(len(s)), negatives=0), "negatives is 0"),

@@ -464,6 +464,14 @@ def test_a_split_by_time_needs_timestamps():
         temporal_split(Interactions.of(user=["u"], item=["a"]))
     with pytest.raises(InputTypeError, match="found Sentences; expected Interactions"):
         temporal_split(Sentences.of([["a"]]))
+    with pytest.raises(InputError, match="there are no events; expected events before and after"):
+        temporal_split(Interactions.of(user=[], item=[], timestamp=[]), at="1970-01-02")
+
+
+def test_repeats_is_no_remedy_for_a_test_part_without_chosen_events():
+    listens = Interactions.of(user=["u", "u"], item=["a", "b"], timestamp=[0, 1], event=["play", "skip"])
+    with pytest.raises(InputError, match=r"choose an earlier cut-off$"):
+        temporal_split(listens, fraction=0.5, adapter=AdapterConfig(events=["play"]), repeats=True)
 
 
 @pytest.mark.parametrize(

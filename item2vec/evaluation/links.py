@@ -37,7 +37,7 @@ class HiddenEdges:
     known
         The graph of all nodes and the known edges: the edges that are not hidden.
     sources, targets
-        The codes of the source node and of the target node of each hidden edge (int32).
+        The codes of the source node and of the target node of each hidden edge (int32); at least one edge.
 
     Examples
     --------
@@ -63,6 +63,8 @@ class HiddenEdges:
                 f"sources has shape {self.sources.shape}, targets has shape {self.targets.shape}; expected "
                 "one-dimensional arrays of equal length, with one code per edge"
             )
+        if not len(self.sources):
+            raise InputError("sources and targets are empty; expected at least one hidden edge")
 
     def __repr__(self) -> str:
         return f"HiddenEdges({len(self.sources):,} edges, hidden from {self.known!r})"

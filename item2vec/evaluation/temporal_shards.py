@@ -36,12 +36,13 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
         for shard in sentences.shards
     ]
     times = [np.concatenate([part.times[name] for part in parts]) for name in range(2)]
-    if not all(map(len, times)) or not any(len(part.targets) for part in parts):
+    has_tokens = all(map(len, times))
+    if not has_tokens or not any(len(part.targets) for part in parts):
         raise InputError(
             f"the {'test part has no new item' if len(times[0]) else 'training part is empty'} with the "
             f"cut-off {iso(cut)}; expected tokens before the cut-off, and new items in the test part: choose "
             "another cut-off",
-            remedies=[Remedy("repeats", True, "or set {}")],
+            remedies=[Remedy("repeats", True, "or set {}")] if has_tokens else [],
         )
     dropped = {
         "users without new items in the test part": sum(part.n_without for part in parts),

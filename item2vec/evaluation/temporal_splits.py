@@ -90,9 +90,9 @@ def temporal_split(
     ------
     InputError
         If ``at``, ``fraction`` or ``until`` is invalid, both ``at`` and ``fraction`` are given, ``adapter``
-        or ``items`` is given with ``ShardedSentences``, there are no timestamps (without ``at``: fewer than
-        two distinct timestamps), the training part or the test part is empty, no user has a new item, or
-        every query is dropped because of ``cold_targets`` or ``min_history``.
+        or ``items`` is given with ``ShardedSentences``, there are no events, there are no timestamps (without
+        ``at``: fewer than two distinct timestamps), the training part or the test part is empty, no user has
+        a new item, or every query is dropped because of ``cold_targets`` or ``min_history``.
     ConfigError
         If ``cold_targets``, ``min_history`` or a setting of the adapter is invalid.
 
@@ -242,6 +242,8 @@ class _Reader:
 
 def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bool, reader: _Reader) -> Split:
     timestamps = _timestamps(interactions)
+    if not len(timestamps):
+        raise InputError("there are no events; expected events before and after the cut-off")
     before = timestamps < cut
     within = ~before if end is None else ~before & (timestamps < end)
     until = "" if end is None else f" until {iso(end)}"
@@ -266,7 +268,7 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
         raise InputError(
             f"no user has a new item from {iso(cut)}{until or ' on'}; expected at least one: choose an "
             "earlier cut-off",
-            remedies=[Remedy("repeats", True, "or set {}")],
+            remedies=[] if repeats else [Remedy("repeats", True, "or set {}")],
         )
     dropped = {
         "users without new items in the test part": len(np.unique(future.user)) - int(has_target.sum()),
