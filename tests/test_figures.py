@@ -21,7 +21,7 @@ from item2vec.evaluation import (
     table,
     temporal_split,
 )
-from item2vec.figures import metric_bars, training_curve
+from item2vec.figures import bars, metric_bars, training_curve, trials
 from item2vec.tuning import Estimate, Trial, Tuning
 from item2vec.tuning.importance import importances_of
 
@@ -150,6 +150,19 @@ def test_a_curve_has_two_axes_if_there_are_metrics():
     for name in ("loss", "ndcg@10"):
         (line,) = training_curve([1], {name: [1.0]})["data"]
         assert line["yaxis"] == "y"
+
+
+def test_names_and_titles_are_escaped():
+    estimate = (0.2, 0.1, 0.3)
+    charts = (
+        training_curve([1], {HOSTILE: [1.0]}),
+        metric_bars({HOSTILE: {HOSTILE: estimate}}),
+        bars({HOSTILE: 0.5}, title=HOSTILE),
+        trials([(0, 0.1, "complete", HOSTILE)], metric=HOSTILE, chosen=0, estimates={HOSTILE: estimate}),
+    )
+    for chart in charts:
+        assert "<script>" not in str(chart)
+        assert "&lt;script&gt;alert('x')&lt;/script&gt;&amp;" in str(chart).replace("\\'", "'")
 
 
 def test_vectors_plot_their_curve():

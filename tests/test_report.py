@@ -18,7 +18,7 @@ from faults.child import HANGING
 from strategies import ODD_IDS
 
 from item2vec import Items, Recommender, Sentences, train
-from item2vec.errors import MissingExtraError, WriteError
+from item2vec.errors import InputError, MissingExtraError, WriteError
 from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY
 from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.segments import segments
@@ -401,6 +401,16 @@ def test_pooled_studies_hold_the_queries_of_all():
     assert pooled.evaluation.rankings.hits.shape == (8, 1)
     assert pooled.evaluation.queries == pooled.baselines["rival"].queries != first.evaluation.queries
     assert Study.pooled([first]) is first
+
+
+def test_pooled_studies_have_the_same_baselines_and_metrics():
+    first = compared([1, 0], [0, 1])
+    rival = {"rival": first.baselines["rival"]}
+    with pytest.raises(InputError, match=r"study 1 has the baselines rival; expected .* 0: rival, worse"):
+        Study.pooled([first, dataclasses.replace(first, baselines=rival)])
+    fewer = dataclasses.replace(first.evaluation, metrics={"hr@2": 1.0})
+    with pytest.raises(InputError, match=r"study 1 has the metrics hr@2 of item2vec; expected .*hr@1"):
+        Study.pooled([first, dataclasses.replace(first, evaluation=fewer)])
 
 
 def vectors_of(n_items, seed=1):

@@ -1,6 +1,6 @@
 """Charts of training curves, metrics and trials.
 
-The names in bar charts, and the settings of trials, are escaped, because plotly interprets some HTML.
+Names, titles of axes and the settings of trials are escaped, because plotly interprets some HTML.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def training_curve(epochs: Sequence[int], values: Mapping[str, Sequence[float | 
         {
             "type": "scatter",
             "mode": "lines+markers" if len(epochs) < 60 else "lines",
-            "name": name,
+            "name": html.escape(name, quote=False),
             "x": list(epochs),
             "y": list(line),
             "yaxis": "y2" if two_axes and name != "loss" else "y",
@@ -95,7 +95,7 @@ def metric_bars(models: Mapping[str, Estimates]) -> Chart:
                 "hovertemplate": "%{y}: %{x:.4f}<extra></extra>",
             }
         )
-        layout[f"xaxis{suffix}"] = _axis(html.escape(metric, quote=False)) | {"rangemode": "tozero"}
+        layout[f"xaxis{suffix}"] = _axis(metric) | {"rangemode": "tozero"}
         layout[f"yaxis{suffix}"] = {"type": "category", "automargin": True}
         if (number - 1) % columns:
             layout[f"yaxis{suffix}"]["showticklabels"] = False
@@ -118,7 +118,7 @@ def bars(values: Mapping[str, float], *, title: str) -> Chart:
         "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
     }
     layout = _layout(height=90 + 24 * len(names)) | {"showlegend": False}
-    layout["xaxis"] = _axis(html.escape(title, quote=False)) | {"rangemode": "tozero"}
+    layout["xaxis"] = _axis(title) | {"rangemode": "tozero"}
     return {"data": [bar], "layout": layout | {"yaxis": {"type": "category", "automargin": True}}}
 
 
@@ -161,7 +161,7 @@ def trials(
             "type": "scatter",
             "mode": "markers",
             "name": "final comparison",
-            "x": list(estimates),
+            "x": [html.escape(name, quote=False) for name in estimates],
             "y": [_rounded(value) for value, _, _ in finals],
             "error_y": _errors(finals),
             "xaxis": "x2",
@@ -225,7 +225,7 @@ def _layout(height: int) -> dict[str, Any]:
 
 
 def _axis(title: str) -> dict[str, Any]:
-    return {"title": {"text": title}, "gridcolor": GRID, "automargin": True}
+    return {"title": {"text": html.escape(title, quote=False)}, "gridcolor": GRID, "automargin": True}
 
 
 def _rounded(value: float) -> float:

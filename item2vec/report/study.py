@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from item2vec.arguments import checked
-from item2vec.errors import InputTypeError, short_repr
+from item2vec.errors import InputError, InputTypeError, short_repr
 from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.item_models import baselines
 from item2vec.evaluation.rankings import Rankings
@@ -101,6 +101,8 @@ class Study:
 
         Raises
         ------
+        InputError
+            If two studies differ in their baselines or metrics.
         InputTypeError
             If there is no study, or an element is not a ``Study``.
         """
@@ -115,6 +117,7 @@ class Study:
         first = studies[0]
         if len(studies) == 1:
             return first
+        _check_alike(studies)
         return replace(
             first,
             evaluation=_pooled([study.evaluation for study in studies]),
@@ -174,6 +177,24 @@ class Study:
             f"best baseline, {self.best_baseline}; difference {comparison.difference:+.4f} (95 % interval "
             f"{comparison.low:+.4f} to {comparison.high:+.4f}, p = {comparison.p_value:.4f})"
         )
+
+
+def _check_alike(studies: Sequence[Study]) -> None:
+    """Raise ``InputError`` if a study has other baselines or metrics than the first study."""
+    first = studies[0]
+    for number, study in enumerate(studies):
+        if study.baselines.keys() != first.baselines.keys():
+            raise InputError(
+                f"study {number} has the baselines {', '.join(study.baselines)}; expected those of study 0: "
+                f"{', '.join(first.baselines)}"
+            )
+        for name, evaluation in study.evaluations.items():
+            expected = first.evaluations[name].metrics
+            if evaluation.metrics.keys() != expected.keys():
+                raise InputError(
+                    f"study {number} has the metrics {', '.join(evaluation.metrics)} of {name}; expected "
+                    f"those of study 0: {', '.join(expected)}"
+                )
 
 
 def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
