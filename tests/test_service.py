@@ -109,6 +109,30 @@ def test_explanations_add_up_to_scores_that_rules_change(client, app, of):
         assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-4)
 
 
+def test_a_get_request_has_no_unknown_query_parameters(client, app):
+    routes = [path for path, methods in app.openapi()["paths"].items() if "get" in methods]
+    tested = [re.sub(r"\{\w+\}", "x", path) for path in routes if path.startswith("/v1/")]
+    assert {"/v1/items", "/v1/items/x", "/v1/versions", "/v1/runs"} < set(tested)
+    for path in tested:
+        (error,) = is_problem(client.get(path, params={"limt": 3}), 422)["errors"]
+        assert (error["field"], error["found"]) == ("limt", "'3'"), path
+    (error,) = is_problem(client.get("/v1/runs?limt=3"), 422)["errors"]
+    assert error["expected"] == "'limit'"
+    (error,) = is_problem(client.get("/v1/items?query=a&k=3"), 422)["errors"]
+    assert error["expected"] == "'q', 'item' or 'k'"
+    assert client.get("/livez?now=1").status_code == 200
+
+
+def test_a_large_body_is_named_with_its_size(client):
+    as_json = {"Content-Type": "application/json"}
+    for length in (None, "70000000"):  # the second is refused before the body is read
+        headers = as_json if length is None else as_json | {"Content-Length": length}
+        refused = client.post("/v1/recommendations", content=b" " * ((1 << 20) + 1), headers=headers)
+        size = "1,048,577" if length is None else "70,000,000"
+        expected = f"the body has {size} bytes; expected at most 1,048,576 bytes"
+        assert is_problem(refused, 413)["detail"] == expected
+
+
 def test_a_user_without_history_gets_popular_items(client):
     answer = client.get("/v1/users/nobody/recommendations?k=3")
     assert len(ids(answer)) == 3

@@ -1,6 +1,7 @@
 """The input of the service: strict JSON, API keys, item search, timestamps and query parameters."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -8,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from item2vec import ItemVectors, Recommender
+from item2vec.catalogue import Catalogue
 from item2vec.errors import ConfigError, InputError
 from item2vec.items import Items
 from item2vec.service import Serving, create_app
 from item2vec.service.events import instant
-from item2vec.service.item_search import ItemSearch
+from item2vec.service.item_search import ItemSearch, ItemSearches
 from item2vec.service.keys import ApiKeys, key_of
 from item2vec.service.schemas import Event
 from item2vec.service.strict_json import parse
 from item2vec.types import Vocabulary
+from item2vec.view import View
 
 REFUSED = {
     "not JSON": (b"{", "not JSON"),
@@ -92,7 +96,7 @@ def test_keys_are_read_from_a_file(tmp_path):
 )
 def test_an_invalid_line_of_keys_is_refused_without_showing_it(tmp_path, line):
     (tmp_path / "keys").write_text(f"read a-key-that-only-reads\n{line}\n")
-    with pytest.raises(ConfigError, match="line 2") as refused:
+    with pytest.raises(ConfigError, match=rf"line 2 of the API key file {tmp_path / 'keys'} is") as refused:
         ApiKeys.read(tmp_path / "keys")
     assert "secret" not in str(refused.value)
     assert "short" not in str(refused.value)
@@ -168,6 +172,23 @@ def test_search_is_the_definition(ids, query):
     assert len(set(found)) == len(found)
     if query in ids and any(character.isalnum() for character in query):
         assert query in found
+
+
+def test_a_new_model_orders_equal_scores_by_its_own_counts():
+    songs = Items.of({"a": {"title": "Blue"}, "b": {"title": "Blue"}})
+    catalogue, searches = Catalogue.of(songs), ItemSearches()
+
+    def found(counts):
+        model = Recommender(ItemVectors(songs.vocabulary, np.eye(2), None, np.array(counts)))
+        view = View(model, None, catalogue, None)
+        searches.of(view)
+        deadline = time.monotonic() + 10
+        while searches.is_computing and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return searches.of(view).best("blue")
+
+    assert found([2, 1]) == ["a", "b"]
+    assert found([1, 2]) == ["b", "a"]
 
 
 @pytest.mark.parametrize(

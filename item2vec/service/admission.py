@@ -148,7 +148,7 @@ class Admission:
         limit = self._limits.max_body
         declared = headers.get("content-length", "0")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > DRAINED * limit:
-            raise _too_large(limit)
+            raise _too_large(f"{int(declared[:20]):,}", limit)
         has_body = declared != "0" or "transfer-encoding" in headers
         if has_body:
             _check_type(headers)
@@ -165,7 +165,7 @@ class Admission:
                     if size <= limit:
                         parts.append(part)
                     elif size > DRAINED * limit or not more:
-                        raise _too_large(limit)
+                        raise _too_large(f"at least {size:,}" if more else f"{size:,}", limit)
         except TimeoutError:
             seconds = self._limits.body_timeout
             raise Problem(408, f"the body did not arrive within {seconds:g} seconds") from None
@@ -218,10 +218,10 @@ def _check_type(headers: dict[str, str]) -> None:
         raise Problem(415, f"the Content-Type is {found}; expected application/json in UTF-8")
 
 
-def _too_large(limit: int) -> Problem:
+def _too_large(found: str, limit: int) -> Problem:
     # The rest of the body is not read, so the connection cannot be used for another request.
     return Problem(
-        413, f"the body is too large; expected at most {limit:,} bytes", headers={"Connection": "close"}
+        413, f"the body has {found} bytes; expected at most {limit:,} bytes", headers={"Connection": "close"}
     )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from item2vec.arrays import Codes, Doubles, Offsets
 from item2vec.items import Items
 from item2vec.types import Vocabulary
+from item2vec.vectors import ItemVectors
 from item2vec.view import View
 
 __all__ = ["ItemSearch", "ItemSearches"]
@@ -88,7 +89,7 @@ class ItemSearches:
 
     Requests wait only for the first index. When the items have changed, a thread computes a new index, and
     the old index remains in use until then. A change of active flags does not require a new index. A new
-    model with the same ids requires a new index only if the titles are those of the model, not of the store.
+    model requires one, because its counts order items with equal scores.
 
     >>> ItemSearches().is_computing
     False
@@ -96,7 +97,7 @@ class ItemSearches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: tuple[Vocabulary, Items | None, ItemSearch] | None = None
+        self._last: tuple[ItemVectors, Items | None, ItemSearch] | None = None
         self.is_computing = False
 
     def of(self, view: View) -> ItemSearch:
@@ -105,7 +106,7 @@ class ItemSearches:
         if last is None:
             with self._lock:
                 return self._last[2] if self._last is not None else self._compute(view)
-        if not (last[1] is view.items and last[0] == view.model.vocabulary) and not self.is_computing:
+        if not (last[0] is view.model.vectors and last[1] is view.items) and not self.is_computing:
             self.is_computing = True
             name = "item2vec-item-search"
             threading.Thread(target=self._compute, args=(view,), name=name, daemon=True).start()
@@ -114,7 +115,7 @@ class ItemSearches:
     def _compute(self, view: View) -> ItemSearch:
         try:
             search = _search_of(view)
-            self._last = (view.model.vocabulary, view.items, search)
+            self._last = (view.model.vectors, view.items, search)
         finally:
             self.is_computing = False
         return search

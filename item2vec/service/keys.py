@@ -58,7 +58,7 @@ class ApiKeys:
                 "file: check the path and its permissions"
             ) from None
         keys = [
-            _key(number, line)
+            _key(path, number, line)
             for number, line in enumerate(lines, 1)
             if line.strip() and not line.lstrip().startswith("#")
         ]
@@ -102,11 +102,11 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
     return None
 
 
-def _key(number: int, line: str) -> tuple[Right, str]:
+def _key(path: str | PathLike[str], number: int, line: str) -> tuple[Right, str]:
     right, _, key = line.strip().partition(" ")
     if right not in {"read", "write"} or len(key.strip()) < SHORTEST:
         raise ConfigError(
-            f"line {number} of the API key file is invalid; expected: read KEY, or write KEY, with a key "
-            f"of at least {SHORTEST} characters"
+            f"line {number} of the API key file {path} is invalid; expected: read KEY, or write KEY, with a "
+            f"key of at least {SHORTEST} characters"
         )
     return ("write" if right == "write" else "read"), key.strip()

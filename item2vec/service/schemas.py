@@ -1,9 +1,9 @@
 """Schemas of the requests and answers of the HTTP service.
 
-A JSON body must not have unknown fields, and a request with the parameters of ``SimilarQuery`` or ``Query``
-must not have unknown query parameters. Other routes ignore unknown query parameters. In JSON, types are not
-converted, except that integers (``k``, ``interests``, the values of ``at_most``, and timestamps) may be
-written as numbers such as 10.0. Query parameters are text, and are converted.
+A JSON body must not have unknown fields, and a GET request under /v1 must not have unknown query parameters.
+Other routes ignore unknown query parameters. In JSON, types are not converted, except that integers (``k``,
+``interests``, the values of ``at_most``, and timestamps) may be written as numbers such as 10.0. Query
+parameters are text, and are converted.
 """
 
 from __future__ import annotations

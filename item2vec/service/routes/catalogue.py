@@ -11,7 +11,7 @@ from starlette.responses import Response
 from item2vec.errors import UnknownItemError
 from item2vec.items import Items
 from item2vec.service.problems import Problem
-from item2vec.service.routes.common import ERRORS, Context, InService, json_response
+from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, Context, InService, json_response
 from item2vec.service.schemas import ItemAnswer, ItemBody, ItemWithId, SearchAnswer
 from item2vec.service.strict_route import StrictRoute
 from item2vec.view import View
@@ -24,7 +24,7 @@ Text = Annotated[str, FromQuery(max_length=1_000)]
 Id = Annotated[str, FromQuery(min_length=1, max_length=512)]
 
 
-@router.get("/items", response_model=SearchAnswer)
+@router.get("/items", response_model=SearchAnswer, dependencies=CHECKED_QUERY)
 def search(
     context: InService,
     q: Text = "",
@@ -46,7 +46,7 @@ def search(
     return json_response({"items": [_facts(view, id_) for id_ in listed]})
 
 
-@router.get("/items/{item}", response_model=ItemAnswer)
+@router.get("/items/{item}", response_model=ItemAnswer, dependencies=CHECKED_QUERY)
 def facts(item: str, context: InService) -> Response:
     """Return the title, the attributes, the number of training tokens and the active flag of an item."""
     return json_response(_facts(context.serving.engine.view(), item))

@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from item2vec.config.settings import either
+from item2vec.errors import short_repr
 from item2vec.items import Items
 from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
@@ -16,7 +18,7 @@ from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of
 from item2vec.service.schemas import ProblemDetails, Recommend, Rules
 from item2vec.service.serving import Answered, Serving
 
-__all__ = ["ERRORS", "Context", "InService", "check_limits", "json_response", "validated"]
+__all__ = ["CHECKED_QUERY", "ERRORS", "Context", "InService", "check_limits", "json_response", "validated"]
 
 _PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -69,6 +71,22 @@ async def _context(request: Request) -> Context:
 
 
 InService = Annotated[Context, Depends(_context)]
+
+
+async def _check_query(request: Request) -> None:
+    """Raise ``Problem`` if a request has a query parameter that its route does not have."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    errors = [
+        {"field": name, "found": short_repr(value), "expected": either(known) if known else "no parameters"}
+        for name, value in request.query_params.items()
+        if name not in known
+    ]
+    if errors:
+        raise Problem(422, "the request has unknown query parameters", errors=errors[:100])
+
+
+CHECKED_QUERY = [Depends(_check_query)]
+"""Dependencies of a route whose query parameters are not the fields of a schema."""
 
 
 def json_response(value: Any, status: int = 200) -> Response:

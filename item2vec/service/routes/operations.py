@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from item2vec.service.metrics import CONTENT_TYPE_LATEST
 from item2vec.service.problems import Problem
-from item2vec.service.routes.common import ERRORS, InService, json_response
+from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, InService, json_response
 from item2vec.service.strict_route import StrictRoute
 
 __all__ = ["router"]
@@ -53,25 +53,25 @@ def metrics(context: InService) -> Response:
     return Response(context.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/v1/versions")
+@router.get("/v1/versions", dependencies=CHECKED_QUERY)
 def versions(context: InService) -> Response:
     """List the versions of the models folder, newest first."""
     return json_response({"versions": context.serving.versions()})
 
 
-@router.get("/v1/versions/{version}")
+@router.get("/v1/versions/{version}", dependencies=CHECKED_QUERY)
 def version(version: str, context: InService) -> Response:
     """Return one version of the models folder with its settings."""
     return json_response(_one(context.serving.versions(), version, "version"))
 
 
-@router.get("/v1/runs")
+@router.get("/v1/runs", dependencies=CHECKED_QUERY)
 def runs(context: InService, limit: Limit = 20) -> Response:
     """List the latest nightly runs, newest first, with gates and metrics."""
     return json_response({"runs": context.serving.runs(limit)})
 
 
-@router.get("/v1/runs/{run}")
+@router.get("/v1/runs/{run}", dependencies=CHECKED_QUERY)
 def run(run: str, context: InService) -> Response:
     """Return one of the latest 1,000 nightly runs."""
     return json_response(_one(context.serving.runs(1_000), run, "run"))
