@@ -1,5 +1,6 @@
 """The command line: results on stdout, one line on stderr per error, and exit codes."""
 
+import importlib
 import json
 import os
 import shutil
@@ -209,6 +210,16 @@ def test_an_invalid_settings_file_is_refused(item2vec, tmp_path, content, messag
     code, _, err = item2vec("train", "--playlists", "lists.txt")
     assert code == 2
     assert message in err
+
+
+@pytest.mark.parametrize("flag", ["--reload-every", "--rate"])
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "-1"])
+def test_serve_refuses_numbers_that_are_not_positive(item2vec, monkeypatch, flag, number):
+    monkeypatch.setattr(importlib.import_module("item2vec.cli.serve"), "start", lambda **_: None)
+    assert item2vec("serve", flag, "0.5") == (0, "", "")
+    code, out, err = item2vec("serve", flag, number)
+    assert (code, out) == (2, "")
+    assert f"{flag} is {float(number)}; expected a number of" in err
 
 
 def test_a_settings_file_that_is_not_utf_8_is_refused(item2vec, tmp_path):

@@ -79,7 +79,7 @@ def test_every_command_has_the_flags_of_playlists(item2vec, monkeypatch, command
         ("--sep tab", "--sep does not apply to sentences from the store"),
         ("--playlists x.txt --source a", "--source does not apply to sentences from --playlists"),
         ("--playlists x.txt --directed", "--directed does not apply to sentences from --playlists"),
-        ("--playlists x.txt --no-header", "--header does not apply to sentences from --playlists"),
+        ("--playlists x.txt --no-header", "--no-header does not apply to sentences from --playlists"),
         ("--edges x.txt --unit id", "--unit does not apply to sentences from --edges"),
         ("--edges x.txt --skip-lines 1", "--skip-lines does not apply to sentences from --edges"),
         ("--playlists x.txt --sep=", "sep is ''"),

@@ -238,11 +238,17 @@ def test_the_command_names_its_flags_for_a_model_without_items(item2vec, model, 
     assert err.endswith("the model has none; omit --color, or train the model with --items FILE\n")
 
 
+def test_the_option_model_precedes_the_environment(item2vec, bundle_path, monkeypatch):
+    monkeypatch.setenv("ITEM2VEC_MODELS", "nowhere")
+    code, _, err = item2vec("map", "--model", bundle_path, "--out", "m.svg")
+    assert (code, err) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--out", "m.pdf"), "expected a name that ends in .html, .svg, .png"),
-        (("--out", "m.svg", "--models", "x"), "got both --model and --models"),
+        (("--out", "m.svg", "--models", "x"), "got both --model and --models; expected one of them"),
         (("--out", "m.svg", "--method", "mds"), "expected one of tsne, umap, pca"),
         (("--out", "m.svg", "--color", "gnre"), "did you mean 'genre'"),
         (("--out", "none/m.svg"), "the folder"),

@@ -9,6 +9,7 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
+from item2vec.cli.remedies import is_given
 from item2vec.cli.settings import location
 from item2vec.errors import ConfigError, InputError
 
@@ -18,6 +19,7 @@ KINDS = (".html", ".svg", ".png")
 
 
 def draw_map(
+    context: typer.Context,
     *,
     out: Annotated[
         Path,
@@ -67,8 +69,8 @@ def draw_map(
     kind = out.suffix.lower()
     if kind not in KINDS:
         raise ConfigError(f"--out is {str(out)!r}; expected a name that ends in {', '.join(KINDS)}")
-    if model is not None and models is not None:
-        raise ConfigError("got both --model and --models (or ITEM2VEC_MODELS); expected one of them")
+    if model is not None and is_given(context, "models"):
+        raise ConfigError("got both --model and --models; expected one of them")
     loaded = load(model or location("models", models))
     expressions = tuple(map(Expression.of, where or ()))
     conditions = condition_of(expressions, loaded.items or Items.of({})) if expressions else None

@@ -153,7 +153,8 @@ def _checked_options(source: Source, kind: str, *names: str) -> dict[str, Any]:
 
     ``kind`` names the source in the message.
     """
-    for name in source.adapter_options:
+    for name, value in source.adapter_options.items():
         if name not in names:
-            raise ConfigError(f"--{name.replace('_', '-')} does not apply to sentences from {kind}; omit it")
+            flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} does not apply to sentences from {kind}; omit it")
     return dict(source.adapter_options)

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from item2vec.errors import Item2VecError, Remedy, masked
 
-__all__ = ["Command", "Group", "message_of", "remedies_for"]
+__all__ = ["Command", "Group", "is_given", "message_of", "remedies_for"]
 
 _FLAGS = {
     ("timestamp", None): "--no-timestamps",
@@ -98,7 +98,7 @@ def _as_flag(remedy: Remedy) -> str:
     context = _running.get()
     flag = _flag(remedy)
     parameter = None if context is None else _parameters(context.command).get(flag)
-    if parameter is None or _is_given(context, parameter, remedy.value):
+    if parameter is None or _is_set_to(context, parameter, remedy.value):
         return remedy.otherwise
     if parameter.is_flag:
         return remedy.text.format(flag)
@@ -122,11 +122,16 @@ def _parameters(command: Any) -> dict[str, Any]:
     }
 
 
-def _is_given(context: typer.Context, parameter: Any, value: Any) -> bool:
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return whether the command line, not an environment variable or a default, sets a parameter."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _is_set_to(context: typer.Context, parameter: Any, value: Any) -> bool:
     """Return whether the command line sets the parameter to ``value``.
 
     If ``value`` is ``...``, or the parameter is a flag, the result is true if the parameter is set at all.
     """
-    source = context.get_parameter_source(parameter.name)
-    is_given = source is not None and source.name == "COMMANDLINE"
-    return is_given and (value is ... or parameter.is_flag or context.params[parameter.name] == value)
+    is_same = value is ... or parameter.is_flag or context.params[parameter.name] == value
+    return is_given(context, parameter.name) and is_same

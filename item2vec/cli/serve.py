@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from functools import partial
 from typing import Annotated, Any
 
@@ -59,9 +61,9 @@ def serve(
 
     Example: item2vec serve --port 8000 --keys keys.txt
     """
-    if reload_every <= 0:
+    if not 0 < reload_every <= threading.TIMEOUT_MAX:
         raise ConfigError(f"--reload-every is {reload_every}; expected a number of seconds above 0")
-    if rate is not None and rate <= 0:
+    if rate is not None and not 0 < rate < math.inf:
         raise ConfigError(f"--rate is {rate}; expected a number of requests per second above 0")
     start(
         models=location("models", models),
