@@ -25,13 +25,14 @@ from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary
 
 __all__ = [
+    "DISLIKED",
     "Grouping",
     "check_least",
     "check_shape",
     "dislikes_of",
     "group_collapse_truncate",
     "grouping_of",
-    "log_unknown_dislikes",
+    "log_unknown_events",
     "shape_by",
     "shape_histories",
     "shape_numbered",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+DISLIKED = "has a negative weight in events"
 
 Grouping = Mapping[str, str] | tuple[Items, str]
 """A mapping from item ids to group ids, or ``(items, name)`` with the name of an attribute of the items."""
@@ -254,16 +257,18 @@ def dislikes_of(events: Iterable[str] | Mapping[str, float] | None) -> set[str]:
     return {name for name, weight in weights if isinstance(weight, int | float) and weight < 0}
 
 
-def log_unknown_dislikes(disliked: set[str], known: Sequence[str]) -> None:
-    """Log a warning for each event of negative weight that is not in ``known``, the events of the data.
+def log_unknown_events(names: Iterable[str], known: Sequence[str], role: str) -> None:
+    """Log a warning for each name that is not in ``known``, the events of the data.
 
-    No error is raised, because the data may not contain such events yet, and training would drop them.
+    ``role`` states where the settings contain the names. No error is raised, because the data may not contain
+    such events yet, and training does not need them.
     """
-    for name in sorted(disliked.difference(known)):
+    for name in sorted(set(names).difference(known)):
         log.warning(
-            "no interaction has the event %s, which has a negative weight in events; found the events %s: "
-            "check the name, unless there are no such events so far",
+            "no interaction has the event %s, which %s; found the events %s: check the name, unless there "
+            "are no such events so far",
             short_repr(name),
+            role,
             listed(known),
         )
 

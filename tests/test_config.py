@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from item2vec.config import (
     CBOW,
     OBJECTIVES,
+    AdapterConfig,
     Config,
     NextItem,
     SkipGram,
@@ -206,6 +207,8 @@ def test_an_error_names_the_value_and_the_expected_range():
     for wrong in (0.5, ()):
         with pytest.raises(ConfigError, match=r"expected a list of values, such as \(0\.5, 0\.9\)$"):
             TrainConfig(context_decay=wrong)
+    with pytest.raises(ConfigError, match=r"^seen_events is 'play'; expected names such as \['play'\]$"):
+        AdapterConfig(seen_events="play")
 
 
 def test_settings_without_a_loss_are_rejected():

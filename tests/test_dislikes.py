@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from item2vec import Interactions, ItemVectors, NextItem, Sentences, Vocabulary
 from item2vec.adapters import histories, sessions
-from item2vec.adapters.histories import user_histories
+from item2vec.adapters.histories import training_sentences, user_histories
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.dislikes import move_away, nearer_to_dislikes, split_dislikes
 from item2vec.errors import ConfigError, InputError
@@ -236,6 +236,15 @@ def test_a_dislike_that_does_not_occur_is_logged(adapted, caplog):
     assert "found the events 'play', 'skip': check the name" in message
     with pytest.raises(InputError, match="unknown event 'plays'"):
         adapted(shop, events={"plays": 1, "skip": -1})
+
+
+def test_a_seen_event_that_does_not_occur_is_logged(caplog):
+    shop = Interactions.of(**SHOP)
+    training_sentences(shop, AdapterConfig(seen_events=["play", "skip"]))
+    assert caplog.messages == []
+    training_sentences(shop, AdapterConfig(seen_events=["play", "skipp"]))
+    (message,) = caplog.messages
+    assert "no interaction has the event 'skipp', which is in seen_events; found the events" in message
 
 
 def test_dislikes_are_no_targets_and_baselines_do_not_return_them():

@@ -63,6 +63,12 @@ def test_invalid_impressions_are_refused(store, users, items, version, error, ma
     assert store.summary()["n_users"] == 0
 
 
+@pytest.mark.parametrize("items", [["x"], []])
+def test_a_time_without_a_time_zone_is_refused(store, items):
+    with pytest.raises(InputError, match="time zone"):
+        store.impressions.record(["ann"], [items], version="g1", now=datetime(2024, 1, 8))
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     path = tmp_path_factory.mktemp("served") / "bundle"

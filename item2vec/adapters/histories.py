@@ -19,12 +19,13 @@ from item2vec.kernels.cores import core_rows
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.sentences import Sentences
 from item2vec.shaping import (
+    DISLIKED,
     Grouping,
     check_least,
     check_shape,
     dislikes_of,
     grouping_of,
-    log_unknown_dislikes,
+    log_unknown_events,
     shape_histories,
     shape_training_sentences,
 )
@@ -194,13 +195,16 @@ def training_sentences(
 ) -> Sentences:
     """Return the training sentences of interactions for the adapter settings.
 
-    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required.
+    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required. A warning
+    is logged for each name in ``adapter.seen_events`` that does not occur.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
     [['a', 'b'], ['c']]
     """
     adapter = adapter.resolved(interactions.timestamp)
+    if interactions.events is not None:
+        log_unknown_events(adapter.seen_events or (), interactions.events.ids, "is in seen_events")
     options: dict[str, Any] = {
         "start": adapter.since,
         "events": adapter.events,
@@ -290,7 +294,7 @@ def _of_events(interactions: Interactions, events: Iterable[str] | Mapping[str, 
         return interactions.of_events(events)
     disliked = dislikes_of(events)
     if interactions.events is not None:
-        log_unknown_dislikes(disliked, interactions.events.ids)
+        log_unknown_events(disliked, interactions.events.ids, DISLIKED)
     return interactions.with_event_weights({n: weight for n, weight in events.items() if n not in disliked})
 
 

@@ -53,6 +53,13 @@ def _check_events(events: Any) -> Any:
     return {name: float(n) for name, n in weights.items()} if weights else events
 
 
+def _check_seen_events(events: Any) -> Any:
+    is_list = isinstance(events, tuple | list) and all(isinstance(name, str) for name in events)
+    if events is not None and not is_list:
+        raise ValueError(f"seen_events is {short_repr(events)}; expected names such as ['play']")
+    return events
+
+
 Duration = Annotated[str, AfterValidator(_check_duration)]
 Events = Annotated[tuple[str, ...] | dict[str, float], BeforeValidator(_check_events)]
 Time = Annotated[datetime, BeforeValidator(_parse_time), AfterValidator(_utc)]
@@ -88,7 +95,7 @@ class AdapterConfig(Settings):
     {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name. Events
     of negative weight, such as {dislike = -1}, are dislikes: training drops these events, tastes move away
     from the disliked items, and the disliked items are not recommended."""
-    seen_events: tuple[str, ...] | None = None
+    seen_events: Annotated[tuple[str, ...] | None, BeforeValidator(_check_seen_events)] = None
     """Names of the events that mark an item as seen, so that it is not recommended. By default all events of
     the user mark items as seen, independently of ``events`` and ``days``."""
     group_by: str | None = None

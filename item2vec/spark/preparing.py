@@ -17,7 +17,7 @@ from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig
 from item2vec.errors import BundleExistsError, ConfigError, InputError, NothingToTrainError, short_repr
 from item2vec.sentences import Sentences
-from item2vec.shaping import dislikes_of, log_unknown_dislikes
+from item2vec.shaping import DISLIKED, dislikes_of, log_unknown_events
 from item2vec.sharded import ShardedSentences, ShardWriter
 from item2vec.spark.blocks import interactions_of
 from item2vec.spark.frames import (
@@ -218,7 +218,7 @@ class _Preparation:
         done = map_batches(arranged, task).collect()
         found = {name for row in done for name in row.events}
         disliked = dislikes_of(adapter.events)
-        log_unknown_dislikes(disliked, sorted(found))
+        log_unknown_events(disliked, sorted(found), DISLIKED)
         if unknown := [name for name in adapter.events or () if name not in found | disliked]:
             known = ", ".join(sorted(found)[:10]) + (", …" if len(found) > 10 else "")
             raise InputError(

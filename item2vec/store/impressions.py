@@ -64,9 +64,9 @@ class Impressions:
             raise InputError(f"items has {len(shown)} lists for {len(names)} users; expected one per user")
         pairs = [(user, one) for user, own in zip(names, shown, strict=True) for one in own]
         check_ids([*names, *(one for _, one in pairs), *([] if version is None else [version])])
+        row = {"version": version, "shown_at": utc(now)}
         if not pairs:
             return 0
-        row = {"version": version, "shown_at": utc(now)}
         recorded: int = self._transaction("write", partial(_insert, pairs=pairs, row=row))
         return recorded
 
