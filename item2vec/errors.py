@@ -68,6 +68,7 @@ __all__ = [
     "WriteError",
     "listed",
     "masked",
+    "reason_of",
     "short_repr",
 ]
 
@@ -136,6 +137,15 @@ def listed(values: Sequence[object]) -> str:
     ("'a', 'b'", 'none')
     """
     return ", ".join(map(short_repr, values[:LISTED])) + ", …" * (len(values) > LISTED) or "none"
+
+
+def reason_of(error: OSError) -> str:
+    """Return the reason of an ``OSError`` for a message: ``strerror``, which libraries may leave ``None``.
+
+    >>> reason_of(OSError(28, "No space left on device")), reason_of(OSError("a disk failed"))
+    ('No space left on device', 'a disk failed')
+    """
+    return error.strerror or str(error) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.errors import BundleExistsError, CorruptBundleError, PlatformError, WriteError, short_repr
+from item2vec.errors import (
+    BundleExistsError,
+    CorruptBundleError,
+    PlatformError,
+    WriteError,
+    reason_of,
+    short_repr,
+)
 
 try:
     import fcntl
@@ -117,7 +124,7 @@ def set_mode(path: Path, mode: int) -> None:
         mode |= stat.S_IMODE(path.stat().st_mode) & stat.S_ISGID
         path.chmod(mode)
     except OSError as error:
-        reason = str(error.strerror)
+        reason = reason_of(error)
     else:
         if not mode & ~path.stat().st_mode:
             return
@@ -176,7 +183,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
     If access is denied, the message names the path that denies access, with the mode and owner of this path.
     """
-    message = f"{path} cannot be read: {error.strerror}"
+    message = f"{path} cannot be read: {reason_of(error)}"
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return CorruptBundleError(f"{message}; expected a file: check the path, or use another copy")
     if not isinstance(error, PermissionError):
@@ -277,12 +284,8 @@ def read_ids(path: Path) -> tuple[str, ...]:
 def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     """Check the header and the size of a ``.npy`` file, and memory-map the file read-only.
 
-    ``None`` in ``shape`` matches any length.
-
-    Raises
-    ------
-    CorruptBundleError
-        If the file cannot be read, or has another dtype, shape, order or size.
+    ``None`` in ``shape`` matches any length. Raise ``CorruptBundleError`` if the file cannot be read, or has
+    another dtype, shape, order or size.
     """
     try:
         with path.open("rb") as file:
@@ -335,10 +338,7 @@ def sync_folder(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder. Rename it to ``path`` if the block succeeds; otherwise, remove it.
 
-    Raises
-    ------
-    BundleExistsError
-        If ``path`` already exists.
+    Raise ``BundleExistsError`` if ``path`` already exists.
     """
     if path.exists():
         raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from item2vec.errors import InputError, Remedy
+from item2vec.errors import InputError, Remedy, reason_of
 from item2vec.kinds import BZIP2, GZIP, HEAD_BYTES, XML, XZ, ZIP, Kind, kind_of
 
 __all__ = [
@@ -79,7 +79,7 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # raised by a decompressor
             raise _damaged(path, error) from error
-        raise InputError(f"{path} cannot be read: {error.strerror}; {_advice(error)}") from error
+        raise InputError(f"{path} cannot be read: {reason_of(error)}; {_advice(error)}") from error
     except UnicodeError as error:
         remedy = Remedy(
             "encoding", text="pass the encoding of the file as {}", otherwise="use a complete file"

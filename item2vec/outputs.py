@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from item2vec.errors import WriteError
+from item2vec.errors import WriteError, reason_of
 from item2vec.files import flush, sync_folder
 
 __all__ = ["output"]
@@ -44,9 +44,7 @@ def output(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if isinstance(error, WriteError):
             raise
-        raise WriteError(
-            f"{path} could not be written: {error.strerror or error}; {_advice(path)}"
-        ) from error
+        raise WriteError(f"{path} could not be written: {reason_of(error)}; {_advice(path)}") from error
 
 
 def _is_special(path: Path) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.config import TrainConfig, of_its_objective
-from item2vec.errors import CorruptBundleError, Item2VecError, WriteError
+from item2vec.errors import CorruptBundleError, Item2VecError, WriteError, reason_of
 from item2vec.files import (
     atomic_folder,
     open_array,
@@ -66,8 +66,8 @@ def write_folder(
         raise
     except OSError as error:
         raise WriteError(
-            f"{path} could not be written: {error.strerror}; check that the folder is writable and that the "
-            "disk has free space"
+            f"{path} could not be written: {reason_of(error)}; check that the folder is writable and that "
+            "the disk has free space"
         ) from error
 
 

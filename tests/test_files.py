@@ -9,6 +9,7 @@ import os
 import pickle
 import resource
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from hypothesis.extra import numpy as hnp
 from strategies import ODD_IDS, fresh_folder, ids
 
 from item2vec import files
-from item2vec.errors import BundleExistsError, CorruptBundleError
+from item2vec.errors import BundleExistsError, CorruptBundleError, WriteError
+from item2vec.training.stored import refusing_unwritable
 from item2vec.types import Vocabulary
 
 json_values = st.recursive(
@@ -105,6 +107,14 @@ def test_illegal_ids_in_a_file_are_refused_by_vocabulary(tmp_path, content):
     (tmp_path / "ids.jsonl").write_text(content)
     with pytest.raises(ValueError, match="position 0"):
         Vocabulary(files.read_ids(tmp_path / "ids.jsonl"))
+
+
+def test_an_error_without_a_reason_of_the_system_keeps_its_text():
+    """Arrow raises such errors."""
+    error = OSError("a disk failed")
+    assert "x cannot be read: a disk failed; " in str(files.unreadable(Path("x"), error))
+    with pytest.raises(WriteError, match="x could not be written: a disk failed; "), refusing_unwritable("x"):
+        raise error
 
 
 def test_unreadable_text_is_refused(tmp_path):

@@ -238,6 +238,27 @@ def test_a_staging_folder_that_is_a_link_is_refused(models, tmp_path):
     assert (tmp_path / "precious" / "file").exists()
 
 
+@pytest.mark.parametrize("name", ["staging", "versions"])
+def test_a_file_in_place_of_a_folder_is_refused(models, name):
+    (models / name).rename(models / "elsewhere")
+    (models / name).touch()
+    for change in (
+        lambda: item2vec.publish(made_model(seed=1), models),
+        lambda: versions.gc(models),
+        lambda: versions.release(models),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} is not a folder; move it elsewhere"):
+            change()
+    assert (models / name).is_file()
+
+
+def test_a_models_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "models").touch()
+    for path in (tmp_path / "models", tmp_path / "models" / "songs"):
+        with pytest.raises(ConfigError, match="models is not a folder; move it elsewhere"):
+            item2vec.publish(made_model(seed=1), path)
+
+
 def test_a_link_in_staging_is_removed_and_not_followed(models, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()

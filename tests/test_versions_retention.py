@@ -12,8 +12,9 @@ from faults.made import all_rankings, made_model
 from faults.operations import litter, loaded_meanwhile, served_seed, without_canary
 
 import item2vec
-from item2vec import versions
+from item2vec import files, versions
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError
+from item2vec.versions import locks
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -229,6 +230,14 @@ def test_load_served_returns_the_version_and_its_model(models):
     version, model = versions.load_served(models)
     assert version == versions.served_version(models)
     assert all_rankings(model) == all_rankings(made_model(seed=3))
+
+
+def test_an_overview_needs_no_locks(models, monkeypatch):
+    expected = versions.overview(models)
+    assert expected
+    for module in (files, locks):
+        monkeypatch.setattr(module, "HAS_LOCKS", False)
+    assert versions.overview(models) == expected
 
 
 def test_overview(models):

@@ -16,7 +16,9 @@ from item2vec.errors import (
     GateRefusedError,
     InputError,
     LockHeldError,
+    WriteError,
 )
+from item2vec.versions import rollbacks
 from item2vec.versions.locks import locked
 
 NOW = datetime(2024, 2, 29, 3, tzinfo=UTC)
@@ -258,6 +260,34 @@ def test_all_changes_take_the_same_lock(models):
             ):
                 change()
     assert (models / "LOCK").read_text() == ""
+
+
+@quick
+@pytest.mark.parametrize("cannot", ["write", "lock"])
+def test_a_failed_rollback_leaves_no_new_hold(models, cannot, monkeypatch):
+    """The disk fails, or a process without the lock replaces ``CURRENT`` meanwhile."""
+    version_ids = ids(models)
+    content = (models / "CURRENT").read_bytes()
+    item2vec.publish(made_model(seed=3), models)
+    write_hold = rollbacks.write_hold
+
+    def replaced(models, hold):
+        write_hold(models, hold)
+        (models / "CURRENT").write_bytes(content)
+
+    def failed(models, version):
+        raise OSError("a disk failed")
+
+    if cannot == "write":
+        monkeypatch.setattr(rollbacks, "point_to", failed)
+    else:
+        monkeypatch.setattr(rollbacks, "write_hold", replaced)
+    with pytest.raises(
+        (WriteError, LockHeldError), match=r"\(a disk failed\); the served|changed by a process without"
+    ):
+        versions.rollback(models, to=version_ids[0], reason="jazz")
+    assert versions.held(models) is None
+    assert versions.served_version(models).generation == {"write": 4, "lock": 3}[cannot]
 
 
 def test_folders_without_a_published_version(tmp_path):

@@ -50,7 +50,7 @@ from item2vec.bundle.manifest import (
 from item2vec.bundle.parts import Parts
 from item2vec.bundle.plausible import check_norms
 from item2vec.config import NextItem
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, Item2VecError, WriteError
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, Item2VecError, WriteError, reason_of
 from item2vec.files import (
     FOLDER_MODE,
     READ_ONLY_MODE,
@@ -144,7 +144,8 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
         raise
     except OSError as error:
         raise WriteError(
-            f"{path} could not be written: {error.strerror}; check the disk and the permissions of the folder"
+            f"{path} could not be written: {reason_of(error)}; check the disk and the permissions of the "
+            "folder"
         ) from error
     return manifest
 

@@ -75,7 +75,7 @@ from item2vec.cli.logs import log_to_stderr
 from item2vec.cli.output import discard
 from item2vec.cli.remedies import message_of
 from item2vec.cli.settings import check_environment
-from item2vec.errors import Item2VecError, masked
+from item2vec.errors import Item2VecError, masked, reason_of
 
 __all__ = ["app", "main"]
 
@@ -113,7 +113,7 @@ def main(words: Sequence[str] | None = None) -> None:
         # Functions that open files raise an Item2VecError. Any other OSError is an error of stdout.
         discard(sys.stdout)
         path = error.filename or "stdout"
-        _end(f"{path} could not be written: {error.strerror}; check the disk, or redirect the output", 1)
+        _end(f"{path} could not be written: {reason_of(error)}; check the disk, or redirect the output", 1)
     except Exception:  # noqa: BLE001 - printed as Python would, except for secrets
         _write_to_stderr(traceback.format_exc())
         sys.exit(1)

@@ -26,7 +26,7 @@ from item2vec.config import (
     TrainConfig,
     objectives_with,
 )
-from item2vec.errors import ConfigError, short_repr
+from item2vec.errors import ConfigError, reason_of, short_repr
 
 __all__ = [
     "FILE",
@@ -197,7 +197,7 @@ def _content() -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ConfigError(f"{FILE} cannot be read: {error.strerror}; check its permissions") from error
+        raise ConfigError(f"{FILE} cannot be read: {reason_of(error)}; check its permissions") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{FILE} is not UTF-8 text: {error}; save the file as UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -13,7 +13,7 @@ import typer
 from item2vec.cli import options, parameters, sources
 from item2vec.cli.output import echo, show, table
 from item2vec.cli.sources import Source
-from item2vec.errors import ConfigError, TuningWarning
+from item2vec.errors import ConfigError, TuningWarning, reason_of
 
 if TYPE_CHECKING:
     from item2vec.config import Config
@@ -131,7 +131,7 @@ def _existing_toml(path: Path) -> str:
         tomlkit.parse(text)
     except OSError as error:
         raise ConfigError(
-            f"--out {path} cannot be read: {error.strerror}; check its permissions, or use another file"
+            f"--out {path} cannot be read: {reason_of(error)}; check its permissions, or use another file"
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.arrays import Codes
-from item2vec.errors import CorruptBundleError
+from item2vec.errors import CorruptBundleError, reason_of
 
 __all__ = ["Nodes", "check_trees", "map_nodes", "node_bytes"]
 
@@ -43,7 +43,8 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
         return np.asarray(np.memmap(file, dtype=_layout(size), mode="r"))
     except OSError as error:
         raise CorruptBundleError(
-            f"{_name(file)} cannot be mapped into memory: {error.strerror}; free memory, or rebuild the index"
+            f"{_name(file)} cannot be mapped into memory: {reason_of(error)}; free memory, or rebuild the "
+            "index"
         ) from error
 
 

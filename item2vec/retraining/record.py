@@ -27,6 +27,7 @@ from item2vec.errors import (
     SchemaError,
     StoreError,
     WriteError,
+    reason_of,
 )
 from item2vec.retraining.earlier_versions import (
     RUNS,
@@ -257,7 +258,7 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
             return _remove_reports(folder, keep)
         except OSError as error:
             raise WriteError(
-                f"old reports in {folder} could not be removed: {error.strerror}; check the permissions"
+                f"old reports in {folder} could not be removed: {reason_of(error)}; check the permissions"
             ) from error
 
 

@@ -17,7 +17,7 @@ import warnings
 from typing import TYPE_CHECKING, get_args
 
 from item2vec.config import RetrainConfig
-from item2vec.errors import Item2VecError, LeakWarning, masked
+from item2vec.errors import Item2VecError, LeakWarning, masked, reason_of
 from item2vec.retraining.messages import Done, Failed, JobName, Request
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _execute(jobs: Jobs, request: Request) -> Done | Failed:
     except OSError as error:
         file = error.filename or "a file"
         message = (
-            f"job {job!r} could not read or write {file}: {error.strerror}; check the disk and the "
+            f"job {job!r} could not read or write {file}: {reason_of(error)}; check the disk and the "
             "permissions"
         )
         return {"error": "WriteError", "message": message, "exit_code": 1}

@@ -19,7 +19,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, reason_of
 from item2vec.service.app import create_app
 from item2vec.service.keys import ApiKeys
 from item2vec.service.limits import MAX_HEAD, Limits
@@ -189,6 +189,6 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; choose another --host or --port"
+            f"cannot listen on {host}, port {port}: {reason_of(error)}; choose another --host or --port"
         ) from error
     return listener

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from item2vec.errors import SchemaError, StoreError
+from item2vec.errors import SchemaError, StoreError, reason_of
 from item2vec.files import flush, shipped, sync_folder
 from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
 from item2vec.store.tables import metadata
@@ -197,7 +197,7 @@ def _back_up(database: Path, revision: str) -> None:
         sync_folder(database.parent)
     except OSError as error:
         raise StoreError(
-            f"{backup} could not be written: {error.strerror}; check that the folder is writable and that "
+            f"{backup} could not be written: {reason_of(error)}; check that the folder is writable and that "
             "the disk has free space; nothing was migrated"
         ) from error
     finally:

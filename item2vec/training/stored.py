@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from item2vec import files
-from item2vec.errors import Item2VecError, WriteError
+from item2vec.errors import Item2VecError, WriteError, reason_of
 from item2vec.training.trainer import Arrays
 
 __all__ = ["read_arrays", "refusing_unwritable", "write_arrays"]
@@ -25,7 +25,7 @@ def refusing_unwritable(folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise WriteError(
-            f"{folder} could not be written: {error.strerror}; check the space on the disk and the "
+            f"{folder} could not be written: {reason_of(error)}; check the space on the disk and the "
             "permissions, and train again; with a checkpoint, training continues from the last state"
         ) from error
 

@@ -22,6 +22,7 @@ from item2vec.errors import (
     DurabilityError,
     Item2VecError,
     WriteError,
+    reason_of,
 )
 from item2vec.files import (
     FILE_MODE,
@@ -38,6 +39,7 @@ __all__ = [
     "find",
     "generation_of",
     "make_folder",
+    "may_serve",
     "next_generation",
     "point_to",
     "served_version",
@@ -191,18 +193,19 @@ def point_to(models: Path, version: Version) -> None:
         written.replace(models / CURRENT)
         sync_folder(models)
     except OSError as error:
-        if not _may_name(models, version):
+        if not may_serve(models, version):
             raise
         # The replacement is not undone: other processes may already have loaded the version, and undoing also
         # requires a flush.
         raise DurabilityError(
             f"{models} serves version {version.id}, but the disk did not confirm the write "
-            f"({error.strerror}), and a power loss may undo it; check the disk, then the served version: "
+            f"({reason_of(error)}), and a power loss may undo it; check the disk, then the served version: "
             f"item2vec models list --models {models}"
         ) from error
 
 
-def _may_name(models: Path, version: Version) -> bool:
+def may_serve(models: Path, version: Version) -> bool:
+    """Return whether ``CURRENT`` names ``version``, or cannot be read."""
     try:
         return served_version_or_none(models) == version
     except CorruptBundleError:
@@ -230,13 +233,14 @@ def write_access(models: Path, command: str) -> Iterator[None]:
     WriteError
         If an ``OSError`` occurs, for example because the disk is full, before or in the block.
     """
-    with refusing_unreadable():
-        has_versions = (models / VERSIONS).is_dir()
-    if not has_versions:
+    try:
+        with refusing_unreadable():
+            (models / VERSIONS).lstat()
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleNotFoundError(
             f"{models} has no versions; train a model: "
             f"item2vec train --playlists FILE --models {models}, or item2vec retrain --models {models}"
-        )
+        ) from error
     try:
         with locked(models, command):
             make_folder(models / STAGING)
@@ -246,7 +250,7 @@ def write_access(models: Path, command: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise WriteError(
-            f"{command} in {models}: {error.filename or 'a file'} could not be written ({error.strerror}); "
+            f"{command} in {models}: {error.filename or 'a file'} could not be written ({reason_of(error)}); "
             "the served version is unchanged: check the disk and the permissions, then run the command again"
         ) from error
 
@@ -269,9 +273,7 @@ def sweep(models: Path) -> None:
     """
     for name in (STAGING, VERSIONS):
         if not stat.S_ISDIR((models / name).lstat().st_mode):
-            raise ConfigError(
-                f"{models / name} is not a folder; move it elsewhere, then run the command again"
-            )
+            raise _not_a_folder(models / name)
     version = served_version_or_none(models)
     served_id = None if version is None else version.id
     for attempt in (models / STAGING).iterdir():
@@ -327,9 +329,17 @@ def make_folder(path: Path) -> None:
     """Create a folder and its missing parents, and flush the directory entry of each new folder to the disk.
 
     All users can read a new folder, whatever the umask is. The mode of an existing folder is not changed.
+    Raise ``ConfigError`` if the path, or one of its parents, exists, but is not a folder.
     """
     if not path.is_dir():
         make_folder(path.parent)
-        path.mkdir(exist_ok=True)
+        try:
+            path.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            raise _not_a_folder(path) from error
         set_mode(path, FOLDER_MODE)
         sync_folder(path.parent)
+
+
+def _not_a_folder(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is not a folder; move it elsewhere, then run the command again")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from item2vec import files
 from item2vec.arguments import checked
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
@@ -66,8 +68,6 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
     ------
     CorruptBundleError
         If this user may not read the folders ``versions`` or ``pins``.
-    PlatformError
-        If there is a version, and the system has no POSIX file locks.
 
     Examples
     --------
@@ -86,7 +86,8 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
         manifest, sizes = _manifest(version.path), _sizes(version.path)
         is_active = active is not None and active.id == version.id
         shown = active if active is not None and is_active else version
-        with claimed(version.path) as free:
+        # Without locks, no version is leased.
+        with claimed(version.path) if files.HAS_LOCKS else contextlib.nullcontext(True) as free:
             is_in_state = {
                 "served": is_active,
                 "previous": active is not None and active.previous == version.id,

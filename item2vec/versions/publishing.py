@@ -20,6 +20,7 @@ from item2vec.errors import (
     Item2VecError,
     LockHeldError,
     WriteError,
+    reason_of,
 )
 from item2vec.recommender import Recommender
 from item2vec.versions.checking import manifest_of, run_canary
@@ -82,8 +83,8 @@ def publish(
     Raises
     ------
     ConfigError
-        If the folder is a bundle or spans several file systems, or its ``staging`` or ``versions`` is not a
-        folder.
+        If the path is not a folder, the folder is a bundle or spans several file systems, or its ``staging``
+        or ``versions`` is not a folder.
     InputError
         If ``note`` contains values other than JSON values, ``now`` has no time zone, or a vector is too large
         for finite scores.
@@ -238,8 +239,8 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
             raise
         raise WriteError(
             f"nothing was published in {folder}: {error.filename or 'a file'} could not be written "
-            f"({error.strerror}); the served version is unchanged: check the disk and the permissions, then "
-            "run the command again"
+            f"({reason_of(error)}); the served version is unchanged: check the disk and the permissions, "
+            "then run the command again"
         ) from error
 
 

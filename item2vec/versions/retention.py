@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from item2vec.arguments import checked
-from item2vec.errors import ConfigError, WriteError
+from item2vec.errors import ConfigError, WriteError, reason_of
 from item2vec.files import refusing_unreadable, sync_folder
 from item2vec.versions.layout import (
     DOOMED,
@@ -79,6 +79,8 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
         If there is no version with this id.
     CorruptBundleError
         If this user may not enter the folder.
+    ConfigError
+        If ``pins`` is not a folder.
     WriteError
         If the disk is full or fails, or this user may not write to the folder.
 
@@ -103,7 +105,8 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
             sync_folder(folder / PINS)
         except OSError as error:
             raise WriteError(
-                f"{id} could not be pinned in {folder}: {error.strerror}; check the disk and the permissions"
+                f"{id} could not be pinned in {folder}: {reason_of(error)}; check the disk and the "
+                "permissions"
             ) from error
 
 
@@ -141,7 +144,7 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
         sync_folder(folder / PINS)
     except OSError as error:
         raise WriteError(
-            f"{id} could not be unpinned in {folder}: {error.strerror}; check the disk and the permissions"
+            f"{id} could not be unpinned in {folder}: {reason_of(error)}; check the disk and the permissions"
         ) from error
 
 

@@ -33,6 +33,7 @@ from item2vec.versions.layout import (
     abbreviated,
     find,
     generation_of,
+    may_serve,
     next_generation,
     point_to,
     read_state,
@@ -361,8 +362,8 @@ def _hold(
 def _switch(models: Path, before: Version, version: Version, hold: Hold) -> None:
     """Write the hold, then replace ``CURRENT``, so that a crash cannot leave a rollback without its hold.
 
-    If ``CURRENT`` cannot be replaced, a new ``HOLD`` is removed. A ``HOLD`` that has replaced an older one
-    remains.
+    After an error, a new ``HOLD`` is removed, unless ``CURRENT`` names ``version`` or cannot be read. A
+    ``HOLD`` that has replaced an older one remains.
     """
     was_held = os.path.lexists(models / HOLD)
     try:
@@ -374,7 +375,7 @@ def _switch(models: Path, before: Version, version: Version, hold: Hold) -> None
         point_to(models, version)
     except BaseException:
         with contextlib.suppress(Exception):
-            if not was_held and served_version_or_none(models) == before:
+            if not was_held and not may_serve(models, version):
                 (models / HOLD).unlink(missing_ok=True)
                 sync_folder(models)
         raise
