@@ -1,10 +1,11 @@
-"""Write results, such as vectors, reports and settings, to files that the user names."""
+"""Write results, such as vectors, reports and settings, to files; create temporary folders."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import BinaryIO
 from item2vec.errors import WriteError, reason_of
 from item2vec.files import flush, sync_folder
 
-__all__ = ["output"]
+__all__ = ["output", "temporary_folder"]
 
 
 @contextlib.contextmanager
@@ -45,6 +46,23 @@ def output(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, WriteError):
             raise
         raise WriteError(f"{path} could not be written: {reason_of(error)}; {_advice(path)}") from error
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "item2vec-") -> Iterator[Path]:
+    """Yield a new temporary folder, and remove it at the end of the block.
+
+    Raise ``WriteError`` if the folder cannot be created.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=prefix)
+    except OSError as error:
+        raise WriteError(
+            f"a temporary folder could not be created: {reason_of(error)}; check the space on the disk and "
+            "the permissions, or set the environment variable TMPDIR to another folder"
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 def _is_special(path: Path) -> bool:

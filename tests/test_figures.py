@@ -243,6 +243,8 @@ def test_importances_need_ten_complete_trials_and_different_values():
     cbow = [Trial(9, Config().with_settings(objective="cbow"), "complete", 0.0)]
     assert set(importances_of([*trials_of(*rows), *cbow])) >= {"objective", "window"}
     assert importances_of(trials_of(*[(1 + n, 5, 0.5) for n in range(10)])) == {"window": 0.0}
+    most_are_the_largest = [(min(2 + n, 6), 5, float(n > 3)) for n in range(20)]
+    assert importances_of(trials_of(*most_are_the_largest)) == {"window": pytest.approx(1)}
     alternating = trials_of(*[(5, 3 + n % 2, float(n % 2)) for n in range(10)])
     assert importances_of(alternating) == {"negative": 1.0}
     better = [replace(trial, others=(replace(trial, score=9.0),)) for trial in alternating]

@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import weakref
 from itertools import pairwise
 from types import SimpleNamespace
@@ -494,6 +495,17 @@ def test_a_process_that_ends_ends_the_training(tmp_path, monkeypatch):
 
     monkeypatch.setattr(nodes.subprocess, "Popen", lambda args, **rest: popen(args=args, **rest))
     with pytest.raises(TrainingError, match=r"process 2 of 2 ended with code -9 \(no message\); train again"):
+        train(sharded, **SMALL, processes=2)
+
+
+@pytest.mark.parametrize("missing", ["temporary folder", "file of errors"])
+def test_processes_without_a_temporary_folder(tmp_path, monkeypatch, missing):
+    sharded = in_shards(random_sentences(120), 2, tmp_path / "corpus")
+    if missing == "temporary folder":
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    else:
+        monkeypatch.setattr(nodes, "_write_job", lambda folder, *rest: (folder / "errors-1.txt").mkdir())
+    with pytest.raises(WriteError, match=r"could not be (created: No such file|written: Is a dir).*; check"):
         train(sharded, **SMALL, processes=2)
 
 

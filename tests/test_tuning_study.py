@@ -1,6 +1,8 @@
 """A stored study: it is resumed after a kill, on other machines, and by several processes at once."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from test_tuning import World, chains
 from test_tuning_trials import SMALL, outcome
 
 import item2vec
-from item2vec.errors import ConfigError, CorruptBundleError
+from item2vec.errors import ConfigError, CorruptBundleError, WriteError
 from item2vec.tuning.journal import Journal
 
 CODE = """
@@ -105,6 +107,19 @@ def test_a_study_is_resumed_with_another_number_of_jobs(tmp_path, monkeypatch):
         study = tmp_path / f"{jobs}.jsonl"
         run(15, jobs=1, study=study)
         assert [trial.config for trial in run(24, jobs=jobs, study=study).trials] == whole
+
+
+def test_a_study_that_cannot_be_opened_or_written(tmp_path, monkeypatch):
+    for path, reason in ((tmp_path / "nowhere" / "study", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(WriteError, match=f"the study {path} could not be opened or written: {reason}"):
+            Journal(path, {}, 4)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(WriteError, match=r"No space left on device; check .* or choose another file"):
+        Journal(tmp_path / "study", {}, 4)
 
 
 def test_a_study_file_belongs_to_one_search(tmp_path):

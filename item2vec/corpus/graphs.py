@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import tempfile
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +16,7 @@ from item2vec.config.settings import either
 from item2vec.corpus.preparing import DRIVERS, SHARE_OF_DATABASE, bytes_of, database_module
 from item2vec.errors import ConfigError, InputTypeError, short_repr
 from item2vec.graph import Graph
+from item2vec.outputs import temporary_folder
 from item2vec.readers.edge_staging import edges_as_found, stage_edges
 from item2vec.readers.edges import find_edges
 
@@ -71,7 +70,7 @@ def read_graph(
     MissingExtraError
         If ``driver`` is ``"duckdb"``, and DuckDB is not installed.
     WriteError
-        If DuckDB cannot read or write a file.
+        If DuckDB cannot read or write a file, or a temporary folder cannot be created.
 
     Examples
     --------
@@ -87,14 +86,14 @@ def read_graph(
     if driver == "memory":
         return found.graph()
     module = database_module()
-    with tempfile.TemporaryDirectory(prefix="item2vec-") as name, module.failures(Path(name), memory):
-        open_ = partial(module.EdgeDatabase, Path(name), int(SHARE_OF_DATABASE * limit))
+    with temporary_folder() as folder, module.failures(folder, memory):
+        open_ = partial(module.EdgeDatabase, folder, int(SHARE_OF_DATABASE * limit))
         staged = edges_as_found(source, found, options.get("encoding", "utf-8"))
         if staged is not None:
             with contextlib.closing(open_(staged)) as database:
                 if database.is_valid():
                     return _graph(database, staged.directed)
-        staged = stage_edges(found, Path(name) / "edges.parquet")
+        staged = stage_edges(found, folder / "edges.parquet")
         with contextlib.closing(open_(staged)) as database:
             return _graph(database, staged.directed)
 

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from item2vec.errors import ConfigError, reason_of
+from item2vec.outputs import temporary_folder
 from item2vec.service.app import create_app
 from item2vec.service.keys import ApiKeys
 from item2vec.service.limits import MAX_HEAD, Limits
@@ -78,6 +78,8 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
     ConfigError
         If the API key file cannot be read or is invalid, a limit is invalid, or the address cannot be
         used.
+    WriteError
+        If, with several workers, a temporary folder cannot be created.
     """
     app = application(settings)
     with _listening(settings.host, settings.port) as listener:
@@ -86,8 +88,8 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
         if settings.workers == 1:
             _serve(app, listener)
             return
-        with tempfile.TemporaryDirectory(prefix="item2vec-metrics-") as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        with temporary_folder("item2vec-metrics-") as folder:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
             _supervise(settings, listener)
 
 

@@ -12,7 +12,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 from item2vec import files
 from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import InputError, Remedy, TrainingError
+from item2vec.outputs import temporary_folder
 from item2vec.processes import module_command
 from item2vec.shards.lazy import LazyShards
 from item2vec.training.averaging import Exchange, shards_of
@@ -51,7 +51,7 @@ def averaging(
     TrainingError
         If a process fails; raised by a call of the ``Exchange``.
     WriteError
-        If the temporary folder cannot be written.
+        If the temporary folder cannot be created or written.
     """
     n_shards = int(np.count_nonzero(corpus.sizes))
     if n_shards < n:
@@ -67,8 +67,8 @@ def averaging(
                 )
             ],
         )
-    with tempfile.TemporaryDirectory(prefix="item2vec-") as name, contextlib.ExitStack() as running:
-        folder, own = Path(name), shards_of(corpus, 0, n)
+    with temporary_folder() as folder, contextlib.ExitStack() as running:
+        own = shards_of(corpus, 0, n)
         with refusing_unwritable(folder):
             _write_job(folder, trainer, corpus, config, n)
         children = [running.enter_context(_child(folder, rank)) for rank in range(1, n)]
@@ -89,7 +89,9 @@ def averaging(
 @contextlib.contextmanager
 def _child(folder: Path, rank: int) -> Iterator[subprocess.Popen[bytes]]:
     command = module_command("item2vec.training.nodes", str(folder), str(rank), str(os.getpid()))
-    with (folder / f"errors-{rank}.txt").open("wb") as errors:
+    with refusing_unwritable(folder):
+        file = (folder / f"errors-{rank}.txt").open("wb")
+    with file as errors:
         child = subprocess.Popen(
             **command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
         )

@@ -26,9 +26,9 @@ def importances_of(trials: Sequence[Trial]) -> dict[str, float]:
     quartiles if there are more than four distinct values. The importance is the share of the variance of the
     scores that lies between the groups, corrected for the number of groups (ε²; Kelley, An unbiased
     correlation ratio measure, PNAS 21, 1935). The importance is 0 if the share is not larger than the
-    expected share of random groups. A setting is left out if it occurs in fewer than ten complete
-    trials, or if all its values are in one group, for example because its quartiles are equal to its largest
-    value. Settings of tastes are left out too, because each trial has the best taste for its vectors.
+    expected share of random groups. A setting is left out if it occurs in fewer than ten complete trials, or
+    if all its values are equal. Settings of tastes are left out too, because each trial has the best taste
+    for its vectors.
 
     Trials are not drawn at random: good values are tried more often. An importance is therefore a hint, not a
     test.
@@ -60,7 +60,9 @@ def _groups(values: Sequence[Any]) -> Codes:
     if not is_number or len(distinct) <= GROUPS:
         return np.array([distinct.index(str(value)) for value in values], np.int32)
     numbers = np.array(values, np.float64)
-    limits = np.unique(np.quantile(numbers, np.arange(1, GROUPS) / GROUPS))
+    quartiles = np.quantile(numbers, np.arange(1, GROUPS) / GROUPS)
+    # A group ends at its limit, so that quartiles equal to the largest value would limit no group.
+    limits = np.unique(np.minimum(quartiles, np.unique(numbers)[-2]))
     return np.unique(np.searchsorted(limits, numbers), return_inverse=True)[1].astype(np.int32)
 
 

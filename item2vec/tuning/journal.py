@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.config import Config, TasteConfig, TrainConfig
-from item2vec.errors import ConfigError, CorruptBundleError, short_repr
+from item2vec.errors import ConfigError, CorruptBundleError, WriteError, reason_of, short_repr
 from item2vec.files import fcntl, flush, parse_json
 from item2vec.tuning.trial import Trial
 
@@ -42,7 +42,7 @@ class Journal:
         If the file belongs to another study: other data, protocol, seed, metric or fixed settings.
     CorruptBundleError
         If a line cannot be read as a header or a trial.
-    OSError
+    WriteError
         If the file cannot be opened, for example because its folder does not exist, or cannot be written.
     """
 
@@ -55,9 +55,11 @@ class Journal:
         self._n_read = 0
         # The file is opened only once, because under POSIX, closing any other descriptor of the file would
         # release all locks of the process.
-        self._descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = -1
         if path is None:
             return
+        with _refusing_unwritable(path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with self._writing():
             lines = self._new_lines()
             if not lines:
@@ -131,14 +133,15 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        if self._descriptor < 0:
+        if self._path is None or self._descriptor < 0:
             yield
             return
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, WRITING)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, WRITING)
+        with _refusing_unwritable(self._path):
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, WRITING)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, WRITING)
 
     def _new_lines(self) -> list[bytes]:
         """Return the lines added since the last call, and remove an incomplete last line from the file.
@@ -169,6 +172,17 @@ class Journal:
         self._n_read += os.pwrite(self._descriptor, content, self._n_read)
         self._n_lines += "number" in line
         flush(self._descriptor)
+
+
+@contextmanager
+def _refusing_unwritable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(
+            f"the study {path} could not be opened or written: {reason_of(error)}; check that its folder "
+            "exists and is writable, and the space on the disk, or choose another file for the study"
+        ) from error
 
 
 def _check_same(path: Path, header: Mapping[str, Any], about: Mapping[str, Any]) -> None:

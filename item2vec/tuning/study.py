@@ -176,7 +176,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     InputError
         If ``data`` is neither sentences nor interactions, the cut-off of the metric is below 1, no query can
         be held out from the data, or a custom metric does not return a finite number per query.
-    OSError
+    WriteError
         If ``study`` cannot be opened or written, for example because its folder does not exist.
     TrainingError
         If the default configuration cannot be trained.
