@@ -14,15 +14,10 @@ import numpy.typing as npt
 from item2vec.arguments import as_array, check_fields, check_rows, checked
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.durations import PLAUSIBLE, TICKS, UNIT_NAMES, microseconds_of
-from item2vec.errors import (
-    InputError,
-    InputTypeError,
-    Remedy,
-    short_repr,
-)
+from item2vec.errors import InputError, InputTypeError, Remedy, listed, short_repr
 from item2vec.types import Vocabulary, as_history
 
-__all__ = ["Interactions", "microseconds", "read_only"]
+__all__ = ["Interactions", "microseconds", "read_only", "reading_with"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,7 +146,7 @@ class Interactions:
         if self.timestamp is None:
             raise InputError(
                 "the interactions have no timestamps; a selection by time requires them",
-                remedies=[Remedy("timestamp", text="pass {} when the interactions are read")],
+                remedies=[reading_with("timestamp")],
             )
         keep = np.ones(len(self), dtype=bool)
         if start is not None:
@@ -173,14 +168,14 @@ class Interactions:
         if self.event is None or self.events is None:
             raise InputError(
                 "the interactions have no event column; a selection by event requires it",
-                remedies=[Remedy("event", text="pass {} when the interactions are read")],
+                remedies=[reading_with("event")],
             )
         codes = self.events.encode(names)
         if bool((codes < 0).any()):
             unknown = names[int(np.argmin(codes))]
-            known = ", ".join(self.events.ids[:10]) + (", …" if len(self.events) > 10 else "")
             raise InputError(
-                f"unknown event {short_repr(unknown)}; expected an event of these interactions: {known}"
+                f"unknown event {short_repr(unknown)}; expected an event of these interactions: "
+                f"{listed(self.events.ids)}"
             )
         selected = np.zeros(len(self.events), dtype=bool)
         selected[codes] = True
@@ -209,10 +204,16 @@ class Interactions:
         kept = self.of_events(weights)
         assert kept.event is not None
         assert kept.events is not None
-        factor = np.zeros(len(kept.events), dtype=np.float32)
         factors = as_array(list(weights.values()), np.float32)
         if factors.shape != (len(weights),):
             raise InputError(f"weights are {short_repr(weights)}; expected a number per event")
+        for event, weight in zip(weights, factors, strict=True):
+            if not 0 <= weight < np.inf:
+                raise InputError(
+                    f"the weight of event {short_repr(event)} is {short_repr(weights[event])}; expected a "
+                    "finite number >= 0"
+                )
+        factor = np.zeros(len(kept.events), dtype=np.float32)
         factor[kept.events.encode(weights)] = factors
         base = np.float32(1) if kept.weight is None else kept.weight
         return dataclasses.replace(kept, weight=factor[kept.event] * base)
@@ -236,6 +237,15 @@ def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     view = as_array(array, dtype).view()
     view.flags.writeable = False
     return view
+
+
+def reading_with(column: str) -> Remedy:
+    """Return the advice for interactions without this optional column."""
+    return Remedy(
+        column,
+        text="pass {} when the interactions are read",
+        otherwise=f"ingest the interactions with item2vec ingest FILE --{column} COLUMN",
+    )
 
 
 def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) -> None:
@@ -338,16 +348,16 @@ def _check_unit(column: npt.NDArray[Any]) -> None:
         unit: int(np.count_nonzero((dated >= first * ticks) & (dated < last * ticks)))
         for unit, ticks in TICKS.items()
     }
+    n_micros = votes.pop("us")
     unit = max(votes, key=votes.__getitem__)
-    n_others = sum(votes.values()) - votes["us"]
-    if unit != "us" and votes[unit] == len(dated) > 0:
+    if votes[unit] == len(dated) > 0:
         raise InputError(
             f"timestamps appear to be {UNIT_NAMES[unit]} since 1970 (the largest is {int(dated.max())}); "
             "expected microseconds, datetime or datetime64: pass "
             f"np.asarray(timestamps, dtype='datetime64[{unit}]')"
         )
-    if unit == "us" and n_others:
+    if n_micros > votes[unit] > 0:
         raise InputError(
-            f"{n_others:,} of {len(column):,} timestamps appear to be in another unit; expected microseconds "
-            f"since 1970, as {votes['us']:,} others appear to be: correct these timestamps"
+            f"{sum(votes.values()):,} of {len(column):,} timestamps appear to be in another unit; expected "
+            f"microseconds since 1970, as {n_micros:,} others appear to be: correct these timestamps"
         )

@@ -409,7 +409,7 @@ def test_events_filter_and_weight_interactions():
     assert list(adapters.histories(shop, events=["x"])) == [["a", "c"]]
     weighted = adapters.histories(shop, events={"x": 1, "y": 5})
     assert weighted.weights.tolist() == [1, 5, 1]
-    with pytest.raises(InputError, match=r"unknown event 'z'; expected .*: x, y"):
+    with pytest.raises(InputError, match=r"unknown event 'z'; expected .*: 'x', 'y'"):
         adapters.histories(shop, events=["z"])
     with pytest.raises(InputError, match="event="):
         adapters.histories(interactions_of([("u", "a", 1, "x")]), events=["x"])

@@ -31,6 +31,12 @@ def graph(tmp_path):
     (tmp_path / "e.csv").write_text(EDGES)
 
 
+def test_an_undirected_file_is_not_read_as_directed(item2vec, tmp_path):
+    (tmp_path / "g.net").write_text("*Vertices 2\n*Edges\n1 2\n")
+    code, _, err = item2vec("walks", "--edges", "g.net", "--directed", "--out", "walks")
+    assert (code, "is set; omit --directed\n" in err) == (2, True)
+
+
 @pytest.mark.parametrize("driver", ["memory", "duckdb"])
 @pytest.mark.usefixtures("graph")
 def test_walks_are_those_of_the_function(item2vec, tmp_path, driver):

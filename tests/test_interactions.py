@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
+from item2vec import adapters, evaluation
 from item2vec.durations import DAY, EPOCH, SECOND
 from item2vec.errors import InputError, InputTypeError, InvalidIdError
 from item2vec.interactions import Interactions, microseconds, read_only
@@ -140,6 +141,8 @@ def test_one_number_in_another_unit_than_most_is_an_error(odd):
         [1_700_000_000_000_000],
         [2**62],
         [-(10**9)],
+        [1_700_000_000_000_000, 1_700_000_000],
+        [1_700_000_000_000_000, 1_700_000_000_000_000_000],
     ],
 )
 def test_other_whole_numbers_are_microseconds(numbers):
@@ -204,11 +207,14 @@ def test_iterators_are_read_once():
 
 
 def test_event_weights_are_checked():
-    with pytest.raises(InputError, match=r"unknown event 'purchase'; expected .*: click, buy, view"):
+    with pytest.raises(InputError, match=r"unknown event 'purchase'; expected .*: 'click', 'buy', 'view'"):
         SHOP.with_event_weights({"purchase": 5})
     for bad in (np.nan, np.inf, -1):
-        with pytest.raises(InputError, match="expected a finite number >= 0"):
-            SHOP.with_event_weights({"buy": bad})
+        for log in (SHOP, SHOP.take(slice(0))):  # without rows, the events are still known
+            with pytest.raises(InputError, match=r"weight of event 'buy' is .*expected a finite number >= 0"):
+                log.with_event_weights({"click": 1, "buy": bad})
+    with pytest.raises(InputError, match=r"expected .*: none$"):
+        Interactions.of(user=[], item=[], event=[]).of_events(["buy"])
     with pytest.raises(InputError, match="event="):
         Interactions.of(user=["u"], item=["a"]).with_event_weights({"buy": 5})
 
@@ -216,6 +222,24 @@ def test_event_weights_are_checked():
 def test_a_time_range_needs_timestamps():
     with pytest.raises(InputError, match="timestamp="):
         Interactions.of(user=["u"], item=["a"]).between()
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        lambda log: log.between(),
+        lambda log: log.of_events(["buy"]),
+        adapters.sessions,
+        lambda log: adapters.sessions(log, gap=None),
+        lambda log: evaluation.temporal_split(log, at=datetime(2024, 1, 1)),
+    ],
+)
+def test_advice_for_a_missing_column_applies_to_a_command_without_its_flag(select):
+    with pytest.raises(InputError, match=r"pass .*= when the interactions are read") as caught:
+        select(Interactions.of(user=["u"], item=["a"]))
+    advice = [remedy.otherwise for remedy in caught.value.remedies if remedy.argument != "gap"]
+    assert advice
+    assert all("item2vec ingest FILE --" in text for text in advice)
 
 
 @pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf, -0.5, 1e39])

@@ -13,7 +13,7 @@ from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.durations import DEFAULT_GAP, SECOND, seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError, Remedy
-from item2vec.interactions import Interactions
+from item2vec.interactions import Interactions, reading_with
 from item2vec.items import Items
 from item2vec.kernels.cores import core_rows
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
@@ -325,18 +325,12 @@ def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, 
     elif interactions.timestamp is None:
         raise InputError(
             "the interactions have neither a session column nor timestamps; expected one of them",
-            remedies=[
-                Remedy(name, text="pass {} when the interactions are read")
-                for name in ("session", "timestamp")
-            ],
+            remedies=[reading_with("session"), reading_with("timestamp")],
         )
     elif pause is None:
         raise InputError(
             "the interactions have no session column, and gap is None; expected a gap",
-            remedies=[
-                Remedy("gap", "30min"),
-                Remedy("session", text="pass {} when the interactions are read"),
-            ],
+            remedies=[Remedy("gap", "30min"), reading_with("session")],
         )
     else:
         starts = np.ones(len(rows), dtype=bool)

@@ -23,7 +23,7 @@ from item2vec.evaluation.split import ColdTargets, Split
 from item2vec.evaluation.targets import further_items, new_items
 from item2vec.evaluation.temporal_shards import sampled_times, split_shards
 from item2vec.evaluation.times import iso, span_of
-from item2vec.interactions import Interactions, microseconds
+from item2vec.interactions import Interactions, microseconds, reading_with
 from item2vec.items import Items
 from item2vec.sentences import Sentences, ShardedSentences
 
@@ -345,7 +345,7 @@ def _timestamps(interactions: Interactions) -> Offsets:
     if interactions.timestamp is None:
         raise InputError(
             "the interactions have no timestamps; a split by time requires them",
-            remedies=[Remedy("timestamp", text="pass {} when the interactions are read")],
+            remedies=[reading_with("timestamp")],
         )
     return interactions.timestamp
 

@@ -54,7 +54,7 @@ def check_annoy() -> None:
         raise MissingExtraError(
             f"{WHY_MISSING}, and index='annoy' requires it: install a C++ compiler, then run: "
             "pip install annoy",
-            remedies=[Remedy("index", "exact")],
+            remedies=[Remedy("index", "exact", otherwise="train the model with --index exact")],
         )
 
 
@@ -326,5 +326,9 @@ def _reserve(n_bytes: int) -> None:
         raise InputError(
             f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate; free "
             "memory",
-            remedies=[Remedy("index", "exact", "or build the model with {}")],
+            remedies=[
+                Remedy(
+                    "index", "exact", "or build the model with {}", "or train the model with --index exact"
+                )
+            ],
         ) from error

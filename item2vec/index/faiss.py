@@ -65,7 +65,7 @@ def check_faiss() -> None:
     if (reason := why_missing()) is not None:
         raise MissingExtraError(
             f"{reason}, and index='faiss' requires it; run: pip install faiss-cpu",
-            remedies=[Remedy("index", "exact")],
+            remedies=[Remedy("index", "exact", otherwise="train the model with --index exact")],
         )
 
 
@@ -322,7 +322,9 @@ def _graph_bytes(matrix: Floats, first: Rows, scale: float | None, seed: int) ->
     except (MemoryError, RuntimeError) as error:
         raise InputError(
             f"FAISS could not build the index ({error!s:.200})",
-            remedies=[Remedy("index", "exact", "build the model with {}")],
+            remedies=[
+                Remedy("index", "exact", "build the model with {}", "train the model with --index exact")
+            ],
         ) from error
     return content
 

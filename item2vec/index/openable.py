@@ -47,7 +47,7 @@ def new_path() -> Iterator[Path]:
             raise InputError(
                 f"the temporary file of an Annoy index could not be written ({error}): set TMPDIR to a "
                 "writable folder with free space",
-                remedies=[Remedy("index", "exact")],
+                remedies=[Remedy("index", "exact", otherwise="train the model with --index exact")],
             ) from error
 
 

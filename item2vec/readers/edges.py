@@ -292,7 +292,8 @@ def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
 def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
     if directed and not stated.directed:
         raise ConfigError(
-            f"{name} is undirected; expected a directed graph, because directed is set: omit directed"
+            f"{name} is undirected; expected a directed graph, because directed is set",
+            remedies=[Remedy("directed", text="omit directed", otherwise="omit --directed")],
         )
     return stated.directed if directed is None else directed
 
