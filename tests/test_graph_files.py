@@ -167,6 +167,10 @@ def test_examples_of_graph_objects():
         readers.read_edges(NetworkxGraph("ab", [("a", "b", 2), ("b", "b")], False))
     with pytest.raises(InvalidIdError, match=r"node 0: node \(1, 2\)"):
         readers.read_edges(NetworkxGraph([(1, 2)], [], False))
+    with pytest.raises(InvalidIdError, match="node 1: node ''"):
+        readers.read_edges(NetworkxGraph(["a", ""], [("a", "a")], False))
+    with pytest.raises(InvalidIdError, match="edge 1: node ''"):
+        readers.read_edges(NetworkxGraph(["a"], [("a", "a"), ("a", "")], False))
 
 
 def test_a_weight_of_csv_is_the_weight_of_text():
@@ -285,7 +289,9 @@ MIXED = "<graphml><graph edgedefault='directed'><edge source='a' target='b' dire
         ("g.graphml", BOMB, "declaration of the entity 'a'"),
         ("g.graphml", MIXED + "<edge source='a' target='b'/></graph></graphml>", "directed and undirected"),
         ("g.graphml", "<graphml><graph><hyperedge/></graph></graphml>", "line 1: a hyperedge"),
-        ("g.graphml", "<graphml><graph><node/></graph></graphml>", "node ''"),
+        ("g.graphml", "<graphml><graph>\n<node id='a'/>\n<node/></graph></graphml>", "line 3: node ''"),
+        ("g.net", f'*Vertices 2\n1 "a"\n2 "{"b" * 513}"\n', "line 3: node 'bbb"),
+        ("g.net", f"*Vertices 2\n*Edges\n1 {'b' * 513}\n", "line 3: node 'bbb"),
         ("g.graphml", "<graphml>", "line 1: no element found"),
     ],
 )

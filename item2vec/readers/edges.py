@@ -203,7 +203,7 @@ class EdgeRows(NamedTuple):
         """Yield the rows. Raise ``InputError`` for an invalid id, or if only some edges have a weight."""
         weighted: bool | None = None
         for number, ids, weight in self.rows:
-            _check_ids(self.name, self.row_kind, number, ids)
+            self._check_ids(number, ids)
             if len(ids) > 1:
                 weighted = (weight is not None) if weighted is None else weighted
                 if weighted != (weight is not None):
@@ -218,7 +218,7 @@ class EdgeRows(NamedTuple):
             try:
                 codes = [code_of[id_] for id_ in ids]
             except KeyError:
-                _check_ids(self.name, self.row_kind, number, ids)
+                self._check_ids(number, ids)
                 codes = [code_of.setdefault(id_, len(code_of)) for id_ in ids]
             for neighbour in codes[1:]:
                 ends.append(codes[0])
@@ -235,6 +235,17 @@ class EdgeRows(NamedTuple):
             np.array(weights, dtype=np.float32) if weights else None,
             directed=self.directed,
         )
+
+    def _check_ids(self, number: int, ids: Sequence[str]) -> None:
+        is_node = self.row_kind == "edge" and len(ids) == 1  # graph objects have rows of nodes and of edges
+        row_kind = "node" if is_node else self.row_kind
+        for id_ in ids:
+            try:
+                check_ids((id_,))
+            except InvalidIdError as error:
+                expected = IdColumn.expected
+                fault = Fault.of_value(self.name, row_kind, number, "node", id_, expected, InvalidIdError)
+                raise fault.exception() from error
 
     def _mixed(self, number: int, weight: float | None) -> InputError:
         found = f"an edge with{'out' if weight is None else ''} a weight"
@@ -318,12 +329,3 @@ def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
             names,
         )
     return found
-
-
-def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> None:
-    for id_ in ids:
-        try:
-            check_ids((id_,))
-        except InvalidIdError as error:
-            fault = Fault.of_value(source, row_kind, number, "node", id_, IdColumn.expected, InvalidIdError)
-            raise fault.exception() from error

@@ -97,6 +97,7 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
     keys: dict[str, Element] = {}
     edges: list[tuple[int, Element]] = []
     names: dict[str, str] = {}
+    lines: dict[str, int] = {}
     directions: set[str] = set()
     tags = {"key", "node", "edge", "hyperedge", "graph"}
     advice = "convert the file, or, in Python, read it with networkx or igraph, and pass the graph"
@@ -107,6 +108,7 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
         elif element.tag == "node":
             data = {child.get("key"): child.text for child in element if child.tag == "data"}
             names[get("id", "")] = data.get(_IGRAPH_NAME) or get("id", "")
+            lines[get("id", "")] = number
         elif element.tag == "edge":
             edges.append((number, element))
         elif element.tag == "graph":
@@ -129,7 +131,7 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
             remedies=[Remedy("weight", text="name an attribute with {}")],
         )
     key = None if weight is False else keys.get("weight" if weight is None else str(weight))
-    nodes: list[Row] = [(0, [name], None) for name in _distinct(path, names)]
+    nodes = _rows_of_nodes(path, names, lines)
     return GraphRows(directions == {"true"}, chain(nodes, _edges_of_xml(path, edges, key, names)))
 
 
@@ -153,6 +155,7 @@ def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) 
     of a section ``*Edges`` or ``*Edgeslist`` is read as an edge in each direction.
     """
     labels: dict[str, str] = {}
+    first_lines: dict[str, int] = {}
     links: list[tuple[int, str, list[str]]] = []
     section = ""
     for number, line in lines:
@@ -165,13 +168,16 @@ def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) 
         elif section == "vertices":
             vertex, *label = [quoted or word for quoted, word in _TOKEN.findall(line)]
             labels[vertex] = label[0] if label else vertex
+            first_lines[vertex] = number
         elif section:
             links.append((number, section, line.split()))
     links = [link for listed in links for link in _pairs(path, *listed)]
-    for _, _, fields in links:
-        labels.update({vertex: vertex for vertex in fields[:2] if vertex not in labels})
+    for number, _, fields in links:
+        for vertex in fields[:2]:
+            labels.setdefault(vertex, vertex)
+            first_lines.setdefault(vertex, number)
     weighted = with_weights and any(len(fields) > 2 for _, _, fields in links)
-    rows: list[Row] = [(0, [label], None) for label in _distinct(path, labels)]
+    rows = _rows_of_nodes(path, labels, first_lines)
     directed = any(section == "arcs" for _, section, _ in links)
     for number, section, fields in links:
         source, target = (labels[vertex] for vertex in fields[:2])
@@ -182,12 +188,12 @@ def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) 
     return GraphRows(directed, rows)
 
 
-def _distinct(path: Path, names: Mapping[str, str]) -> list[str]:
-    """Return the names of nodes; raise ``InputError`` if two nodes have the same name."""
+def _rows_of_nodes(path: Path, names: Mapping[str, str], lines: Mapping[str, int]) -> list[Row]:
+    """Return a row per node, given the names and the line numbers; raise ``InputError`` for equal names."""
     name, n_nodes = next(iter(Counter(names.values()).most_common(1)), ("", 0))
     if n_nodes > 1:
         raise InputError(f"{path} has {n_nodes} nodes named {name!r}; expected distinct names: rename them")
-    return list(names.values())
+    return [(lines[node], [name], None) for node, name in names.items()]
 
 
 def _pajek_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int, str]]:
