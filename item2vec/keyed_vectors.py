@@ -162,7 +162,10 @@ def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabul
             reason = error if str(error) else type(error).__name__
             raise InputError(f"{path} is not a pickle of gensim's KeyedVectors: {reason!s:.300}") from error
     kept = slice(limit)
-    return Vocabulary(ids[kept]), matrix[kept], counts[kept]
+    try:
+        return Vocabulary(ids[kept]), matrix[kept], counts[kept]
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _ids_of(keys: Any) -> tuple[str, ...]:

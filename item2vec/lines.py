@@ -125,14 +125,15 @@ def check_max_line(max_line: int) -> int:
 def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
     """Yield a function that reads the next part of a text file, and returns this part in UTF-8.
 
-    The argument of the function is the size of the part: in bytes for a file in UTF-8, otherwise in
-    characters.
+    The argument of the function is the maximum size of the part in bytes, at least 4.
     """
     with open_text(path, encoding, newline="") as text:
         is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")
 
         def source(size: int) -> bytes:
-            return text.buffer.read(size) if is_utf8 else text.read(size).encode("utf-8", "surrogateescape")
+            if is_utf8:
+                return text.buffer.read(size)
+            return text.read(max(1, size // 4)).encode("utf-8", "surrogateescape")  # at most 4 bytes each
 
         start = source(len(_BOM)).removeprefix(_BOM)
 

@@ -207,9 +207,8 @@ class Vocabulary:
                 raise IndexError  # a list would count a negative code from its end
             return [ids[code] for code in codes]
         except (IndexError, TypeError, ValueError) as error:
-            raise InputError(
-                f"codes are {short_repr(codes)}; expected integers from 0 to {len(ids) - 1}"
-            ) from error
+            expected = f"integers from 0 to {len(ids) - 1}" if ids else "an empty list"
+            raise InputError(f"codes are {short_repr(codes)}; expected {expected}") from error
 
     def codes_in(self, other: Vocabulary) -> Codes:
         """Return, for each code, the code of the same id in another vocabulary; -1 if the id is not there.

@@ -378,9 +378,12 @@ def _count_of(path: Path, number: int, line: bytes, encoding: str) -> tuple[str,
         value = float(count)
         if not 0 <= value < np.inf:
             raise ValueError(f"the count is {value}")
-        return _id_of(raw, f"line {number}", encoding), value
     except ValueError as error:
         raise InputError(
             f"{path}: line {number} is {short_repr(line)}; expected an id, a space, and a count >= 0: "
             "rename the file if it does not contain counts"
         ) from error
+    try:
+        return _id_of(raw, f"line {number}", encoding), value
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error

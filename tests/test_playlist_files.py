@@ -339,6 +339,12 @@ def test_options_of_another_layout_are_errors(name, options, message):
         adapters.playlists(INPUTS / name, **options)
 
 
+def test_options_do_not_hide_another_layout(tmp_path):
+    (tmp_path / "g.net").write_text("*Vertices 2\n*Edges\n1 2\n")
+    with pytest.raises(InputError, match=r"is in the layout Pajek; expected playlists .*: convert the file"):
+        adapters.playlists(tmp_path / "g.net", sep=",", unit="id")
+
+
 def test_lines_are_skipped_before_the_layout_is_recognised(tmp_path):
     (tmp_path / "x.txt").write_text("a header, of another kind\n\n" + '{"items": ["a", "b"]}\n')
     assert list(adapters.playlists(tmp_path / "x.txt", skip_lines=1)) == [["a", "b"]]

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
-from item2vec.errors import CorruptBundleError, InputError
+from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, WriteError
 from item2vec.items import Items
 from item2vec.types import Vocabulary
 
@@ -321,6 +321,15 @@ def test_invalid_items_are_errors_and_leave_no_file(tmp_path):
         with pytest.raises(InputError, match="cannot be written"):
             readers.write_items(Items.of({"a": row}), tmp_path / "items.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_items_are_not_written_over_a_file_or_into_a_missing_folder(tmp_path):
+    items = Items.of({"a": {"x": 1}})
+    (tmp_path / "old").touch()
+    with pytest.raises(BundleExistsError, match="old already exists; choose another path"):
+        readers.write_items(items, tmp_path / "old")
+    with pytest.raises(WriteError, match="items could not be written: No such file"):
+        readers.write_items(items, tmp_path / "nowhere" / "items")
 
 
 def test_a_damaged_file_is_an_error_or_is_read_correctly(tmp_path):

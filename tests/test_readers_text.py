@@ -218,6 +218,18 @@ def test_the_limit_of_a_line_is_exact(write, name):
             readers.read_interactions(path, timestamp=None, max_line=length - 1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_the_limit_of_a_line_counts_bytes_of_utf8_in_any_encoding(tmp_path, encoding):
+    for length, is_legal in ((2_000, True), (2_002, False)):
+        (tmp_path / "x.txt").write_bytes(f"a\n{'é' * (length // 2 - 1)}x\nb\n".encode(encoding))
+        found = lines.lines_of(tmp_path / "x.txt", encoding, max_line=2_000)
+        if is_legal:
+            assert [number for number, _ in found] == [1, 2, 3]
+        else:
+            with pytest.raises(InputError, match="line 2: a line of more than 2,000 bytes"):
+                list(found)
+
+
 @pytest.mark.parametrize("max_line", [0, 1023, 2.5, True, None])
 def test_an_invalid_limit_is_an_error(write, max_line):
     with pytest.raises(InputError, match="max_line is"):

@@ -67,6 +67,13 @@ def test_only_codes_of_the_vocabulary_are_decoded(codes):
                 vocabulary.take(codes)
 
 
+def test_an_empty_vocabulary_decodes_an_empty_list_only():
+    for vocabulary in (Vocabulary(()), ArrowVocabulary(pa.chunked_array([], pa.string()))):
+        assert vocabulary.decode([]) == []
+        with pytest.raises(InputError, match=r"codes are \[0\]; expected an empty list"):
+            vocabulary.decode([0])
+
+
 @given(distinct_ids, illegal_ids, st.data())
 def test_an_illegal_id_is_rejected_at_any_position(known, illegal, data):
     position = data.draw(st.integers(0, len(known)))

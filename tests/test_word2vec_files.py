@@ -242,11 +242,21 @@ def test_an_item_without_a_count_has_count_one(tmp_path, caplog):
     assert "contains no count of 1 of 3 items (first: 'b')" in caplog.text
 
 
-@pytest.mark.parametrize("line", [b"b", b"b x", b"b -1", b"b nan", b"b inf", b"\xff 1", b" 1"])
-def test_a_malformed_file_of_counts_is_rejected_by_line(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        *(
+            (line, "line 2 is b'b.*expected an id, a space")
+            for line in (b"b", b"b x", b"b -1", b"b nan", b"b inf")
+        ),
+        (b"\xff 1", "line 2: .*can't decode byte 0xff.*; convert the file to UTF-8"),
+        (b" 1", "line 2: .* is empty"),
+    ],
+)
+def test_a_malformed_file_of_counts_is_rejected_by_line(tmp_path, line, message):
     path = written(tmp_path, b"a 1 2\n")
     written(tmp_path, b"a 1\n" + line + b"\n", "vectors.vocab")
-    with pytest.raises(InputError, match=r"vectors\.vocab: line 2 is"):
+    with pytest.raises(InputError, match=rf"vectors\.vocab: {message}"):
         ItemVectors.load(path)
 
 

@@ -90,6 +90,11 @@ def _layout(path: Path, first: str) -> str | None:
 def _check_options(
     path: Path, layout: str | None, *, sep: str | None, skip_fields: int, skip_lines: int, unit: str | None
 ) -> None:
+    if layout not in {None, "JSON", "XML", "M3U", "PLS"}:
+        raise InputError(
+            f"{path} is in the layout {layout}; expected playlists as lines of ids, JSON, M3U, PLS or XSPF: "
+            "convert the file"
+        )
     options: dict[str, Any] = {"sep": sep, "skip_fields": skip_fields, "unit": unit, "skip_lines": skip_lines}
     applicable = {
         None: {"sep", "skip_fields", "skip_lines"},
@@ -100,11 +105,6 @@ def _check_options(
         if value and option not in applicable:
             name, kind = option.replace("_", " "), layout or "lines of ids"
             raise ConfigError(f"{name} is {value!r}, which does not apply to {kind} ({path}); omit it")
-    if layout not in {None, "JSON", "XML", "M3U", "PLS"}:
-        raise InputError(
-            f"{path} is in the layout {layout}; expected playlists as lines of ids, JSON, M3U, PLS or XSPF: "
-            "convert the file"
-        )
 
 
 def _m3u(lines: Iterator[tuple[int, str]]) -> list[str]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from item2vec import files
 from item2vec.arguments import checked
-from item2vec.errors import CorruptBundleError, InputError
+from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, WriteError, reason_of
 from item2vec.items import Items
 from item2vec.lines import MAX_LINE
 from item2vec.readers.attributes import declared_types, typed
@@ -142,6 +142,10 @@ def write_items(items: Items, path: Path) -> None:
     ------
     InputError
         If a title is not valid UTF-8 text, or an attribute is not a JSON value.
+    BundleExistsError
+        If the file already exists.
+    WriteError
+        If the file cannot be written.
 
     Examples
     --------
@@ -164,7 +168,15 @@ def write_items(items: Items, path: Path) -> None:
         ) from error
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=_SCHEMA), sink, write_page_checksum=True)
-    files.write_bytes(path, sink.getvalue().to_pybytes())
+    try:
+        files.write_bytes(path, sink.getvalue().to_pybytes())
+    except FileExistsError as error:
+        raise BundleExistsError(f"{path} already exists; choose another path, or remove it first") from error
+    except OSError as error:
+        raise WriteError(
+            f"{path} could not be written: {reason_of(error)}; check that its folder exists and is writable, "
+            "and the space on the disk"
+        ) from error
 
 
 @checked

@@ -158,7 +158,8 @@ class ArrowVocabulary(Vocabulary):
         if not rows.size:
             return []
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(self):
-            raise InputError(f"codes are {short_repr(codes)}; expected integers from 0 to {len(self) - 1}")
+            expected = f"integers from 0 to {len(self) - 1}" if len(self) else "an empty list"
+            raise InputError(f"codes are {short_repr(codes)}; expected {expected}")
         return self.ids.listed(rows)
 
     def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
