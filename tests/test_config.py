@@ -245,7 +245,7 @@ def test_settings_without_a_loss_are_rejected():
         ),
         (
             {"vector_size": 1},
-            "vector_size is 1; expected at least 2, .* always 1 or -1; or set similarity='inner'",
+            "vector_size is 1; expected at least 2 .* always 1 or -1; or set similarity='inner'",
         ),
         ({"tied": 4}, "tied is 4; expected at most 3, the number of parts in context_decay"),
         ({"vector_size": 65, "context_decay": (0.5, 0.9)}, "vector_size is 65; expected a multiple of 2"),
