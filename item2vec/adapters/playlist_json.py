@@ -82,10 +82,11 @@ def _values_of_lines(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tu
         if not line.isspace():
             try:
                 yield number, _DECODER.decode(line)
+            except json.JSONDecodeError as error:
+                cause = f"{error.msg} at character {error.pos + 1}"
+                raise InputError(f"{name} line {number}: {cause}; {_EXPECTED}") from None
             except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{name} line {number}: {str(error).replace('line 1 column', 'column')}; {_EXPECTED}"
-                ) from None
+                raise InputError(f"{name} line {number}: {error}; {_EXPECTED}") from None
 
 
 def _values(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
