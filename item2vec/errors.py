@@ -19,7 +19,7 @@
     │   └── SchemaError                           the schema of the store is missing, older or newer
     ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or a hold forbids promotions
     ├── RunFailedError       (RuntimeError)       a retraining run crashed or exceeded its limits
-    ├── LockHeldError        (BlockingIOError)    another writer holds the lock of a folder, or ignored it
+    ├── LockHeldError        (BlockingIOError)    another writer holds or ignored the lock of a folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
     └── PlatformError        (NotImplementedError)  the operating system lacks a required feature
 
@@ -316,7 +316,7 @@ class RunFailedError(Item2VecError, RuntimeError):
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
-    """Another writer, in this or another process, holds the lock of a folder, or wrote without the lock."""
+    """Another writer, in this or another process, holds or ignored the lock of a folder."""
 
     exit_code = 75
 

@@ -1,6 +1,6 @@
-"""Files: atomic and durable writes, validated reads, permissions, and the check for file locks.
+"""Files: atomic and durable writes, validated reads, permissions, and the check that file locks work.
 
-Arrays are stored as ``.npy`` without pickle, text as UTF-8, and JSON must be strict. A folder is written
+Arrays are stored as ``.npy`` without pickle, and text as UTF-8. JSON is read strictly. A folder is written
 under a temporary name, flushed to the disk and renamed, so that readers never see a partially written folder.
 """
 

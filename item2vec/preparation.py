@@ -1,4 +1,4 @@
-"""``Preparation``: a cache of models, prepared for the new items and the active items of a catalogue."""
+"""``Preparation``: a cache of models with rows for the new items of a catalogue, and with active flags."""
 
 from __future__ import annotations
 

@@ -179,7 +179,10 @@ class Ranker:
         return sorted(shares, key=lambda share: -share.share)
 
     def tastes(self, histories: Histories) -> Floats:
-        """Return the user vector of each history (float32), without rules; zeros if a history has none."""
+        """Return the user vector of each history (float32), with the default rules.
+
+        A history without a user vector gets a row of zeros.
+        """
         liked, dislikes = split_dislikes(histories, RowRules().disliked_by(len(histories.offsets) - 1))
         tastes = self.user_vectors(self.with_input(liked), dislikes, RowRules()).tastes
         return np.where(tastes.empty[:, None], np.float32(0), tastes.vectors)

@@ -58,7 +58,7 @@ def test_equal_dates_are_a_warning_and_keep_the_order_of_the_file(ingest):
 def test_repeats_are_counted_and_kept_or_merged(ingest, words, expected, weights):
     facts, warned = ingest("repeats_of_one_day.csv", *words.split())
     assert counts(facts) == expected
-    assert ("1 of 4 rows repeat the user, item, event and timestamp" in warned) is ("--repeats" not in words)
+    assert ("1 of 4 rows repeat the user, item, event name" in warned) is ("--repeats" not in words)
     with Store("sqlite:///item2vec.db") as store:
         assert store.history("u1").weights.tolist() == weights
     _, n_events, _, n_repeats = expected
@@ -71,7 +71,7 @@ def test_a_file_without_timestamps_is_trained_evaluated_and_served(item2vec, ing
     assert item2vec("train", *QUICK)[0] == 0
     code, out, _ = item2vec("recommend", "--user", "u0", "--json")
     assert (code, {row["source"] for row in json.loads(out)}) == (0, {"model"})
-    for ordered, protocol in ((True, "leave-last-1-out"), (False, "random 20 % of each sentence")):
+    for ordered, protocol in ((True, "leave-last-1-out"), (False, "random 20 % of each sentence held out")):
         (tmp_path / "item2vec.toml").write_text(f"[adapter]\nordered = {str(ordered).lower()}\n")
         code, out, _ = item2vec("evaluate", *QUICK, "--json")
         assert code == 0

@@ -299,5 +299,5 @@ def test_a_placeholder_is_named_also_if_a_user_has_more_events(warnings_of, n_ev
 def test_repeats_that_are_merged_by_default_are_reported(warnings_of):
     rows = listens(("u", "a", 1), ("u", "a", 1), ("u", "b", DAY), ("u", "b", 2 * DAY))
     (warning,) = warnings_of(rows)
-    assert warning.startswith("1 of 4 rows repeat the user, item, event and timestamp of an earlier row")
+    assert warning.startswith("1 of 4 rows repeat the user, item, event name and timestamp of an earlier row")
     assert warnings_of(rows, repeats="merge") == warnings_of(rows, repeats="keep") == []

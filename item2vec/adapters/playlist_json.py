@@ -83,8 +83,7 @@ def _values_of_lines(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tu
             try:
                 yield number, _DECODER.decode(line)
             except json.JSONDecodeError as error:
-                cause = f"{error.msg} at character {error.pos + 1}"
-                raise InputError(f"{name} line {number}: {cause}; {_EXPECTED}") from None
+                raise _invalid(name, number, error.msg, error.pos + 1) from None
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{name} line {number}: {error}; {_EXPECTED}") from None
 
@@ -107,15 +106,17 @@ def _values(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, 
         try:
             value, end = _DECODER.raw_decode(text, position)
         except json.JSONDecodeError as error:
-            raise InputError(
-                f"{name} line {first + error.lineno - 1}: {error.msg} in column {error.colno}; {_EXPECTED}"
-            ) from None
+            raise _invalid(name, first + error.lineno - 1, error.msg, error.colno) from None
         except (ValueError, RecursionError) as error:
             raise InputError(f"{name} line {number}: {error}; {_EXPECTED}") from None
         yield number, value
         end = _skip_blanks(text, end)
         number += text.count("\n", position, end)
         position = end
+
+
+def _invalid(name: str, line: int, reason: str, character: int) -> InputError:
+    return InputError(f"{name} line {line}: invalid JSON ({reason} at character {character}); {_EXPECTED}")
 
 
 def _skip_blanks(text: str, position: int) -> int:

@@ -107,9 +107,10 @@ def save_shards(
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
-    """Return a pair: the unshortened histories or sessions of all rows; and the user code of each sentence.
+    """Return a pair: the histories or sessions of these interactions; and the user code of each sentence.
 
-    Only ``kind``, ``gap`` and ``ordered`` of the adapter are applied.
+    Only ``kind``, ``gap`` and ``ordered`` of the adapter are applied: the sentences are not yet grouped,
+    collapsed or truncated.
     """
     if adapter.kind == "histories":
         rows, offsets = by_user(chosen)

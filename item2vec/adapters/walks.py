@@ -257,7 +257,9 @@ def _refusing_excess(n_tokens: int, advice: str) -> Iterator[None]:
             raise MemoryError
         yield
     except MemoryError:
-        raise ConfigError(f"up to {n_tokens:,} nodes of walks do not fit into memory; {advice}") from None
+        raise ConfigError(
+            f"the walks do not fit into memory: they may contain {n_tokens:,} nodes in total; {advice}"
+        ) from None
 
 
 def _check_bias(name: str, value: object) -> None:

@@ -22,9 +22,10 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "where": (
         list[str],
         "CONDITION",
-        "Return only active items whose attribute meets a condition, compared by the attribute's type: "
-        "genre=jazz, genre!=rock, 'year>=1990', in_stock=true, title~blue (contains). May be repeated: = "
-        "conditions of one attribute are alternatives; all others must be met.",
+        "Return only active items that meet a condition on an attribute, such as genre=jazz, 'year>=1990' or "
+        "in_stock=true. The operators are = != > >= < <= and ~ (contains). The value is read as the type of "
+        "the attribute. May be repeated: several = conditions on the same attribute are alternatives; each "
+        "other condition must be met.",
     ),
     "allow": (list[str], "ITEM", ITEM.format("that may be returned, in place of all items")),
     "exclude": (list[str], "ITEM", ITEM.format("to exclude from this result")),
@@ -32,7 +33,8 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "at_most": (
         list[str],
         "NAME=N",
-        "Return at most N items with the same value of an attribute, such as artist=2; may be repeated.",
+        "Maximum number of items with the same value of an attribute: artist=2 returns at most two items per "
+        "artist. May be repeated.",
     ),
     "diversity": (
         float,

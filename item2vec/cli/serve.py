@@ -88,7 +88,7 @@ def start(*, as_json: bool = False, **settings: Any) -> None:
         from item2vec.service import Settings, run
     except ImportError as error:
         raise MissingExtraError(
-            f"{error.name} is not installed; the service needs it: pip install 'item2vec[serve]'"
+            f"the libraries of the service cannot be imported ({error}); run: pip install 'item2vec[serve]'"
         ) from error
     run(Settings(**settings), announce=partial(_announce, as_json))
 

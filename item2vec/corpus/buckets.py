@@ -1,4 +1,4 @@
-"""Write coded rows of interactions to one file per shard, and build sentences from the file of a shard."""
+"""Write interactions, as integer codes, to a file per shard; build the sentences of a shard from its file."""
 
 from __future__ import annotations
 

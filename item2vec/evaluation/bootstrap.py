@@ -36,9 +36,11 @@ def intervals(
     1993, chapter 13; for clusters: Cameron, Gelbach & Miller, Review of Economics and Statistics 2008.
 
     If all clusters have the same mean, for example 0 hits, the bootstrap interval has width 0. For metrics in
-    ``BOUNDED``, the interval is then computed by the rule of three (Hanley & Lippman-Hand, JAMA 1983). The
-    rule assumes that clusters with other values between ``least`` and 1 exist, but are too rare for the
-    sample. Intervals of other metrics keep width 0.
+    ``BOUNDED``, the interval is then widened, because clusters with other values between ``least`` and 1 may
+    exist, but be too rare for the sample. The lower limit moves towards ``least``, and the upper limit
+    towards 1, by the share ``p = 1 - ((1 - level) / 2) ** (1 / n)`` of the distance. p is the exact two-sided
+    binomial limit for 0 events in n clusters, about 3.7 / n at 95 %. (The rule of three, 3 / n, approximates
+    the one-sided limit: Hanley & Lippman-Hand, JAMA 1983.) Intervals of other metrics keep width 0.
 
     Intervals are too narrow if there are few clusters or few hits. In simulations, 95 % intervals contained
     the true mean in 94 % of the data sets with 30 clusters, 91 % with 10 clusters, 85 % with 5 clusters, and

@@ -154,9 +154,9 @@ def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets
 def _contexts(train: Sentences, ngrams: Offsets) -> tuple[Offsets, Offsets]:
     """Return two arrays: the distinct contexts of the n-grams; and the state of each n-gram.
 
-    A context is an n-gram together with an item that precedes the n-gram. A state is an integer from 0 that
-    equal n-grams share. A context is encoded as one integer: state × (n items + 1) + code of the preceding
-    item + 1. At the start of a sentence, the code of the preceding item is -1.
+    A context is an n-gram together with the item directly before one of its occurrences. The state of an
+    n-gram is its number among the distinct n-grams, from 0. A context is encoded as one integer: state × (n
+    items + 1) + code of the preceding item + 1. At the start of a sentence, this code is -1.
     """
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])

@@ -201,7 +201,7 @@ def random_split(
         train=train,
         histories=train.take(long_enough),
         targets=sentences.keep(is_target).take(long_enough),
-        protocol=f"random {100 * fraction:g} % of each sentence",
+        protocol=f"random {100 * fraction:g} % of each sentence held out",
         dropped=_counted(_TOO_SHORT, ~long_enough),
         leak=leak,
     ).filtered(cold_targets=cold_targets, min_history=min_history)

@@ -223,10 +223,11 @@ class Split:
         dropped[f"queries with fewer than {min_history} items in the history"] = too_short
         kept = ~(is_short | is_cold)
         if len(self) and not kept.any():
+            advice = ["use a lower min_history"] * (min_history > 0)
+            advice += ["set cold_targets='keep'"] * (cold_targets == "drop")
             raise InputError(
                 f"none of {len(self):,} queries is left with cold_targets={cold_targets!r} and "
-                f"min_history={min_history}; expected at least one: use a lower min_history, or keep the "
-                "cold targets"
+                f"min_history={min_history}; expected at least one: {', or '.join(advice)}"
             )
         left = dataclasses.replace(self, targets=targets).take(kept)
         return dataclasses.replace(left, dropped={what: n for what, n in dropped.items() if n})

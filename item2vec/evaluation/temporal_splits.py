@@ -108,7 +108,7 @@ def temporal_split(
     {'users without new items in the test part': 1}
     """
     if at is not None and fraction is not None:
-        raise InputError(f"at is {at!r} and fraction is {fraction}; expected one of the two")
+        raise InputError(f"at is {at!r} and fraction is {fraction}; expected at most one of them")
     if isinstance(interactions, ShardedSentences):
         timestamps = sampled_times(interactions)
     else:
@@ -183,7 +183,7 @@ def temporal_folds(
     if folds < 1:
         raise InputError(f"folds is {folds}; expected at least 1")
     if window is not None and fraction is not None:
-        raise InputError(f"window is {window!r} and fraction is {fraction}; expected one of the two")
+        raise InputError(f"window is {window!r} and fraction is {fraction}; expected at most one of them")
     timestamps = _timestamps(interactions)
     if folds > max(len(timestamps), 1000):  # a very long list of cut-offs would not fit into memory
         raise InputError(f"folds is {folds}; expected at most the number of events ({len(timestamps):,})")

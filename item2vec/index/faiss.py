@@ -280,7 +280,8 @@ class FaissIndex:
     def _retrieves(self, items: Rows) -> bool:
         """Return whether queries with the vectors of these nodes retrieve at least 98 % of the nodes.
 
-        A node also counts as retrieved if all results have its vector, up to the rounding to 16 bits.
+        A node also counts as retrieved if its cosine to each result is above 0.999, because the results then
+        are near-duplicates of the node.
         """
         rows = directions(self.matrix[self.groups.first[items]], self.description.scale)
         n, hits = self.description.k + SPARE, 0

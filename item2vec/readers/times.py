@@ -223,10 +223,11 @@ class TimeColumn:
             remedies = [Remedy("time_unit", text="if they are dates, pass {}"), Remedy("time_format")]
             _LOG.warning("%s", InputError(message, remedies=remedies))
         else:
-            agreed = UNIT_NAMES[self._unit] if self._unit else f"dates of the format {self._form!r}"
+            agreed = f"in {UNIT_NAMES[self._unit]}" if self._unit else f"dates of the format {self._form!r}"
             raise InputError(
                 f"column {self.name!r}: the first {n_numbers} numbers are not dates from 1990 to 2099 in any "
-                f"unit, but later numbers are {agreed}; expected one unit: correct the column",
+                f"unit, but later numbers are {agreed}; expected one unit or format in the whole column: "
+                "correct the column",
                 remedies=[Remedy("time_unit"), Remedy("time_format")],
             )
 

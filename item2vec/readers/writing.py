@@ -1,6 +1,6 @@
 """Convert the columns of results, such as recommendations, to DataFrames, Arrow tables and Parquet content.
 
-A column is an array, or a pair ``(codes, texts)``, whose value in a row is ``texts[code]``.
+A column is an array, or a pair ``(codes, texts)``; the value of a pair in row i is ``texts[codes[i]]``.
 """
 
 from __future__ import annotations

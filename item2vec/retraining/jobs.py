@@ -316,7 +316,7 @@ def _weights(shard: Sentences, weighted: bool) -> Floats:
 
 
 def _read_share(sentences: Sentences | ShardedSentences, min_count: int) -> float:
-    """Return the expected number of tokens per epoch, divided by the expected number without weights."""
+    """Return the expected number of tokens per epoch, relative to training with equal token weights."""
     unweighted = _tokens_per_epoch(sentences, min_count, weighted=False)
     return _tokens_per_epoch(sentences, min_count) / unweighted
 

@@ -129,7 +129,8 @@ class TrainingResult(TypedDict):
 
     tokens: TokenCounts
     read_share: float
-    """Expected number of tokens that an epoch reads, divided by the expected number without weights."""
+    """Expected number of tokens that an epoch reads, relative to training with equal token weights. Tokens of
+    a weight below the median are skipped at random."""
     items: int
     """Number of items in the model."""
     health: dict[str, Any]

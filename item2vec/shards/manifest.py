@@ -127,8 +127,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     if not consistent:
         raise CorruptBundleError(
-            f"{path} is inconsistent: sizes, names of shards or files, or SHA-256 digests are invalid; use "
-            "another copy of the folder"
+            f"{path} is damaged: an entry is invalid or unknown, or a total is not the sum over the shards; "
+            "use another copy of the folder"
         )
     verify(folder, manifest.sha256)
     return manifest

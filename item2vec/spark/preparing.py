@@ -244,7 +244,7 @@ class _Preparation:
         return map_batches(positions, ItemReader(self.folder, shards))
 
     def _finish(self, writer: ShardWriter, shards: tuple[int, ...], n_items: int) -> None:
-        """Write the shards with common codes, the empty shards, and the manifest."""
+        """Write the non-empty shards, with codes of the vocabulary; then the empty ones and the manifest."""
         vocabulary, finisher = VocabularyReader(self.folder), ShardFinisher(self.folder, writer)
         codes = map_batches(self.df.sparkSession.range(0, n_items, vocabulary.BLOCK), vocabulary)
         own = self._items_of(shards).join(codes, "item")

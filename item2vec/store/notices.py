@@ -43,9 +43,9 @@ def log_notices(
     n_merged = len(interactions) - len(events)
     if n_merged and by_default:
         merged = InputError(
-            f"{n_merged:,} of {len(interactions):,} rows repeat the user, item, event and timestamp of an "
-            "earlier row, and were merged into it with the sum of the weights",
-            remedies=[Remedy("repeats", "keep", "to store each as an event, pass {}")],
+            f"{n_merged:,} of {len(interactions):,} rows repeat the user, item, event name and timestamp of "
+            "an earlier row; each was merged into the earlier row, and the weights were added",
+            remedies=[Remedy("repeats", "keep", "to store each row as an event, pass {}")],
         )
         log.warning("%s", merged)  # the command line renders the remedy as a flag
     if interactions.timestamp is not None:

@@ -193,10 +193,11 @@ def train_with_table(
     checkpoint: str | PathLike[str] | None = None,
     processes: int = 1,
 ) -> tuple[ItemVectors, NeighbourTable | None]:
-    """Return a pair: the result of ``train``; and the table of neighbours for the ``mixture`` of the taste.
+    """Return a pair: the result of ``train``; and the table of neighbours.
 
-    The table has a row per item of the vectors. It is ``None`` if the mixture is 0. By default, the mixture
-    is above 0 for objectives whose model is a table.
+    ``model.taste.mixture`` is the weight of the table in scores. The table has a row per item of the vectors,
+    and is ``None`` if its weight is 0. The default weight is 1 for the objectives transitions, linkprop and
+    ease, and 0 for other objectives.
 
     >>> model = Config(train=TrainConfig(objective="linkprop", vector_size=8))
     >>> train_with_table(Sentences.of([["a", "b"], ["b", "c"]]), model)[1]

@@ -37,11 +37,11 @@ class Initial(NamedTuple):
         )
 
     def input_moved(self, input_: Floats) -> Mask:
-        """Return a mask of the parts of input rows that differ from the start (n items × parts)."""
+        """Return a mask of the parts of input rows that differ from their initial values (items × parts)."""
         return np.not_equal(digests_of(input_, self.input.shape[1]), self.input)
 
     def output_moved(self, trainer: Trainer) -> Mask:
-        """Return a mask of the parts of output rows that differ from the start (n items × parts)."""
+        """Return a mask of the parts of output rows that differ from their initial values (items × parts)."""
         n, n_parts = self.input.shape
         if trainer.output is None:
             return np.zeros((n, n_parts), np.bool_)

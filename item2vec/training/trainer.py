@@ -79,7 +79,11 @@ class Trainer(Protocol):
         ...
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Train once on the sentences of a piece, at the learning rates of its position; return the loss."""
+        """Train on one piece of an epoch; return the loss.
+
+        Learning rates that decrease during training depend on ``piece.position``. GloVe fits the share of its
+        pairs that corresponds to the piece, and does not read the sentences of the piece.
+        """
         ...
 
 

@@ -230,8 +230,8 @@ def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
     value: object = data
     if not isinstance(value, Data):
         raise InputTypeError(
-            f"found {type(value).__name__}; expected Sentences, ShardedSentences or Interactions: see "
-            "item2vec.adapters"
+            f"data is of type {type(value).__name__}; expected Sentences, ShardedSentences or Interactions: "
+            "build sentences with item2vec.adapters"
         )
     timed = data.timestamp is not None if isinstance(data, Interactions) else "timestamps" in data.columns
     if protocol is None:
