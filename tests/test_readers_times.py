@@ -141,7 +141,7 @@ def test_a_given_unit_is_not_voted_on():
 @pytest.mark.parametrize(
     ("first", "later", "message"),
     [
-        ([1, 2, 3], NOVEMBER, "first 3 numbers .* later numbers are seconds"),
+        ([1, 2, 3], NOVEMBER, "first 3 numbers .* later numbers are in seconds"),
         ([1, 2, 3], [20240101] * 9, "first 3 numbers .* later numbers are dates of the format '%Y%m%d'"),
         (NOVEMBER, [1_700_000_000_000], "row 10: timestamp 1700000000000"),
         (NOVEMBER, [1], "row 10: timestamp 1;"),
