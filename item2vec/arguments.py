@@ -71,9 +71,9 @@ def checked(target: T) -> T:
 
 
 def checked_except(*unchecked: str) -> Callable[[T], T]:
-    """Return a decorator for a function, like ``checked``, that does not check the arguments ``unchecked``.
+    """Return a decorator that checks arguments as ``checked`` does, except those named in ``unchecked``.
 
-    The decorated function checks these arguments itself, with more specific messages.
+    The decorated function checks the arguments in ``unchecked`` itself, with more specific messages.
     """
 
     def decorate(function: T) -> T:
@@ -238,15 +238,18 @@ _KINDS: dict[Any, _Kind] = {
 def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a C-contiguous array of a dtype, without a copy if possible.
 
-    With a float dtype, a number outside the range of the dtype becomes infinite, and ``None`` becomes NaN.
+    With a float dtype, a number outside the range of the dtype becomes infinite (except an ``int`` outside
+    the range of float64), and ``None`` becomes NaN.
 
     Raises
     ------
     InputTypeError
         If a value is neither a number nor the text of a number, except ``None`` with a float dtype; if rows
-        differ in length; or if the dtype is an integer dtype, and a float is not finite or out of range.
+        differ in length; or if the dtype is an integer dtype, and a float is not finite or out of range, or a
+        text is not an integer.
     InputError
-        If the dtype is an integer dtype, and an integer is out of range or a float is not an integer.
+        If the dtype is an integer dtype, and an integer is out of range or a float is not an integer; or if
+        the dtype is a float dtype, and an ``int`` is outside the range of float64.
 
     Examples
     --------

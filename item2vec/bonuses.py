@@ -30,12 +30,13 @@ def history_bonuses(
 
     The mixture bonus applies if there is a ``table`` and ``mixture`` is above 0. It adds
     ``mixture · log(1 + p / 0.0001)`` to the score of an item, where p is the item's share of the weighted sum
-    of the table rows of the history items; negative sums count as 0. A row is weighted by the weight of the
-    history item, the decay of the table, and ``half_life`` and ``last_n`` of the taste.
+    of the table rows of the history items; negative sums count as 0. The weight of a row is that of its
+    history item in ``item2vec.taste.history_weights``, with the decay of the table in place of
+    ``taste.decay``.
 
     The repeat bonus applies if ``repeats`` is true and ``repeat_bonus`` is above 0. It adds ``repeat_bonus``
-    to the score of each item of the history, except items of weight 0 and items older than the newest
-    ``last_n``.
+    to the score of each item that has a token of weight above 0 among the newest ``last_n`` tokens of the
+    history (all tokens if ``last_n`` is ``None``).
 
     The bonuses of a history are the same in every batch, to the last bit.
 

@@ -54,8 +54,8 @@ class AttributeRegression:
     Features are a constant, an indicator per attribute value, and an indicator per pair of attribute values
     if at least five items have the pair. Each element of a list is a value, and each distinct number is a
     value. Items with more than 12 values have no pairs. Targets are the input and output vectors, which are
-    split into equal parts (``n_parts`` of ``fit``). Each part is scaled to length 1. An item of count c has
-    the weight c / (c + 3), because its vectors are learned from c tokens.
+    split into equal parts (``n_parts`` of ``fit``). Each part is scaled to length 1. In the loss, an item of
+    count c has the weight c / (c + 3), because its vectors are learned from c tokens.
 
     Each part of a predicted vector is scaled to the median length of this part in the trained vectors.
     Without this step, a predicted vector is much shorter than the trained vectors, and its inner products
@@ -66,8 +66,8 @@ class AttributeRegression:
     features
         Maps each attribute value, or pair of values, to its row of ``weights``.
     weights
-        The weights of the features, then of the constant (float32, (n features + 1) × parts × dimensions of a
-        part). The parts of the input matrix precede the parts of the output matrix, if there is one.
+        The coefficients of the features, then of the constant (float32, (n features + 1) × parts × dimensions
+        of a part). The parts of the input matrix precede the parts of the output matrix, if there is one.
     lengths
         The median length of each part of the input and output matrices, over a sample of at most 4,096 of
         the trained vectors (float64).
@@ -118,7 +118,8 @@ class AttributeRegression:
             The number of equal parts of a vector that a score compares separately: one part per decay of the
             taste (``taste.decays``).
         penalty
-            The weight of the squared norm of the regression weights, relative to the mean weight of an item.
+            The factor of the squared norm of the coefficients in the loss, relative to the mean weight of an
+            item.
         max_values
             The maximum number of features besides the constant. Values are chosen before pairs, and frequent
             features before rare ones. Time grows with the cube of this number.
@@ -171,8 +172,9 @@ def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 
 
     Rows that lack a vector in one of the matrices are ignored. If all rows of a list are ignored, or the list
     is empty, the result has no row for the list.
-    Each part of a vector is scaled to length 1 before the mean is computed. Each part of a mean is scaled to
-    the median length of this part in ``vectors``.
+
+    A vector is split into ``n_parts`` equal parts. Each part of a vector is scaled to length 1 before the
+    mean is computed. Each part of a mean is scaled to the median length of this part in ``vectors``.
 
     >>> from item2vec.types import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.array([[2, 0], [0, 4]]), None, np.ones(2))
@@ -221,7 +223,7 @@ def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
 def _with_pairs(values: list[Value], single: _Indicators) -> tuple[list[Value], _Indicators]:
     """Add the pairs of values of each row that has at most 12 values.
 
-    Return a pair: the values, followed by the pairs of values; and the indicators of both.
+    Return a list and its indicators. The list contains the values, followed by the pairs of values.
     """
     few = np.bincount(single.rows)[single.rows] <= MAX_PAIRED
     owners, first, second = _partners(_Indicators(single.rows[few], single.columns[few]))

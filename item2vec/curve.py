@@ -27,12 +27,14 @@ class Epoch:
         Mean training loss of the epoch, in nats (GloVe: a squared error). ``None`` if the loss is not finite
         or was not measured, as for objectives that are computed in one step, such as LSA.
 
-        - next_item: the sampled softmax loss of a prediction, averaged over the parts.
+        - next_item: the sampled softmax loss of a prediction, averaged over the parts of the vectors.
         - Skip-gram and CBOW with ``backend="numba"``: the loss of a pair of centre and context (CBOW: of a
-          window) and its negative samples, before the update for this pair or window.
-        - Skip-gram and CBOW with ``backend="gensim"``: the same loss on a fixed random sample, after the
-          epoch. Gensim's own sum of losses varies between runs with several workers, and stops changing near
-          2**27.
+          window) and its negative samples, before the update for this pair or window. Only every n-th centre
+          is measured, where n grows with the corpus, from 1 to 64.
+        - Skip-gram and CBOW with ``backend="gensim"``: the same loss (with ``hs``, also the loss of
+          hierarchical softmax) on a fixed random sample after the epoch, or for ``ShardedSentences`` the mean
+          of these losses after each shard. Gensim's own sum of losses varies between runs with several
+          workers, and stops changing near 2**27.
         - GloVe: half the weighted squared error of a pair, before the update for this pair.
 
         Losses of different objectives, backends and numbers of negative samples are not comparable.

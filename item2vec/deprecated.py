@@ -10,7 +10,7 @@ __all__ = ["Renamed", "module_getattr"]
 
 
 class Renamed:
-    """A deprecated attribute. Reading it emits a warning, and returns the value of the attribute ``new``.
+    """A deprecated attribute. Reading it emits a warning, and returns the attribute that ``new`` names.
 
     In a class body, ``questions = Renamed("queries")`` defines ``questions`` as a deprecated name of the
     attribute ``queries``.
@@ -30,7 +30,7 @@ class Renamed:
 
 
 def module_getattr(names: dict[str, Any], new_of: dict[str, str]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module that resolves deprecated names.
+    """Return the function ``__getattr__`` of a module; the function resolves the module's deprecated names.
 
     ``names`` are the globals of the module. ``new_of`` maps each deprecated name to its new name.
     """

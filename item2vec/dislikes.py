@@ -1,7 +1,8 @@
-"""Disliked items: user vectors move away from them, and items nearer to them than to the history rank last.
+"""Disliked items: user vectors are moved away from them, and items that are similar to them rank last.
 
 An item is disliked if the argument ``disliked`` of a request contains it, or if an entry of the item in the
-history has a negative weight.
+history has a negative weight. An item ranks last if its highest cosine to a disliked item exceeds its highest
+cosine to a liked item of the history (see ``nearer_to_dislikes``).
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ class Dislikes(NamedTuple):
 def split_dislikes(histories: Histories, further: Sequence[Rows] | None = None) -> tuple[Histories, Dislikes]:
     """Split each history into the entries that are not disliked, and the disliked items.
 
-    Entries of negative weight are disliked, with their absolute weight as strength. ``further`` holds the
-    row indices of further disliked items for each history, with strength 1. All entries of a disliked item
-    are removed from the history, including the entries of positive weight.
+    The item of an entry of negative weight is disliked; its strength is the absolute value of the weight.
+    ``further`` holds, for each history, the codes of further disliked items, which have strength 1; ``None``:
+    no further items. All entries of a disliked item are removed from the history, including the entries of
+    positive weight.
 
     Examples
     --------

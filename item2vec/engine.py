@@ -53,7 +53,8 @@ class Engine:
         URL of the SQL store. ``None``: there are no users, and all items of the model are active.
     reload_every
         Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, only
-        ``refresh`` checks for new versions and for changes by other processes.
+        ``refresh`` checks for new versions. Changes of the catalogue by other processes are then read by
+        ``refresh``, and together with the next change through ``store``.
     wait_for_new_items
         Whether the first request after new items appear in the store waits for their vectors, which can take
         seconds. If false, the vectors are computed in a thread, and results do not contain the new items
@@ -146,7 +147,7 @@ class Engine:
 
         The keys are ``version``, ``generation``, ``loaded_at`` and ``failure``. ``version`` and
         ``generation`` are ``None`` for a single bundle. ``failure`` is ``None`` if the last load succeeded;
-        otherwise, it is a dict with the keys ``text`` and ``since``.
+        otherwise, it is a dict with the keys ``text`` (the error) and ``since`` (its first occurrence).
         """
         served, failure = self._live.served, self._live.failure
         return {
@@ -179,7 +180,7 @@ class Engine:
         ----------
         user
             The id of a user. The adapter settings of the model convert the user's events in the store to a
-            history.
+            history. The history of an unknown user is empty.
         history
             Item ids, oldest first, in place of ``user``: for a visitor without a user id.
         weights, timestamps
@@ -212,7 +213,7 @@ class Engine:
             with ``history``, ``weights`` or ``timestamps`` is passed with ``user``, an argument is unknown or
             has the wrong type, or a value in ``where`` cannot be compared with the values of its attribute.
         ConfigError
-            If ``exclude_shown`` is not a duration above 0.
+            If ``exclude_shown`` is not a duration above 0 and below 1e12 seconds.
         StoreError
             If the store cannot be read.
         """
@@ -306,16 +307,16 @@ class Engine:
     def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
         """Return the taste of a user in the period ``since <= time < until``.
 
-        The user's events of the period are converted to a history, as in ``recommend``. Without ``since`` and
-        ``until``, ``vector`` is exactly the user vector of ``recommend``.
+        The user's events of the period are converted to a history, as in ``recommend``. If ``since`` and
+        ``until`` are ``None``, ``Taste.vector`` is exactly the user vector of ``recommend`` without rules.
 
         Parameters
         ----------
         user
             The id of a user.
         since, until
-            A datetime or ISO 8601 text, in UTC if it has no time zone; or a duration before now, such as
-            "30d". ``None`` for no bound.
+            A datetime or ISO 8601 text, in UTC if it has no time zone; or a duration before now: a
+            ``timedelta``, or text such as "30d". ``None`` for no bound.
 
         Raises
         ------
@@ -369,12 +370,13 @@ class Engine:
     def add_items(self, items: Items) -> Ingested:
         """Add items to the store, or replace their titles and attributes; see ``Store.ingest_items``.
 
-        An item that the model does not know gets vectors from its attributes, as in
-        ``Recommender.with_items``, and ``source="attributes"``. With ``wait_for_new_items``, the next result
-        may already contain the item; otherwise, results may contain it as soon as a thread has computed its
-        vectors. Items that another process adds to the store have the same effect when the catalogue is next
-        read. Only the newest 20,000 of the unknown items get vectors; if the model has the adapter setting
-        ``group_by``, none do. An engine without a store raises ``InputError``.
+        If the model does not know an item, the vectors of the item are predicted from its attributes, as in
+        ``Recommender.with_items``, and recommendations of the item have ``source="attributes"``. If
+        ``wait_for_new_items`` is true, the next result may already contain the item; otherwise, results may
+        contain it as soon as a thread has computed its vectors. Items that another process adds to the store
+        get vectors in the same way when the catalogue is next read. Only the newest 20,000 of the unknown
+        items get vectors. If the model has the adapter setting ``group_by``, no unknown item gets vectors. An
+        engine without a store raises ``InputError``.
         """
         return self.store.ingest_items(items)
 

@@ -115,7 +115,8 @@ def masked(text: str) -> str:
 def short_repr(value: Any) -> str:
     """Return the repr of a value for a message: at most 80 characters, with secrets masked.
 
-    Large and deeply nested values are abbreviated.
+    Large and deeply nested values are abbreviated. If the repr of a value raises an exception, the result is
+    the name of its type in angle brackets.
 
     >>> short_repr(["a"] * 1_000_000)[-10:], short_repr("sqlite:///a.db?password=secret")
     (" 'a', 'a'…", "'sqlite:///a.db?password=***")
@@ -140,7 +141,10 @@ def listed(values: Sequence[object]) -> str:
 
 
 def reason_of(error: OSError) -> str:
-    """Return the reason of an ``OSError`` for a message: ``strerror``, which libraries may leave ``None``.
+    """Return the reason of an ``OSError`` for a message: ``strerror``, or else the text of the error.
+
+    Libraries may leave ``strerror`` ``None``. If the text of the error is empty as well, the name of
+    its class is returned.
 
     >>> reason_of(OSError(28, "No space left on device")), reason_of(OSError("a disk failed"))
     ('No space left on device', 'a disk failed')
@@ -159,7 +163,7 @@ class Remedy:
     value
         Value to pass; Ellipsis (``...``) if the value depends on the data.
     text
-        Advice, in which ``{}`` stands for the argument.
+        Advice, in which ``{}`` stands for the argument with its value, such as ``encoding='latin-1'``.
     otherwise
         Advice on the command line if the running command has no flag for the argument, or if the flag is
         already set as proposed. If this text is empty, the command line gives no advice.
@@ -300,7 +304,7 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model failed a gate or its training, or a hold forbids its promotion.
+    """A new model failed a gate, its training failed in a run, or a hold forbids its promotion.
 
     The served version is unchanged.
 
@@ -344,8 +348,9 @@ class LeakWarning(UserWarning):
 
 
 class TuningWarning(UserWarning):
-    """A tuning budget was too small to try each objective, or to compare a configuration with the default.
+    """A tuning budget was too small to finish the necessary trials.
 
+    A searched objective has no finished trial, or no other configuration was compared with the default.
     The message contains an estimate of a sufficient budget.
 
     Examples

@@ -29,7 +29,8 @@ class Extension:
     A ridge regression predicts the vectors of new items from their attributes. The regression is fitted on
     first use, and then reused. It is fitted to the attributes of the model's items or, if the model has no
     attributes, to the attributes of the items that are passed to ``applied``. An item without a known
-    attribute value gets the mean of the vectors of the items that occurred together with it.
+    attribute value gets the mean of the vectors of the items that occurred together with it, scaled as in
+    ``cold.mean_vectors``.
 
     Parameters
     ----------

@@ -38,10 +38,9 @@ def fit(
     ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``. ``adapter`` is passed to
     ``Recommender``. ``items`` is passed to both.
 
-    If ``mixture`` of the taste is above 0, which is the default for the objectives transitions, linkprop and
-    ease, the table of neighbours is computed from the sentences. If ``popularity`` of the taste is above 0,
-    or the sentences have timestamps, the popularity prior is computed from the sentences
-    (``prior.prior_of``).
+    If the setting ``mixture`` is above 0, which is the default for the objectives transitions, linkprop and
+    ease, the table of neighbours is computed from the sentences. If the setting ``popularity`` is above 0, or
+    the sentences have timestamps, the popularity prior is computed from the sentences (``prior.prior_of``).
 
     The errors are those of ``train`` and of ``Recommender``.
 

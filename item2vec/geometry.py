@@ -119,9 +119,9 @@ class Geometry:
         """Return the cosine distances (1 - cosine, from 0 to 2) of an item to others (float64).
 
         Input vectors are compared or, if ``item`` or an item of ``others`` has no input vector, output
-        vectors. Without ``others``, the result has one distance per item, in row order. The distance to an
-        item that has no vector in the compared matrix is NaN. If ``item``, or an item of ``others``, has no
-        vector at all, ``InputError`` is raised.
+        vectors. If ``others`` is ``None``, the result has a distance for each item of the vocabulary, in row
+        order. The distance to an item that has no vector in the compared matrix is NaN. If ``item``, or an
+        item of ``others``, has no vector at all, ``InputError`` is raised.
         """
         row = self.vocabulary.code(item)
         if others is None:
@@ -216,8 +216,9 @@ class Geometry:
         Raises
         ------
         InputError
-            If there is no positive item, the sum of the vectors is zero, an item has no vector, ``method`` is
-            unknown, or ``direction`` is of another model or combined with 3CosMul.
+            If there is no positive item, the sum of the vectors for 3CosAdd has a norm below 1e-6, an item
+            has no vector, ``method`` is unknown, or ``direction`` has another number of dimensions, has no
+            output vector although output vectors are compared, or is combined with 3CosMul.
         UnknownItemError
             If an item is unknown.
         """
@@ -353,7 +354,9 @@ def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
 def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floats:
     """Return the sum of a query and a direction, scaled to length 1.
 
-    The direction of input vectors is added if ``by_input`` is true; otherwise, that of output vectors.
+    The direction of input vectors is added if ``by_input`` is true; otherwise, that of output vectors. If
+    there is no such direction, it has another number of dimensions, or the sum is zero, ``InputError`` is
+    raised.
     """
     step = direction.input if by_input else direction.output
     if step is None or step.shape != target.shape:

@@ -94,10 +94,12 @@ class Interactions:
         Raises
         ------
         InputTypeError
-            If an id is not text, a weight is not a number, or a timestamp has an unsupported type.
+            If an id is not text, a weight is not a number, or a timestamp is ``NaT`` or has an unsupported
+            type.
         InputError
             If columns differ in length, an id is invalid (``InvalidIdError``), a weight is negative or not
-            finite, or integer timestamps appear to be in another unit (see ``microseconds``).
+            finite, or integer timestamps do not fit into int64 or appear to be in another unit (see
+            ``microseconds``).
         """
         columns: dict[str, Any] = {}
         for name, plural, column in (
@@ -136,7 +138,9 @@ class Interactions:
 
     @checked
     def between(self, start: datetime | None = None, end: datetime | None = None) -> Interactions:
-        """Return the interactions with ``start <= timestamp < end``. Naive datetimes are in UTC.
+        """Return the interactions with ``start <= timestamp < end``; ``None`` for no bound.
+
+        Naive datetimes are in UTC.
 
         Raises
         ------
@@ -185,15 +189,16 @@ class Interactions:
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
         """Return the interactions whose event is in ``weights``, with weights that depend on the event.
 
-        The weight of an interaction (1 without weights) is multiplied by the weight of its event.
+        ``weights`` maps each event to its weight. The weight of an interaction, or 1 if the interactions have
+        no weights, is multiplied by the weight of its event.
 
         Raises
         ------
         InputTypeError
             If a weight is not a number.
         InputError
-            If the interactions have no event column, an event is unknown, or a weight is negative or not
-            finite.
+            If the interactions have no event column, an event is unknown, or the weight of an event is
+            negative or not finite.
 
         Examples
         --------
@@ -279,11 +284,12 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
 
     Timestamps are ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer microseconds.
 
-    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected. An integer is plausible
-    in a unit if it is a date from 1990 to 2099 in this unit. Integers are rejected in two cases: if all
-    positive integers are plausible in the same one of these three units; or if more integers are plausible in
-    microseconds than in any other unit, but some are plausible in another unit. Read as microseconds, the
-    integers in another unit would be dates in the first 48 days of 1970, or after the year 21900.
+    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected, unless the sequence also
+    contains ``datetime`` objects. An integer is plausible in a unit if it is a date from 1990 to 2099 in this
+    unit. Integers are rejected in two cases: if all positive integers are plausible in the same one of these
+    three units; or if more integers are plausible in microseconds than in any other unit, but some are
+    plausible in another unit. Read as microseconds, the integers in another unit would be dates in the first
+    48 days of 1970, or after the year 21900.
 
     Raises
     ------

@@ -24,7 +24,7 @@ class Interests(NamedTuple):
     ``histories`` has one history per interest; the entries keep their original order. ``owners`` (intp,
     ascending) holds, for each interest, the index of the original history. Of the interests of a history, the
     interest of the newest entry comes first. ``medoids`` (int32) holds, for each interest, the code of the
-    item that is nearest to the centre; -1 for an empty history.
+    item whose unit vector is nearest to the mean of the clustered unit vectors; -1 for an empty history.
     """
 
     histories: Histories
@@ -35,8 +35,9 @@ class Interests(NamedTuple):
 def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Interests:
     """Split each history into ``n`` interests, or fewer if the history has fewer distinct items.
 
-    ``unit`` holds the unit vectors of the items. With ``n="auto"``, a history has at most 5 interests; see
-    ``clusters``. An empty history has one empty interest.
+    ``unit`` holds the unit vectors of the items. Up to 100 distinct items of a history, the newest ones, are
+    clustered. Each older item joins the cluster with the nearest mean. With ``n="auto"``, a history has at
+    most 5 interests; see ``clusters``. An empty history has one empty interest.
 
     Source: Pal et al., PinnerSage: multi-modal user embedding framework for recommendations at Pinterest,
     KDD 2020, sections 4.1 and 4.2 (Ward's clustering, medoids). In PinnerSage, the vectors of the

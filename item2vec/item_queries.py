@@ -39,7 +39,7 @@ class ItemQueries:
     def similar_items(
         self, item: str, *, k: int = 10, eligible: Mask | None = None, **rules: Unpack[RuleArguments]
     ) -> list[Recommendation]:
-        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
+        """Return the ``k`` other items with the highest cosine of input vectors to an item, best first.
 
         If the item has no input vector, output vectors are compared. ``rules`` and ``eligible`` apply as in
         ``recommend``, with three exceptions: ``interests`` has no effect; ``disliked`` excludes and demotes
@@ -67,7 +67,7 @@ class ItemQueries:
         """Return the ``k`` items that best complete an analogy; see ``ItemVectors.analogy``.
 
         ``rules`` and ``eligible`` apply as in ``similar_items``. ``method="3cosmul"`` computes a score of
-        every item, without the index.
+        every item, without the index, and does not accept the rule ``direction``.
         """
         check_method(method, with_direction=rules.get("direction") is not None)
         limits = self._row_rules(Rules.of(rules), eligible)
@@ -97,12 +97,13 @@ class ItemQueries:
         return self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k).listed(self.vectors)
 
     def tastes(self, histories: Sentences | Iterable[Iterable[str]]) -> Floats:
-        """Return the user vectors of histories, as in ``recommend`` (float32, n histories × dimensions).
+        """Return the user vectors of histories (float32, n histories × dimensions).
 
-        The weights and timestamps of ``Sentences`` are used. A history without a user vector, for example
-        because no item is known, has a row of zeros. The inner products of a user vector and the vectors of
-        the items (unit input vectors for ``score="cosine"``, output vectors for ``score="output"``) are
-        scores without bonuses and popularity.
+        They are the user vectors of ``recommend`` without rules. The weights and timestamps of ``Sentences``
+        are used. A history without a user vector, for example because no item is known, has a row of zeros.
+        The inner product of a user vector and the vector of an item (the unit input vector for
+        ``score="cosine"``, the output vector for ``score="output"``) is the score of the item before bonuses
+        and the popularity prior are added.
 
         >>> import numpy as np
         >>> from item2vec import Recommender, Vocabulary

@@ -77,7 +77,7 @@ def blocks_of_lines(
     r"""Yield a pair per block of whole lines: the line number of the first line; and the bytes in UTF-8.
 
     Line numbers start at 1. Lines end at ``\n``; with ``cr``, also at ``\r``. The last line of the file may
-    have no line break.
+    have no line break. A line of more than ``max_line`` bytes raises ``InputError``.
     """
     number, parts, held = 1, [b""], 0
     with reading(path), _utf8(path, encoding) as read:
@@ -125,7 +125,8 @@ def check_max_line(max_line: int) -> int:
 def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
     """Yield a function that reads the next part of a text file, and returns this part in UTF-8.
 
-    The argument of the function is the maximum size of the part in bytes, at least 4.
+    The argument of the function is the maximum size of the part in bytes. If it is below 8, the part may have
+    up to 8 bytes.
     """
     with open_text(path, encoding, newline="") as text:
         is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")

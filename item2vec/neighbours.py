@@ -108,11 +108,11 @@ def transitions(
 ) -> NeighbourTable:
     """Return a table of windowed transitions of ordered sentences, with a row per item of the vocabulary.
 
-    The raw weight of item j in the row of item i is a sum over pairs of tokens at most ``window`` steps
-    apart. If j follows i at a distance of s steps, the pair adds ``fade ** (s - 1)``; if j precedes i, the
-    pair adds half as much. A row is divided by its sum plus ``smoothing``, which gives rare items less
-    weight, and cut to its ``k`` largest weights. The decay of the table is 0.5. Time is O(tokens × window),
-    also for very long sentences.
+    The raw weight of item j in the row of item i is a sum over pairs of tokens of a sentence that are at most
+    ``window`` steps apart. If j follows i at a distance of s steps, the pair adds ``fade ** (s - 1)``; if j
+    precedes i, the pair adds half as much. Token weights are not used. A row is divided by its sum plus
+    ``smoothing``, so that the weights in the rows of rare items are smaller, and cut to its ``k`` largest
+    weights. The decay of the table is 0.5. Time is O(tokens × window), also for very long sentences.
 
     Raises
     ------
@@ -147,11 +147,11 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
     """Return a table of one round of link propagation, with a row per item of the vocabulary.
 
     The matrix is ``D_i**-.5 · Aᵀ · D_u**-.75 · A · D_i**-.25``, without its diagonal. A is the binary matrix
-    of sentences × items; the diagonals of D_u and D_i are the row sums and the column sums of A. The scores
-    for a history are its row of A times the matrix. Each row of the matrix is cut to its ``k`` largest
-    weights, so that scoring takes at most ``k`` additions per history item. (Cutting columns instead loses
-    3 % of recall on gowalla at the same size.) The decay of the table is 1: the order of a history has no
-    effect.
+    of sentences × items, in which token weights are not used; the diagonals of D_u and D_i are the row sums
+    and the column sums of A. The scores for a history are the sum of the rows of its items in the matrix.
+    Each row of the matrix is cut to its ``k`` largest weights, so that scoring takes at most ``k`` additions
+    per history item. (Cutting columns instead loses 3 % of recall on gowalla at the same size.) The decay of
+    the table is 1: the order of a history has no effect.
 
     A sentence with more than ``max_items`` distinct items, such as the history of a crawler, is cut to its
     longest suffix with ``max_items`` distinct items, because time is quadratic in the number of distinct

@@ -128,8 +128,9 @@ def content_name(path: Path) -> str:
 def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = None) -> IO[bytes]:
     """Open a file for reading bytes. Compressed content is decompressed.
 
-    The compression is detected by content, not by suffix: gzip, bzip2, xz, zip with one file, and zstd. If
-    ``encoding`` is UTF-8, text in UTF-16 or UTF-32 with a byte order mark is converted to UTF-8.
+    The compression is detected by content, not by suffix: gzip, bzip2, xz, zip with one file, and zstd. Up to
+    three nested compressions are removed. If ``encoding`` is UTF-8, text in UTF-16 or UTF-32 with a byte
+    order mark is converted to UTF-8.
 
     Raises
     ------

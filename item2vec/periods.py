@@ -96,7 +96,7 @@ class Taste:
         The items of the period that have an input vector: disliked items, then the others, both oldest first.
         With the model setting ``last_n``, only the newest ``last_n`` of the other items affect ``vector``.
     first, last
-        The earliest and the latest timestamp in ``history``; ``None`` if the store has no timestamps.
+        The earliest and the latest time of an item in ``history``; ``None`` if the store has no timestamps.
     model
         The model that the vector belongs to.
 
@@ -167,12 +167,12 @@ class Taste:
     def moved_to(self, later: Taste, k: int = 10, **rules: Unpack[RuleArguments]) -> TasteChange:
         """Return the change from this taste to another one, with up to ``k`` items in each direction.
 
-        ``rules`` are those of ``items``. The tastes may belong to one user, or to two users.
+        ``rules`` are the rules that ``items`` accepts. The tastes may belong to one user, or to two users.
 
         Raises
         ------
         InputError
-            If the tastes are of two models. Get both tastes from one ``Engine.view()``.
+            If the tastes are of two models, or a rule is invalid. Get both tastes from one ``Engine.view()``.
         """
         if self.model.taste is not later.model.taste:
             raise InputError(

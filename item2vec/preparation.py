@@ -97,9 +97,10 @@ class Preparation:
         return prepared.model
 
     def ahead(self, model: Recommender) -> None:
-        """Prepare a model for the latest catalogue, so that the first request for the model does not wait.
+        """Prepare a model in advance, so that the first request for the model does not wait.
 
-        Before the first call of ``of``, there is no catalogue, and nothing is prepared.
+        The model is prepared for the latest catalogue that was passed to ``of``. If ``of`` has not been
+        called, nothing is prepared.
         """
         if self._latest is not None:
             prepared = self.of(model, self._latest, wait=True)
@@ -172,7 +173,7 @@ class Preparation:
 
 
 def _unknown(model: Recommender, items: Items) -> Rows:
-    """Return the codes of the items that a model lacks; none if the rows of the model are groups of items."""
+    """Return the codes of the items that a model lacks, or no codes if its rows are groups of items."""
     if model.adapter.group_by is not None:
         return np.empty(0, np.intp)
     return np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)

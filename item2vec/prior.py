@@ -43,8 +43,9 @@ def prior_for(
     """Return log(1 + c) for each item of a vocabulary (float32), where c is the count of the item's tokens.
 
     If ``half_life`` (in days) is given and the sentences have timestamps, a token counts
-    ``0.5 ** (age / half_life)``, where the newest of all counted tokens has age 0. Otherwise, a token counts
-    1. The count of a token is multiplied by the weight of the token. Tokens of negative weight do not count.
+    ``0.5 ** (age / half_life)``; otherwise, a token counts 1. The newest token of non-negative weight has
+    age 0, even if its item is not in ``vocabulary``. The count of a token is multiplied by the weight of the
+    token, if there are weights. Tokens of negative weight are left out.
 
     >>> from dataclasses import replace
     >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
@@ -76,9 +77,9 @@ def prior_of(
     """Return the prior of a model that is trained on these sentences.
 
     The prior also ranks the items for histories without a user vector. If the setting ``popularity`` is 0,
-    the prior serves only this purpose and requests with the rule ``popularity``: its half-life is 7 days by
-    default, and the result is ``None`` if the sentences have no timestamps. On movielens-100k, recent
-    popularity predicts the first events of new users better than all-time popularity.
+    the prior is used only for such histories, and for requests with the rule ``popularity``. In this case,
+    the default half-life is 7 days, and the result is ``None`` if the sentences have no timestamps. On
+    movielens-100k, recent popularity predicts the first events of new users better than all-time popularity.
     """
     half_life = taste.popularity_half_life
     if not taste.popularity:
@@ -134,8 +135,9 @@ def queries_of(
 ) -> Floats:
     """Convert taste vectors (n histories × dimensions) to queries for the rows of ``searched_matrix``.
 
-    ``popularity`` replaces the weight of the prior in ``taste``. If the weight in ``taste`` is 0, the rows of
-    ``searched_matrix`` contain no prior, and the taste vectors are returned unchanged.
+    ``popularity`` is the weight of the prior; ``None`` for the weight in ``taste``. If the weight in
+    ``taste`` is 0, the rows of ``searched_matrix`` contain no prior, and the taste vectors are returned
+    unchanged.
     """
     if not taste.popularity:
         return tastes

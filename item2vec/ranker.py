@@ -105,7 +105,8 @@ class Ranker:
     def rank(self, histories: Histories, rules: RowRules, *, k: int, filter_seen: bool) -> list[Ranking]:
         """Return the ``k`` best eligible rows for each history.
 
-        The best rows for a history without a user vector are the most popular eligible rows.
+        If ``filter_seen`` is true, the rows of the history's items are not eligible. The best rows for a
+        history without a user vector are the most popular eligible rows.
         """
         check_k(k)
         liked, dislikes = split_dislikes(histories, rules.disliked_by(len(histories.offsets) - 1))

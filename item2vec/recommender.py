@@ -68,8 +68,8 @@ class Recommender(ItemQueries):
         The settings with which events were converted to training sentences. ``Engine`` applies these settings
         to the histories of users.
     neighbours
-        The table of neighbours for ``mixture``, with a row per row of ``vectors``; ``fit`` computes it. With
-        vectors of transitions, linkprop or ease, a single ``decay`` replaces the decay of the table.
+        The table of neighbours for ``mixture``, with a row per row of ``vectors``; ``fit`` computes it. For
+        the objectives transitions, linkprop and ease, a ``decay`` of one number replaces that of the table.
     prior
         The popularity prior (float32, n items); ``fit`` computes it. Its product with ``popularity`` is added
         to the scores.
@@ -185,12 +185,12 @@ class Recommender(ItemQueries):
         return model
 
     def with_items(self, items: Items, *, together: Mapping[str, Iterable[str]] = NOTHING) -> Recommender:
-        """Return a model with a row for each new item, whose vectors are computed without training.
+        """Return a model with a row for each new item, with vectors that are computed without training.
 
-        A ridge regression predicts the vectors of a new item from its attributes; see ``item2vec.cold``. If a
-        new item has no known attribute value, its vectors are the means of the vectors of the items that
-        occurred together with the new item. New items are searched exactly, and all rules apply to new items.
-        The vectors of other items do not change.
+        A ridge regression predicts the vectors of a new item from its attributes; see ``item2vec.cold``. A
+        new item without a known attribute value gets the mean of the vectors of the items that occurred
+        together with it. New items are searched exactly, and all rules apply to them. The vectors of other
+        items do not change.
 
         Parameters
         ----------
@@ -230,7 +230,8 @@ class Recommender(ItemQueries):
         Each item is the best eligible item for the seed and the items before it; no item is repeated.
         ``at_most`` and ``diversity`` take all returned items into account. The seed is an item id, or the ids
         of a playlist, oldest first. An unknown item id raises ``UnknownItemError``, but unknown ids in a
-        playlist are ignored. The result is shorter if no eligible item that ``at_most`` admits is left.
+        playlist are ignored. The result is shorter if no eligible item that ``at_most`` admits is left. For
+        ``eligible``, the rules and other errors, see ``recommend``.
 
         >>> import numpy as np
         >>> rows = np.column_stack((np.cos(np.arange(5) / 5), np.sin(np.arange(5) / 5)))
@@ -257,8 +258,7 @@ class Recommender(ItemQueries):
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a history, best first.
 
-        With every kind of index, the result has ``k`` items, unless fewer items are eligible, or ``at_most``
-        admits fewer.
+        With any index, the result has ``k`` items, unless fewer are eligible, or ``at_most`` admits fewer.
 
         Parameters
         ----------
@@ -283,8 +283,9 @@ class Recommender(ItemQueries):
         Raises
         ------
         InputError
-            If no item has an attribute that a rule names, a number is out of range, or ``weights`` or
-            ``timestamps`` differ in length from ``history``.
+            If a number is out of range or not finite, no item has an attribute that a rule names, no item of
+            a group of ``direction`` has an input vector, ``eligible`` has a wrong dtype or shape, timestamps
+            are not in microseconds, or ``weights`` or ``timestamps`` differ in length from ``history``.
         InputTypeError
             If an argument is unknown, or has the wrong type.
         """
@@ -359,7 +360,7 @@ class Recommender(ItemQueries):
         this interest. The list is empty if the history has no user vector, for example because no item is
         known.
 
-        Raises ``UnknownItemError`` if the item is unknown.
+        Raises ``UnknownItemError`` if ``item`` is unknown. For other errors, see ``recommend``.
         """
         row = self.vocabulary.code(item)
         limits = self._row_rules(Rules.of(rules), None)

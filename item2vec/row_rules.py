@@ -36,9 +36,10 @@ class RowRules:
     denied
         The rows that are excluded from all rankings.
     factors
-        The factors of scores other than 1, each with a mask of the rows that have this factor (bool, one flag
-        per row). The factor of a row is the product of the factors of all entries of ``boost`` that match the
-        row, so that the masks are disjoint.
+        The distinct factors of the rows, except 1, each with a mask of the rows that have this factor (bool,
+        one flag per row). A factor multiplies positive scores and divides negative scores. The factor of a
+        row is the product of the factors of all entries of ``boost`` that match the row, so that the masks
+        are disjoint.
     caps
         For each attribute in ``at_most``: the values of the rows, and the maximum number of rows with the
         same value in a ranking.

@@ -36,12 +36,12 @@ log = logging.getLogger(__name__)
 class Sentences(Sequence[list[str]]):
     """Sentences of items: ``tokens[offsets[i]:offsets[i + 1]]`` are the item codes of sentence ``i``.
 
-    ``tokens`` (int32) holds the codes of all sentences. ``offsets`` (int64) has length n sentences + 1, from
-    0 to the number of tokens. ``weights`` (float32) holds the training weight of each token, or is ``None``.
-    A token of negative weight is a dislike: it is not trained, and user vectors are moved away from its item.
-    ``timestamps`` (int64) holds the time of each token's interaction in microseconds since 1970-01-01 UTC, or
-    is ``None``. ``ordered=False`` means that the order of tokens in a sentence carries no information;
-    training then shuffles each sentence, see ``train``.
+    ``tokens`` (int32) holds the codes of all sentences: positions of items in ``vocabulary``. ``offsets``
+    (int64) has length n sentences + 1, from 0 to the number of tokens. ``weights`` (float32) holds the
+    training weight of each token, or is ``None``. A token of negative weight is a dislike: it is not trained,
+    and user vectors are moved away from its item. ``timestamps`` (int64) holds the time of each token's
+    interaction in microseconds since 1970-01-01 UTC, or is ``None``. ``ordered=False`` means that the order
+    of tokens in a sentence carries no information; training then shuffles each sentence, see ``train``.
 
     An integer index returns a list of ids, a slice returns ``Sentences``.
 
@@ -245,14 +245,14 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open sentences as memory maps. Checksums are verified now; those of a shard, at its first access.
+        """Open sentences as memory maps; verify the checksums. Each shard is verified at its first access.
 
         Raises
         ------
         BundleNotFoundError
             If the folder does not exist.
         CorruptBundleError
-            If a file is missing or damaged, or files are inconsistent with each other.
+            If a file is missing, unreadable or damaged, or the folder has another kind or a newer format.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -269,10 +269,11 @@ class Sentences(Sequence[list[str]]):
 class ShardedSentences(Sequence[list[str]]):
     """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
 
-    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of memory-mapped ``Sentences``, of
-    which only the shard accessed last is kept. Checksums of a shard are verified at its first access. All
-    shards have the same ``vocabulary``, ``ordered`` and ``columns``. ``users`` holds the user id of each
-    sentence, by shard; ``None`` if no user ids were written. A slice returns ``Sentences`` in memory.
+    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of ``Sentences``, memory-mapped or
+    computed by ``derive``, of which only the shard accessed last is kept. Checksums of a shard are verified
+    when its files are first accessed. All shards have the same ``vocabulary``, ``ordered`` and ``columns``.
+    ``users`` holds the user id of each sentence, by shard; ``None`` if there are no user ids. A slice returns
+    ``Sentences`` in memory.
 
     Examples
     --------
@@ -380,8 +381,8 @@ class ShardedSentences(Sequence[list[str]]):
     def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
         """Return a corpus whose shard ``number`` is computed by ``function(number, shard)`` when accessed.
 
-        Only the shard accessed last is kept. The function must be deterministic, and keep the vocabulary and
-        the columns. To compute checksums, ``derive`` computes each shard once. The result has no ``users``.
+        The function must be deterministic, and keep the vocabulary, ``ordered`` and the columns. To compute
+        checksums, ``derive`` computes each shard once. In the result, ``users`` is ``None``.
         """
 
         def shard(number: int) -> Sentences:

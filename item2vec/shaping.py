@@ -160,8 +160,8 @@ def shape_histories(
     and evaluation both call this function, so that they read equal histories.
 
     Events are dislikes if their weight is negative, after multiplication by the weight in ``adapter.events``.
-    Dislikes come first in the history, oldest first, with their negative weights. They do not count towards
-    ``max_length``, and are not collapsed.
+    Dislikes come first in the history, oldest first, with their negative weights. Their items are replaced by
+    groups, too, but dislikes do not count towards ``max_length``, and are not collapsed.
 
     Parameters
     ----------
@@ -173,7 +173,8 @@ def shape_histories(
         events have no names; ``adapter.events`` is then ignored.
     adapter
         The adapter settings. Settings that apply only to training, such as ``kind``, ``gap``, ``min_length``,
-        ``drop_longer_than`` and the minimum counts, are ignored.
+        ``drop_longer_than`` and the minimum counts, are ignored. ``days`` is ignored, too; the caller must
+        replace ``days`` by ``since`` (see ``AdapterConfig.resolved``).
     items
         The items with the attribute ``adapter.group_by``. They are required if this setting is not ``None``.
 
@@ -260,8 +261,8 @@ def dislikes_of(events: Iterable[str] | Mapping[str, float] | None) -> set[str]:
 def log_unknown_events(names: Iterable[str], known: Sequence[str], role: str) -> None:
     """Log a warning for each name that is not in ``known``, the events of the data.
 
-    ``role`` states where the settings contain the names. No error is raised, because the data may not contain
-    such events yet, and training does not need them.
+    ``role`` is the part of the message that states where the settings contain the name, such as ``DISLIKED``.
+    No error is raised, because the data may not contain such events yet, and training does not need them.
     """
     for name in sorted(set(names).difference(known)):
         log.warning(

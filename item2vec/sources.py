@@ -21,10 +21,11 @@ __all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "b
 
 
 class Ranking(NamedTuple):
-    """Ranked rows (intp, best first), with their scores (float32 or float64) and the source of the scores.
+    """Ranked rows (intp, best first), with their scores (float32 or float64).
 
-    ``demoted`` (bool, one flag per row) marks the rows that come after all others in spite of their scores.
-    It is ``None`` if the query has no rule that demotes rows.
+    ``source`` names the origin of the scores, such as ``"model"`` or ``"popular"``.
+    ``demoted`` (bool, one flag per ranked row) marks the rows that come after all others in spite of their
+    scores. It is ``None`` if the query has no rule that demotes rows.
 
     >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
     'model'
@@ -65,9 +66,9 @@ class Source(Protocol):
 class Searched:
     """The rows with the highest scores in an index; see ``search`` for the fields.
 
-    With ``offsets``, several queries share one ranking, in which the score of a row is its highest score for
-    these queries. The queries of ranking ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive), and
-    must all have the same ``excluded``. Without ``offsets``, there is one ranking per query.
+    If ``offsets`` is set, several queries share one ranking, in which the score of a row is its highest score
+    for these queries. The queries of ranking ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive), and
+    must all have the same ``excluded``. If ``offsets`` is ``None``, there is one ranking per query.
     """
 
     index: Index
@@ -112,7 +113,8 @@ class Searched:
 class Ordered:
     """Rows by given scores: ``order`` holds all rows, best first, and ``scores`` holds one score per row.
 
-    ``excluded`` holds an array of excluded rows per query. ``source`` is the source of the scores.
+    ``excluded`` holds an array of excluded rows per query. ``allowed`` (bool, one flag per row) selects the
+    eligible rows; ``None`` selects all rows. ``source`` is the field ``source`` of the rankings.
     """
 
     order: Rows
@@ -223,7 +225,10 @@ class Demoting:
 
 
 def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
-    """Return a source with boosted scores; ``factors`` holds pairs ``(factor, mask of the boosted rows)``.
+    """Return a source with boosted scores.
+
+    ``factors`` holds pairs of a factor and the mask of the rows whose scores have this factor. The masks must
+    be disjoint. The scores of all other rows do not change.
 
     >>> rows = Ordered(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
     >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows
@@ -236,7 +241,7 @@ def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
 
 
 def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:
-    """Merge rankings of ``n`` rows each; return the ``n`` rows with the best scores.
+    """Merge rankings of up to ``n`` rows each; return up to ``n`` rows, those with the highest scores.
 
     The score of a row is its highest score in any of the rankings.
     """

@@ -36,19 +36,20 @@ CACHED_LENGTH = 200
 
 @dataclass(frozen=True, eq=False)
 class Tastes:
-    """Taste vectors of several histories, and the weights that produced them.
+    """Taste vectors of several histories, and the token weights and scales that produced them.
 
-    ``vectors`` (float32, n histories × dimensions) are computed per part of the vectors::
+    ``vectors`` (float32, n histories × dimensions) are computed separately for each part of the vectors::
 
         weights @ matrix[history] * scale
 
-    ``weights`` (float64, n history tokens × parts) sum to 1 per history and part, or are all 0. ``scales``
-    (float64, n histories × parts) are computed from ``part_weights``. For ``score="cosine"``, each part
-    weight is divided by the norm of the whole taste. For output vectors that were trained by cosine, each
-    part weight is divided by the norm of the part and by ``cosine_divisor``, so that a score is the weighted
-    mean of the cosines of the parts, divided by the temperature. For other scores, the scales are the part
-    weights. ``empty`` (bool, n histories) marks histories without a taste: without a known item, without a
-    positive weight, or with vectors that cancel out.
+    ``weights`` (float64, n history tokens × parts) are the token weights. They sum to 1 per history and part,
+    or are all 0. ``scales`` (float64, n histories × parts) are computed from ``taste.part_weights``. For
+    ``score="cosine"``, each part weight is divided by the norm of the whole vector, in which the parts have
+    been multiplied by the part weights. For output vectors that were trained by cosine, each part weight is
+    divided by the norm of the part and by ``cosine_divisor``, so that a score is the weighted mean of the
+    cosines of the parts, divided by the temperature. For other scores, the scales are the part weights.
+    ``empty`` (bool, n histories) marks a history that has no known item or no positive token weight, or in
+    which the weighted vectors cancel out. The taste vector of such a history is zero.
     """
 
     vectors: Floats
@@ -106,14 +107,15 @@ def history_weights(
     timestamps: Offsets | None = None,
     positions: Floats | None = None,
 ) -> Doubles:
-    """Return the weight of each history token in its taste (float64, n tokens × parts).
+    """Return the weight of each token in the taste of its history (float64, n tokens × parts).
 
-    Weights sum to 1 per history and part, or are all 0 if no token has a positive weight. The weight of a
-    token is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest
-    token of a history is 0 steps back and has age 0. Without ``timestamps`` or a ``half_life``, the second
-    factor is 1; without ``weights``, the third is 1. Tokens older than the newest ``last_n`` have weight 0.
-    For a learned decay, ``positions[part, steps_back]`` replaces ``decay ** steps_back``, and tokens beyond
-    the last position have weight 0.
+    These weights sum to 1 per history and part, or are all 0 if no token has a positive weight. The weight of
+    a token is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``. ``steps_back`` is
+    the number of later tokens in the history, ``age`` is the time from the token to the newest timestamp of
+    the history, and ``weight`` is the element of the parameter ``weights``. The second factor is 1 if
+    ``timestamps`` or ``taste.half_life`` is ``None``, and the third factor is 1 if the parameter ``weights``
+    is ``None``. If ``taste.last_n`` is set, all tokens before the last ``last_n`` have weight 0. For a
+    learned decay, the first factor is ``positions[part, steps_back]``, or 0 beyond the end of ``positions``.
 
     >>> import numpy as np
     >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
@@ -166,9 +168,10 @@ def read_tastes(
 class TasteReader:
     """Computes tastes of many histories; holds the arrays and settings that do not depend on a history.
 
-    ``matrix`` is the result of ``taste_matrix``, and ``divisor`` the result of ``cosine_divisor``. A weighted
-    sum of vectors counts as zero if its norm is below ``smallest``. ``cached`` holds the weights of histories
-    by the length of the history, for weights that depend only on the length.
+    ``matrix`` is the result of ``taste_matrix``, and ``divisor`` the result of ``cosine_divisor``.
+    ``part_weights`` holds one number per part. A weighted sum of vectors counts as zero if its norm is below
+    ``smallest``. ``cached`` maps the length of a history to the weights of the history's tokens, if these
+    weights depend only on the length.
     """
 
     vectors: ItemVectors
@@ -247,10 +250,11 @@ def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: 
 
 
 def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
-    """Return the number by which the weighted sum of the parts' cosines is divided to give a score.
+    """Return the divisor of scores computed from cosines; ``None`` for scores that are inner products.
 
-    It is 1 for ``score="cosine"``. For output vectors that were trained by cosine, it is the sum of the part
-    weights, times the temperature. It is ``None`` for scores that are inner products.
+    For ``score="cosine"``, a score is the cosine of the taste vector and the item vector, and the divisor is
+    1. For output vectors that were trained by cosine, a score is a weighted sum of the cosines of the parts,
+    divided by this divisor: the sum of the part weights, times the temperature.
     """
     taste, trained = _with_trained_defaults(taste, vectors), vectors.config
     if taste.score == "cosine":

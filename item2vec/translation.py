@@ -89,10 +89,12 @@ class Translation:
     def translate(self, item: str, *, k: int = 10, csls: bool = True) -> list[Recommendation]:
         """Return the ``k`` target items nearest to a source item, best first.
 
-        With ``csls``, the score is 2 cos(x, y) - r(x) - r(y), where r is the mean cosine of an item and its
-        10 nearest neighbours in the other catalogue. The two means lower the scores of hubs, the items that
-        are near to very many others. Without ``csls``, the score is the cosine. Source: Conneau et al., Word
-        Translation Without Parallel Data, ICLR 2018, section 2.3.
+        Let cos(x, y) be the cosine of the mapped vector of the source item x and the centred vector of a
+        target item y. If ``csls`` is true, the score is 2 cos(x, y) - r(x) - r(y), where r is the mean cosine
+        of an item and its 10 nearest neighbours in the other catalogue. The two means lower the scores of
+        hubs, the items that are near to very many others. If ``csls`` is false, the score is cos(x, y).
+        Target items without an input vector are left out. Source: Conneau et al., Word Translation Without
+        Parallel Data, ICLR 2018, section 2.3.
 
         Raises
         ------
@@ -116,8 +118,9 @@ class Translation:
     def precision(self, pairs: Pairs, *, k: Sequence[int] = (1, 10), csls: bool = True) -> dict[str, float]:
         """Return, for each ``k``, the share of pairs whose target is among the ``k`` best translations.
 
-        A source item may have several targets; each pair counts. Pass pairs that ``align`` did not use. Other
-        target items with the same score count as better than the target.
+        The key of the share for ``k=10`` is ``"precision@10"``. A source item may have several targets; each
+        pair counts. Pass pairs that ``align`` did not use. Other target items with the same score count as
+        better than the target. ``csls`` selects the score, as in ``translate``.
 
         Raises
         ------
@@ -337,7 +340,7 @@ class _Partners(NamedTuple):
 
 
 def _partners(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> _Partners:
-    """Return the items that may replace each item: its partners in the pairs. An item in no pair has none."""
+    """Return, for each item, the items that may replace it: its partners in the pairs (0 or more items)."""
     ends = [[vocabulary.code(first), vocabulary.code(second)] for first, second in pairs]
     one, other = np.array([*ends, *(end[::-1] for end in ends)], dtype=np.int32).reshape(-1, 2).T
     counts = np.bincount(one, minlength=len(vocabulary))

@@ -42,12 +42,15 @@ ENCODED_BLOCK = 1 << 13
 class Recommendation:
     """A recommended item with its score and its source.
 
-    ``score`` is a cosine or an inner product, depending on the ``score`` setting of the model, plus the
-    bonuses and the prior of the model, and changed by the rule ``boost``. It ranks the items of one result
-    and is not a probability. ``source`` is ``"model"``, ``"attributes"`` for an item outside the
-    training vocabulary, whose vectors usually come from its attributes, or ``"popular"`` if the history has
-    no user vector, for example because no item is known. The score of a popular item is its share of the
-    training tokens. If the popularity prior of the model has a half-life, these tokens are discounted by age.
+    ``score`` ranks the items of one result and is not a probability. A score of ``Recommender.recommend`` is
+    a cosine or an inner product, depending on the ``score`` setting of the model, plus the repeat bonus, the
+    mixture and the popularity prior of the model, and changed by the rule ``boost``. Other functions, such as
+    ``Translation.translate``, describe their scores.
+
+    ``source`` is ``"model"``, ``"attributes"`` for an item outside the training vocabulary, whose vectors
+    usually come from its attributes, or ``"popular"`` if the history has no user vector, for example because
+    no item is known. The score of a popular item is its share of the training tokens. If the popularity prior
+    of the model has a half-life, these tokens are discounted by age.
 
     A recommendation unpacks to ``item, score``:
 
@@ -241,8 +244,10 @@ class Vocabulary:
     def closest(self, id_: str, n: int = 3) -> list[str]:
         """Return up to ``n`` known ids with a similar spelling, most similar first.
 
-        Only ids whose length differs by at most 3 characters are compared. Of these ids, only the first ones
-        are compared, with about 200,000 characters in total, so that a call takes a fraction of a second.
+        The ratio of ``difflib.SequenceMatcher`` must be at least 0.6. Case, and white space at the start and
+        the end, are ignored. Only ids whose length differs by at most 3 characters are compared. Of these
+        ids, only the first ones are compared, with about 200,000 characters in total, so that a call takes a
+        fraction of a second.
         """
         as_texts([id_])
         check_k(n)

@@ -27,8 +27,9 @@ class UserVectors(NamedTuple):
     computed. ``owners`` holds, for each user vector, the position of its history, ascending. ``dislikes``
     holds the disliked items of each user vector, and ``steps`` the factors of the steps away from these items
     (see ``move_away``). ``medoids`` holds the code of the central item of each interest (-1 for an empty
-    history); ``None`` without interests. ``moves`` (float32, user vectors × dimensions) holds the step in a
-    direction that ``moved`` has added to each user vector; ``None`` without a direction.
+    history); ``None`` if histories are not divided into interests. ``moves`` (float32, user vectors ×
+    dimensions) holds the step in a direction that ``moved`` has added to each user vector; ``None`` if
+    ``moved`` was not called.
     """
 
     histories: Histories
@@ -41,6 +42,8 @@ class UserVectors(NamedTuple):
 
     def moved(self, direction: Direction, vectors: ItemVectors, taste: TasteConfig) -> UserVectors:
         """Return the user vectors moved in a direction d: v becomes the vector of length |v| along v + |v| d.
+
+        A user vector for which v + |v| d is zero becomes zero, and is marked as empty.
 
         Raises
         ------
@@ -75,7 +78,7 @@ class UserVectors(NamedTuple):
     def share_of_move(self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int) -> float:
         """Return the direction's contribution to the inner product of user vector ``number`` and an item.
 
-        The result is 0 without a direction.
+        The result is 0 if ``moved`` was not called.
         """
         if self.moves is None:
             return 0.0

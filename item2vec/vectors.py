@@ -63,7 +63,7 @@ class ItemVectors(Geometry):
         Output vectors (same shape), which have high inner products with the input vectors of co-occurring
         items. ``None`` after hierarchical softmax alone (``negative=0``), and for files of other libraries.
     counts
-        Number of tokens of each item, or the sum of their positive weights (float64, n items).
+        Number of tokens of each item, or the sum of the positive token weights (float64, n items).
     config
         The settings of training; ``None`` for vectors that were not trained by item2vec.
     curve
@@ -72,8 +72,8 @@ class ItemVectors(Geometry):
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share
-        Expected number of tokens that an epoch reads, divided by the number that it would read if all weights
-        of at least 0 were equal; below 1 if one of these weights is below the median. ``None`` if unknown.
+        Expected number of tokens that an epoch reads, divided by the number that it would read if all token
+        weights >= 0 were equal; below 1 if one of these weights is below the median. ``None`` if unknown.
     positions
         Learned weight of a history item by position, newest first, for each part of the vectors (float32,
         parts × positions); ``None`` if no weights were learned.
@@ -235,7 +235,7 @@ class ItemVectors(Geometry):
 
     @checked
     def save(self, path: str | PathLike[str]) -> None:
-        """Write all matrices and the settings of training to a new folder; ``load`` memory-maps the matrices.
+        """Write the ids, arrays and settings of training to a new folder; ``load`` memory-maps the arrays.
 
         ``curve``, ``tokens_read`` and ``read_share`` are not saved. Memory-mapped vectors are read on demand,
         and processes share them. Convert a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
@@ -300,10 +300,10 @@ class ItemVectors(Geometry):
         Parameters
         ----------
         path
-            The file or folder. The first line of a text file may contain the number of rows and the number of
-            dimensions. Without such a line, the file has GloVe's format, whose ids may contain spaces. The
-            matrices of a folder, and the file ``.vectors.npy`` that gensim writes beside large
-            ``KeyedVectors``, are memory-mapped.
+            The file or folder. For a folder, ``binary``, ``vocab`` and ``encoding`` are ignored. Line 1 of a
+            text file may contain the number of rows and the number of dimensions. If it does not, the file
+            has GloVe's format, whose ids may contain spaces. The matrices of a folder, and the file
+            ``.vectors.npy`` that gensim writes beside large ``KeyedVectors``, are memory-mapped.
         limit
             Maximum number of rows to read; the rest of the file is not checked. ``None``: all rows.
         binary

@@ -43,18 +43,20 @@ class View:
 
     ``Engine.view`` returns the current view. All results of a view come from the same model and the same
     catalogue, even while another version is published. A query reads users, histories and impressions from
-    the store at the time of the query. With ``log``, it records impressions; no query writes anything else.
+    the store at the time of the query. A query with ``log=True`` also records impressions; no query writes
+    anything else.
 
     Parameters
     ----------
     model
-        The model of the version, with the catalogue.
+        The model of the version; if there is a store, with rows for the new items of the catalogue, and masks
+        of its active items (see ``Preparation``).
     version
         The id of the version; ``None`` for a single bundle.
     catalogue
         The items of the store with their active flags; if there is no store, the items of the model.
     store
-        The store of the users' histories; ``None`` if only histories are queried.
+        The store of the users' histories. If it is ``None``, the queries of users raise ``InputError``.
     created_at
         The time of the version's creation; ``None`` if it is unknown.
     """

@@ -284,7 +284,11 @@ def test_an_ambiguous_separator_is_an_error(tmp_path, text, message):
     [
         ("x.json", '{"items": [{"name": "A", "id": "a"}]}', "fields 'name', 'id'; .*such as unit='id'"),
         ("x.json", '[{"items": ["a"]},\n {"items": true}]', r"line 1, playlist 1: found \{\"items\": true\}"),
-        ("x.json", '[\n{"items": ["a"]},\n{"items" ["a"]}\n]', "line 3: invalid JSON .Expecting ':' delimiter"),
+        (
+            "x.json",
+            '[\n{"items": ["a"]},\n{"items" ["a"]}\n]',
+            "line 3: invalid JSON .Expecting ':'",
+        ),
         ("x.json", '{\n"items": ["a"]\n}\n\n{"items": [1.5]}', "line 5: id at position 0 is 1.5"),
         ("x.json", '{"nodes": [], "links": []}', 'found .*expected a list of ids, or {"items"'),
         ("x.jsonl", "a b\n", "line 1: invalid JSON .Expecting value"),

@@ -94,7 +94,7 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     events
         Names of the events to keep. ``None``: all events. A mapping, such as ``{"click": 1, "purchase": 5}``,
         also multiplies the weight of each interaction by the weight of its event. Events of negative weight
-        are dislikes, and are dropped; a warning is logged for each of these names that does not occur.
+        are dislikes, and are dropped; a warning is logged for each dislike that does not occur.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
         with fewer than ``min_user_count`` interactions.
@@ -193,10 +193,11 @@ def sessions(  # noqa: PLR0913 - all settings are keyword arguments with default
 def training_sentences(
     interactions: Interactions, adapter: AdapterConfig, items: Items | None = None
 ) -> Sentences:
-    """Return the training sentences of interactions for the adapter settings.
+    """Return the training sentences that the interactions yield with the settings ``adapter``.
 
-    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required. A warning
-    is logged for each name in ``adapter.seen_events`` that does not occur.
+    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required. If the
+    interactions have an event column, a warning is logged for each name in ``adapter.seen_events`` that does
+    not occur in it.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
@@ -233,7 +234,7 @@ def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> I
 def user_histories(
     interactions: Interactions, adapter: AdapterConfig = EVERYTHING, items: Items | None = None
 ) -> Sentences:
-    """Return one history per user, in the order of the user codes, for the adapter settings.
+    """Return one history per user, in the order of the user codes, with the settings ``adapter``.
 
     A history may be empty. ``items`` are required if ``adapter.group_by`` is not ``None``. See
     ``shaping.shape_histories``.

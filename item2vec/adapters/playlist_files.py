@@ -19,7 +19,7 @@ from item2vec.opening import ENCODING
 __all__ = ["Located", "file_playlists"]
 
 Located = Iterator[tuple[str, Iterable[str]]]
-"""Iterator of pairs: the location of a playlist for error messages, and the ids of the playlist."""
+"""Iterator of pairs: the place of a playlist, for error messages; and the ids of the playlist."""
 
 _SUFFIXES = {
     ".json": "JSON",
@@ -43,11 +43,12 @@ def file_playlists(
     unit: str | None,
     max_line: int,
 ) -> Located:
-    """Yield the playlists of a file. For the arguments, see ``playlists``.
+    """Yield the place and the ids of each playlist of a file. For the arguments, see ``playlists``.
 
     The start of the first non-blank line determines the layout. If this start indicates no layout, the suffix
-    of the file name determines it. If the suffix is that of M3U, a first line that starts with ``[`` does not
-    indicate JSON, because it may be the name of a track's file.
+    of the file name determines it. If the suffix does not indicate a layout either, the file is text with one
+    playlist per line. If the suffix is that of M3U, a first line that starts with ``[`` does not indicate
+    JSON, because it may be the name of a track's file.
     """
     layout = _layout(path, first_line(path, encoding, skip_lines))
     _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)

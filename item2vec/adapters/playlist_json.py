@@ -26,14 +26,16 @@ _EXPECTED = 'expected a list of ids, or {"items": ["id", …]}'
 def json_playlists(
     name: str, lines: Iterator[tuple[int, str]], unit: str | None
 ) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the location and the items of each playlist. Whole numbers become text.
+    """Yield the place in the file, for error messages, and the items of each playlist.
+
+    Whole numbers become text.
 
     If the first non-blank line is complete JSON, each line is a JSON value. Otherwise, the file is a
     sequence of JSON values, usually one. A value is a playlist, a list of playlists, or an object whose
     member ``playlists`` is a list of playlists. A playlist is a list of tracks, or an object whose member
     ``items`` or ``tracks`` is a list of tracks. A value that is a list is a list of playlists if an element
-    is an object or a list; otherwise, the value is one playlist. ``unit`` is the field of a track whose value
-    is the item (see ``playlists``).
+    is an object or a list; otherwise, the value is one playlist. ``unit`` is the name of the field of a track
+    that contains the item (see ``playlists``).
     """
     number, first = next(((number, line) for number, line in lines if not line.isspace()), (0, ""))
     if not number:
@@ -53,8 +55,8 @@ def json_playlists(
 def track_field(where: str, position: int, track: Any, unit: str) -> Any:
     """Return the field ``unit`` of a track; raise ``InputError`` if the track does not have the field.
 
-    ``where`` is the location of the playlist or of the track, for messages; ``position`` is the index of the
-    track in the playlist.
+    ``where`` is the place of the playlist or of the track in the file, for messages; ``position`` is the
+    index of the track in the playlist.
     """
     if not isinstance(track, dict):
         raise InputError(

@@ -18,10 +18,11 @@ _PADDING = re.compile(r" *([\t,;|]) *")
 def text_playlists(
     name: str, lines: Iterator[tuple[int, str]], *, sep: str | None, skip_fields: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the location and the ids of each line that has ids.
+    """Yield the place in the file, for error messages, and the ids of each line that has ids.
 
     The first ``skip_fields`` fields of a line, and empty fields, are dropped. If ``sep`` is ``None``, the
-    separator is detected from the first 1,000 lines.
+    separator is detected from the first 1,000 lines. Raise ``InputError`` if the separator is ambiguous, or a
+    line starts as in another layout.
     """
     head = list(islice(lines, HEAD_LINES))
     found = find_separator([line for _, line in head], name) if sep is None else sep
@@ -85,9 +86,9 @@ def find_separator(lines: Sequence[str], name: str) -> str:
 def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
     """Return whether lines consist of fields, some of which are lists (``user a,b,c``).
 
-    Spaces or tabs separate the fields of a line; ``mark`` separates the elements of a list. Lines with a
-    single field are ignored. The result is true if each other line has a field that contains the mark, and at
-    least one field of these lines does not contain the mark. Without other lines, the result is false.
+    Spaces or tabs separate the fields of a line; ``mark`` separates the elements of a list. Only lines with
+    spaces or tabs count. The result is true if each of these lines has a field that contains the mark, and at
+    least one field of these lines does not contain the mark. If there are no such lines, the result is false.
     """
     fields = [split_line(line, " ") for line in lines if " " in line or "\t" in line]
     return all(any(mark in field for field in line) for line in fields) and not all(

@@ -67,7 +67,7 @@ def playlists(
     encoding
         Encoding of a file. XML states its own encoding.
     unit
-        Name of the field of a track in JSON or XSPF whose value is the item, such as ``"artist_name"``.
+        Name of the field that contains the item in a track of JSON or XSPF, such as ``"artist_name"``.
         ``None``: in JSON, tracks are ids, or have the field ``track_uri``; in XSPF, see above.
     max_line
         Maximum length of a line of a file, in bytes. For JSON lines, the limit is at least 256 MiB. A JSON
@@ -87,8 +87,9 @@ def playlists(
     Raises
     ------
     InputError
-        If a file cannot be read, or contains no playlists; if a line cannot be parsed; if the separator is
-        ambiguous; or if no item has a group. The message states the file and, if known, the line number.
+        If a file cannot be read, or contains no playlists; if a line is too long or cannot be parsed; if a
+        track has no id; if the separator is ambiguous; or if no item has a group. A message about a file
+        states its path and, if known, the line number.
     ConfigError
         If an argument has an invalid value, or does not apply to the layout of the source.
     InputTypeError

@@ -36,8 +36,8 @@ def save_shards(
 
     The sentences are those of ``histories`` or ``sessions`` with the settings of the adapter, in another
     order. A user belongs to shard ``shard_of(user, shards)``. Within a shard, users are in the order of the
-    UTF-8 bytes of their ids, and the sessions of a user are in order of time. The corpus stores the user of
-    each sentence.
+    UTF-8 bytes of their ids, and the sessions of a user are in the order in which ``sessions``
+    returns them. The corpus stores the user of each sentence.
 
     The ids (of items or, with ``group_by``, of groups) are in descending order of their counts: the numbers
     of interactions after the filters by time, event and minimum counts. Ids with equal counts are in the

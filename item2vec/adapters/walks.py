@@ -64,8 +64,9 @@ def walks(
         Seed of the random number generator, from 0 to 2**32 - 1. Results do not depend on the number of
         threads.
     directed
-        Whether the edges are directed. True is an error for an undirected graph. ``None``: as the graph or
-        the file states; edges from any other source are undirected. For a ``Graph``, False has no effect.
+        Whether the edges are directed. True is an error for a graph or file that states that it is
+        undirected. ``None``: a graph, a GraphML file and a Pajek file state whether they are directed; edges
+        from any other source are undirected. For a ``Graph``, False has no effect.
 
     Raises
     ------

@@ -42,9 +42,9 @@ COLUMNS = ("user", "rank", "item", "score", "source")
 class Recommended:
     """The result of ``recommend_all``: the numbers of users, of rows, and of blocks of users.
 
-    ``n_resumed`` is the number of blocks that an earlier call had finished. In files, ``n_rows`` includes the
-    rows of these blocks; in a store, it counts only the rows that this call wrote, and blocks without users
-    do not count as resumed.
+    ``n_resumed`` is the number of blocks that an earlier call had finished. With ``out``, ``n_rows`` includes
+    the rows of these blocks. With ``to_store``, ``n_rows`` is the number of rows that this call wrote, and
+    blocks without users do not count as resumed.
 
     >>> Recommended(n_users=3, n_rows=30, n_blocks=1, n_resumed=0).n_rows
     30
@@ -86,19 +86,20 @@ def recommend_all(
         ``ShardedSentences`` that contain user ids, whose shards are read one at a time. The events of
         ``Store`` and ``Interactions`` are converted to histories with the adapter settings of the model. If
         events are ingested into the store during the call, the histories of later blocks contain them. Users
-        who are added during the call are left out, except that the last block of a call with ``to_store`` may
-        contain some of these users.
+        who are added to the store during the call are left out.
     k
         Maximum number of items per user, as in ``Recommender.recommend``.
     out
         Folder of the files ``part-00000.parquet``, …, one per block, with the columns ``user rank item score
         source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
         contains the arguments of the call, and digests of the model (with the attributes of its items), the
-        rules and the histories. In place of a digest, a ``Store`` is recorded by its URL and its last user.
+        rules and the histories. For a ``Store``, the manifest contains the URL and the highest row number of
+        a user, instead of a digest of the histories.
     to_store
-        Store whose table ``recommendation`` is filled under ``version``, instead of the folder ``out``.
-        ``histories`` must be the same ``Store``. A block is one transaction. Users who have recommendations
-        of this version are skipped, even if the rules or ``k`` were different.
+        Store to write to, instead of the folder ``out``: the recommendations become rows of the table
+        ``recommendation``, with ``version`` in each row. ``histories`` must be the same ``Store``. A block is
+        one transaction. Users who have recommendations of this version are skipped, even if the rules or
+        ``k`` were different.
     version
         Id of the version of the model. It is part of the manifest, and required for ``to_store``.
     users

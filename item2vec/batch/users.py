@@ -156,9 +156,9 @@ class _Sharded:
 
 @dataclass(frozen=True)
 class Stored:
-    """Histories of the users of a store whose row numbers (``user_account.id``) are at most ``last``.
+    """Histories of those users of a store who have a row number (``user_account.id``) of at most ``last``.
 
-    The row number identifies a user.
+    A block consists of the users with row numbers in one range, so that some blocks may have no users.
     """
 
     view: View

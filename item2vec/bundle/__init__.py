@@ -11,7 +11,7 @@
     counts.npy       float64, one per item: frequencies in training
     items.parquet    titles and attributes of the items; optional
     popularity.npy   float32, one per item: the popularity prior; optional
-    layout.npy       float32, items × 2: positions of the items on a plane, for maps; optional
+    layout.npy       float32, items × 2: coordinates of the items on a plane, for maps; optional
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
                      int64, int32, float32: the table of neighbours; optional
     index.faiss or index.ann, and groups.npy
@@ -99,12 +99,13 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     BundleExistsError
         If ``path`` already exists.
     InputError
-        If the norm of a vector or the weight of a position is not below 1e18, the note contains values other
-        than JSON values, the manifest is longer than 1 MiB, or ``now`` has no time zone.
+        If the norm of a vector or the weight of a history position is not below 1e18, the note contains
+        values other than JSON values, the manifest is longer than 1 MiB, or ``now`` has no time zone.
     CorruptBundleError
         If the written files cannot be read back.
     WriteError
-        If the disk is full or fails, or a mode cannot be set. After any error, no new file is left.
+        If a file cannot be written, for example because the disk is full, or a mode cannot be set. After any
+        error, no new file is left.
 
     Examples
     --------
@@ -231,9 +232,10 @@ def _read(path: Path, hashes: bool, manifest_sha256: str | None) -> tuple[Manife
 
 
 def _check_files(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
-    """Compare the files of a bundle with its manifest: names, sizes and, with ``hashes``, checksums.
+    """Compare the files of a bundle with its manifest, and return the manifest.
 
-    Return the manifest.
+    Names and sizes are compared; if ``hashes`` is true, checksums are compared, too. The SHA-256 of the
+    manifest must be ``manifest_sha256``, unless this argument is ``None``.
     """
     sizes = _regular_files(path)
     if sizes.pop(MANIFEST, None) is None:

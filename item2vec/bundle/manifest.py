@@ -77,8 +77,8 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """The content of ``manifest.json``.
 
-    ``features`` lists the optional features that a reader must support. ``created_at`` is the creation time;
-    ``None`` if the writer stored no time. ``tokens`` is the sum of the item counts. ``train`` contains the
+    ``features`` lists the features that a reader of this bundle must support. ``created_at`` is the creation
+    time; ``None`` if the writer stored no time. ``tokens`` is the sum of the item counts. ``train`` has the
     training settings; ``None`` if there are none, as for imported vectors. ``adapter`` contains the settings
     for the conversion of events to histories, and ``index`` the settings of the index. ``neighbours_decay``
     is the decay of the table of neighbours; ``None`` if there is no table. ``curve`` contains (epoch, hit

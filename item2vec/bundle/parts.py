@@ -30,7 +30,7 @@ class Parts:
     taste
         Settings for the computation of a query vector from a history.
     index
-        Index over the rows of ``prior.searched_matrix``.
+        Index over the rows of the matrix that ``item2vec.prior.searched_matrix`` returns.
     items
         Titles and attributes of the items; ``None`` if the model has none.
     adapter

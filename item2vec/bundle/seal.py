@@ -19,7 +19,9 @@ FORMAT = 1
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
-    """Return JSON text of the content and of the SHA-256 of the content. Equal content gives identical text.
+    """Return the content as JSON text, with the SHA-256 of the content as the additional member ``sha256``.
+
+    Equal content gives identical text.
 
     Raises
     ------
@@ -47,8 +49,8 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
     FileNotFoundError, NotADirectoryError
         If the file does not exist.
     CorruptBundleError
-        If the file cannot be read, is not a regular file, is larger than 1 MiB, does not match its checksum,
-        or has a newer format.
+        If the file cannot be read, is not a regular file, is larger than 1 MiB, is not a JSON object in
+        UTF-8, does not match its checksum, or has a newer format.
     """
     text = _read_regular(path)
     try:

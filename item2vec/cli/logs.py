@@ -17,9 +17,9 @@ __all__ = ["log_to_stderr"]
 class _Lines(logging.Formatter):
     """Format each record as one line, with secrets masked.
 
-    The mapping ``facts`` of the record becomes the name=value pairs; pairs whose value is ``None`` are
-    omitted. If an argument of the record is an ``Item2VecError``, its remedies are written as flags of the
-    running command.
+    The entries of the record's mapping ``facts`` are appended as name=value pairs; entries with the value
+    ``None`` are omitted. If an argument of the record is an ``Item2VecError``, its remedies are written as
+    flags of the running command.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -33,8 +33,9 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
 
     States: served, previous (served before the served version), pinned, held (on hold since a rollback),
     leased (loaded by a process), damaged (detected from the manifest and the file sizes; "item2vec models
-    verify" compares all checksums). The column value is the metric of the gates on the held-out interactions,
-    as recorded by "item2vec retrain". It is empty for a version that another command published.
+    verify" compares all checksums). The columns metric and value are the metric of the gates and its value on
+    the held-out interactions, as recorded by "item2vec retrain". They are empty for a version that another
+    command published.
 
     Example: item2vec models list
     """

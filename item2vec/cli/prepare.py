@@ -57,9 +57,9 @@ def prepare(
 
     The commands train, tune and evaluate read the corpus with --corpus, and retrain reads it if the key
     corpus of [adapter] in item2vec.toml names its folder. The other settings of [adapter] determine the
-    sentences, as for the store. After an interruption, run the same command again: complete shards are kept
-    and, with --driver duckdb, the rows that were already read. The flags that describe interactions are also
-    keys of [ingest].
+    sentences, as for the store. After an interruption, run the same command again: complete shards are kept.
+    With --driver duckdb, the files are not read again once a shard is complete. The flags that describe
+    interactions are also keys of [ingest].
 
     Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4
     """

@@ -57,8 +57,7 @@ def retrain(
 
     Gates are checked before the snapshot, and after the snapshot, the evaluation and the training. If a gate
     fails, the run ends, and the served version is unchanged (exceptions: see --force). The model for the
-    evaluation and the published model are both trained from random vectors, not from the vectors of the
-    served version.
+    evaluation and the published model are both trained without the vectors of the served version.
 
     Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
     failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,

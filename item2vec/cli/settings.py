@@ -166,8 +166,8 @@ def check_environment(known: Iterable[str]) -> None:
 def _file() -> dict[str, Any]:
     """Return the content of item2vec.toml in the current folder; an empty dict if there is no such file.
 
-    Raise ``ConfigError`` for an unknown key, an invalid section, or a path or URL that is not text. The keys
-    ``index`` and ``layout`` are checked where they are used.
+    Raise ``ConfigError`` for a file that cannot be read as TOML, an unknown key, an invalid section, or a
+    path or URL that is not text. The keys ``index`` and ``layout`` are checked where they are used.
     """
     content = _content()
     known = {*EXAMPLES, *SECTIONS, "index", "layout"}

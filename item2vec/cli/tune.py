@@ -75,8 +75,8 @@ def tune(
     """Search for the best settings of the model.
 
     Settings given as options are not searched. The objectives lsa, glove, transitions, linkprop and ease are
-    searched only with --objective. Candidates are compared on validation data held out from training. The
-    default settings are kept unless a candidate is significantly better.
+    candidates only if --objective names them. Candidates are compared on validation data held out from
+    training. The default settings are kept unless a candidate is significantly better.
 
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """

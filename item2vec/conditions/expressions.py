@@ -1,4 +1,7 @@
-"""Conditions of the command line, such as ``year>=1990``. The type of the attribute determines the value."""
+"""Conditions of the command line, such as ``year>=1990``.
+
+The text of the value is converted to the type of the attribute.
+"""
 
 from __future__ import annotations
 

@@ -128,9 +128,11 @@ class AdapterConfig(Settings):
         return self
 
     def resolved(self, timestamps: npt.NDArray[Any] | None) -> AdapterConfig:
-        """Return the settings with ``days`` replaced by ``since``, given all timestamps (microseconds).
+        """Return the settings with ``days`` replaced by ``since``: the newest timestamp minus ``days``.
 
-        If there are no interactions, ``days`` is kept.
+        ``timestamps`` holds the timestamps of all interactions, in microseconds; ``None`` if there is no
+        timestamp column. If ``days`` is ``None`` or there are no interactions, the settings are returned
+        unchanged.
 
         Raises
         ------

@@ -62,7 +62,8 @@ def tied_parts(settings: Mapping[str, Any]) -> int:
 def epochs_for(n_tokens: int, epochs: int) -> int:
     """Return the number of epochs for this number of tokens; ``epochs`` is the number up to 250,000 tokens.
 
-    The number decreases with the square root of ``n_tokens`` to 5, or not at all if ``epochs`` is at most 5.
+    Above 250,000 tokens, the number is ``epochs · sqrt(250,000 / n_tokens)``, rounded, but at least 5. If
+    ``epochs`` is at most 5, it is returned unchanged.
 
     >>> epochs_for(250_000, 15), epochs_for(1_000_000, 15), epochs_for(10_000_000, 15)
     (15, 8, 5)

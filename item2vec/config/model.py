@@ -77,7 +77,7 @@ class Config(Settings):
 def _part_of(name: str) -> str:
     """Return the section of a setting: "train", "taste" or "index".
 
-    An unknown name is assigned to the section of the most similar name.
+    An unknown name is assigned to the section of the most similar name, or to "train" if none is similar.
     """
     taste = TasteConfig.model_fields
     near = name if name in SETTINGS_OF_TRAINING else nearest(name, (*SETTINGS_OF_TRAINING, *taste, "index"))

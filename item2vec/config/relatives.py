@@ -23,7 +23,7 @@ class OneStep(TrainConfig):
 
 @with_objective
 class LSA(OneStep):
-    """Settings of LSA, which factorises a matrix of counts by a truncated singular value decomposition.
+    """Settings of LSA: a truncated singular value decomposition of a matrix of weighted counts.
 
     Sources: Deerwester et al., Indexing by Latent Semantic Analysis, JASIS 1990; Levy & Goldberg, Neural Word
     Embedding as Implicit Matrix Factorization, NeurIPS 2014; Levy, Goldberg & Dagan, Improving Distributional
@@ -79,7 +79,7 @@ class LSA(OneStep):
 
 @with_objective
 class GloVe(TrainConfig):
-    """Settings of GloVe, which fits inner products to the logarithms of co-occurrence counts.
+    """Settings of GloVe, which fits inner products plus biases to the logarithms of co-occurrence counts.
 
     Source: Pennington, Socher & Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
 

@@ -20,7 +20,8 @@ def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the training settings of a bundle without settings of other objectives.
 
     Bundles of item2vec 0.1.0 contain the settings of all objectives. In that release, next_item had no
-    settings ``similarity`` and ``tied``; the equivalent values are added.
+    settings ``similarity`` and ``tied``. If they are missing, ``"inner"`` and 0 are added: these values
+    describe the models of that release.
 
     >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
     {'objective': 'skipgram', 'window': 5}

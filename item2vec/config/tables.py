@@ -43,8 +43,8 @@ class TableConfig(OneStep):
 class Transitions(TableConfig):
     """Settings of transitions: a table of the weighted counts of the items before and after an item.
 
-    Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
-    recommender system, JMLR 2005 (skipping, and mixtures of orders).
+    A related method is the Markov chain with skipping in Shani, Heckerman & Brafman, An MDP-based recommender
+    system, JMLR 2005.
 
     >>> Transitions(window=3).taste_decay
     0.5
@@ -66,7 +66,10 @@ class Transitions(TableConfig):
 
 @with_objective
 class LinkProp(TableConfig):
-    """Settings of link propagation: a table of degree-normalised counts of sentences that contain two items.
+    """Settings of link propagation: a table of co-occurrences, normalised by degrees.
+
+    The table contains a weight per pair of items, summed over the sentences that contain both items. The
+    degrees are the number of sentences of an item, and the number of distinct items of a sentence.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 

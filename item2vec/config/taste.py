@@ -71,7 +71,8 @@ class TasteConfig(Settings):
         ``None`` if they are unknown, as for a word2vec file. ``has_output`` and ``has_table`` state whether
         the model has output vectors, and whether it has a table of neighbours. An unset mixture gets a
         default only if there is a table and the objective is transitions, linkprop or ease. Otherwise, it
-        stays unset, which means 0.
+        stays unset, which means 0. Unset part_weights stay unset, which means 1 for each part, unless the
+        training has default weights for this decay, or the mixture gets its default and decay is one value.
 
         >>> from item2vec import NextItem
         >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)

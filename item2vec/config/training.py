@@ -187,8 +187,8 @@ class ByDescent(TrainConfig):
 class NextItem(ByDescent):
     """Settings of next_item, which predicts the next item from the taste of the preceding items.
 
-    Serving computes the same taste. The vectors are split into equal parts, one per ``context_decay``, and
-    each part is trained independently.
+    Serving computes the same taste. The vectors are split into equal parts, one per value of
+    ``context_decay``, and each part is trained independently.
 
     Examples
     --------
@@ -256,7 +256,7 @@ class NextItem(ByDescent):
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
         """Return the settings for sentences of this size and kind; the settings in ``given`` do not change.
 
-        Unordered sentences change ``context_decay`` to 1. Above 250,000 tokens, ``epochs`` decreases.
+        For unordered sentences, ``context_decay`` is all 1. Above 250,000 tokens, ``epochs`` decreases.
 
         >>> NextItem().for_data(1_000_000, ordered=True).epochs
         8

@@ -8,8 +8,8 @@
     database.py         checks the values with DuckDB; counts items and users; assigns codes to ids
       │
       ▼
-    buckets.py          writes one file of coded rows per shard; reads one such file at a time, and uses
-      │                 the adapters to build sentences from its rows
+    buckets.py          writes one file per shard, with codes instead of ids; reads one such file at a
+      │                 time, and uses the adapters to build sentences from its rows
       ▼
     sharded.ShardWriter writes one shard after the other
 

@@ -91,11 +91,12 @@ def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) 
 def sentences_of(
     records: Records, items: Vocabulary, events: Vocabulary | None, adapter: AdapterConfig
 ) -> tuple[Sentences, Codes]:
-    """Return a pair: the sentences of a shard; and the index of the user of each sentence (``user``).
+    """Return a pair: the sentences of a shard; and the user index of each sentence.
 
-    The settings of ``adapter`` determine the sentences. Tokens are codes of ``items``. Sentences are in
-    ascending order of user indices. The minimum counts of ``adapter`` must be 1, because ``Database.choose``
-    has already applied the minimum counts to the rows of all shards.
+    The user index is the column ``user`` of ``records``. The settings of ``adapter`` determine the sentences.
+    Tokens are codes of ``items``. Sentences are in ascending order of user indices. The minimum counts of
+    ``adapter`` must be 1, because ``Database.choose`` has already applied the minimum counts to the rows of
+    all shards.
     """
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}

@@ -76,7 +76,7 @@ class Database:
             )
 
     def count_if_valid(self) -> bool:
-        """Count as ``count`` does. Return whether all values are present and valid (dates from 1990 to 2099).
+        """Call ``count``; return whether all values are present and valid (dates from 1990 to 2099).
 
         If they are, ``read_interactions`` would read the same values as DuckDB. The result is also False if
         DuckDB cannot read the values, or reads more or fewer rows than the files state.
@@ -180,8 +180,8 @@ class Database:
 
         ``item`` and ``event`` are codes in the order of ``write_vocabulary`` and ``events``. ``session`` is
         an arbitrary integer per session id. ``user`` is the rank of the user in the ``shard``, in the order
-        of ``write_users``. ``row`` is the column ``position`` of the view ``source``. ``timestamp`` and
-        ``weight`` are included if the rows have these columns.
+        of ``write_users``. ``row`` is the column ``position`` of the view ``source``. ``event``,
+        ``session``, ``timestamp`` and ``weight`` are included if the rows have these columns.
         """
         coded = ["user", "item", *(name for name in ("event", "session") if name in self._has)]
         if "session" in self._has:

@@ -56,7 +56,7 @@ DRIVERS = ("duckdb", "memory")
 
 
 class _Coded(TypedDict):
-    """The content of ``coded.json``: the state of a preparation after codes were assigned to all rows.
+    """The content of ``coded.json``: the state of a preparation after all ids were replaced by codes.
 
     ``rows`` holds the number of rows of each shard. ``adapter`` holds the settings still to be applied.
     """
@@ -84,16 +84,16 @@ def prepare(
     With ``driver="duckdb"``, the files may be larger than the memory. With either driver, the sentences are
     those of ``adapters.histories`` or ``adapters.sessions``, in the shards and the order of
     ``adapters.save_shards``. If the process is killed, repeat the call: it keeps the complete shards and,
-    with ``"duckdb"``, the coded rows. With ``"duckdb"``, a call with another setting, or after a change of a
-    file's size or modification time, begins again.
+    with ``"duckdb"``, the temporary files if the ids of all rows were replaced by codes. With ``"duckdb"``, a
+    call with another setting, or after a change of a file's size or modification time, begins again.
 
     Parameters
     ----------
     files
         Path of a file, folder or pattern, or a list of them, as in ``readers.read_interactions``.
     out
-        Folder to create. It must not exist. With ``"duckdb"``, temporary files are in the folder
-        ``.NAME.rows`` beside it; they take about the space of the uncompressed rows.
+        Folder to create. It must not exist. With ``"duckdb"``, temporary files of about the size of the
+        uncompressed rows are in the folder ``.NAME.rows`` beside it, where NAME is the name of ``out``.
     memory
         Approximate limit of memory, such as ``"2GB"``; at least ``"512MB"``. Each row group of a Parquet file
         must fit into it. The driver ``"memory"`` has no limit, and uses the setting only for the default of

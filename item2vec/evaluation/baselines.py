@@ -33,10 +33,11 @@ __all__ = [
 
 
 class Histories(NamedTuple):
-    """The known items of each history: ``codes[offsets[i]:offsets[i + 1]]`` for history ``i``.
+    """The liked items of each history that are in the vocabulary of a baseline.
 
-    ``n_needed`` is the number of candidates per history that suffices for ``k`` items after the exclusions:
-    ``k`` plus the number of excluded items, or the number of all items if this is smaller.
+    The items of history ``i`` are ``codes[offsets[i]:offsets[i + 1]]``. ``n_needed`` holds, for each history,
+    the number of candidates that suffices for ``k`` items after the exclusions: ``k`` plus the number of
+    excluded items, or the number of all items if this is smaller.
     """
 
     codes: Codes
@@ -56,9 +57,9 @@ class Baseline(ABC):
 
     ``vocabulary`` contains the items that occur in the training part, most frequent first. Equally frequent
     items are in the order of their codes in the training part. ``counts`` (int64) holds the number of
-    tokens of each item of ``vocabulary``. Items of equal score are ranked in the order of
-    ``vocabulary``. Items without a positive score are ranked last, in the order of ``vocabulary``, with
-    ``source="popular"`` and negative scores of at least -1.
+    tokens of each item of ``vocabulary``. The weights of training tokens have no effect. Items of equal score
+    are ranked in the order of ``vocabulary``. Items without a positive score are ranked last, in the order of
+    ``vocabulary``, with ``source="popular"`` and negative scores of at least -1.
 
     ``ties`` is the tie rule of ``evaluate``. The default is ``"as answered"``, because the order of equal
     scores is part of the definition of a baseline.
@@ -95,10 +96,10 @@ class Baseline(ABC):
     ) -> list[list[Recommendation]]:
         """Return the ``k`` items with the highest scores for each history, best first.
 
-        ``filter_seen`` excludes the items of the history. ``exclude`` contains further items to exclude, one
-        sentence per history. History items of negative weight (dislikes) are always excluded, and have no
-        effect on scores. Items that are not in ``vocabulary`` are ignored. A ranking is shorter than ``k``
-        only if fewer than ``k`` items are not excluded.
+        If ``filter_seen`` is true, the items of the history are excluded. ``exclude`` contains further items
+        to exclude, one sentence per history; ``None``: no further items. History items of negative weight
+        (dislikes) are always excluded, and have no effect on scores. Items that are not in ``vocabulary`` are
+        ignored. A ranking has fewer than ``k`` items only if fewer items remain after the exclusions.
 
         Raises
         ------
@@ -162,7 +163,7 @@ class _SameForAll(Baseline):
 
 
 class Popularity(_SameForAll):
-    """Recommend the most frequent items that are not in the history.
+    """Recommend the most frequent items of the training part.
 
     The score of an item is its number of tokens. By default, ``evaluate`` ranks the targets first among items
     of equal score, so the accuracy metrics are upper bounds over all orders of these items.
@@ -183,21 +184,21 @@ class Popularity(_SameForAll):
 
 
 class RecentPopularity(_SameForAll):
-    """Recommend the recently most frequent items that are not in the history.
+    """Recommend the items of the training part with the highest counts, where older tokens count less.
 
-    The score of an item is the sum of the weights of its tokens. The weight of a token is
-    ``0.5 ** (age / half_life)``, where age is the time in days from the token to the newest token of the
-    training part. Without timestamps, the weight is ``decay ** steps``, where ``steps`` is the number of
-    later tokens in the sentence.
+    A token counts ``0.5 ** (age / half_life)``, where age is the time in days from the token to the newest
+    token of the training part. If the training part has no timestamps, a token counts ``decay ** steps``,
+    where ``steps`` is the number of later tokens in the sentence. The score of an item is the sum of the
+    counts of its tokens.
 
     Parameters
     ----------
     sentences
         The training part.
     half_life
-        Half-life of the weight of a token, in days.
+        Age in days at which a token counts one half.
     decay
-        Factor by which the weight of a token is multiplied for each later token in the sentence, if there are
+        Factor by which the count of a token is multiplied for each later token in the sentence, if there are
         no timestamps.
 
     Raises
@@ -293,10 +294,11 @@ class ItemKNN(Baseline):
 
 
 class MarkovChain(Baseline):
-    """Recommend by a first-order Markov chain: items that directly follow the last known item of a history.
+    """Recommend by a first-order Markov chain: items that directly follow the last item of a history.
 
     The score of an item is P(item | last item): the relative frequency of the item among the successors of
-    the last item in the training part.
+    the last item in the training part. Disliked items, and items that are not in ``vocabulary``, are first
+    removed from the history.
 
     Examples
     --------

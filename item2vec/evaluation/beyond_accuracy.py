@@ -39,7 +39,7 @@ class BeyondAccuracy:
         )
 
     def measure(self, name: str, k: int) -> Doubles | float:
-        """Return a metric of the first ``k`` ranks.
+        """Return the metric ``name`` of ``BEYOND_ACCURACY``, computed from the first ``k`` ranks.
 
         The result is an array with one value per query; for coverage and gini, a single number.
         """
@@ -64,9 +64,11 @@ class BeyondAccuracy:
 
     @cached_property
     def _history_popularity(self) -> float:
-        """Mean training count of the trained items of a history, averaged over histories with trained items.
+        """The mean count of the liked items of a history, averaged over histories.
 
-        If there is no such history, the mean count of all trained items; 1 if no item was trained.
+        The count of an item is its number of tokens in the training part. Items of count 0, and histories
+        without other items, are left out. If no history is left, the result is the mean of all counts above
+        0, or 1 if the training part is empty.
         """
         histories = self._split.histories.liked
         code_of = histories.vocabulary.codes_in(self._rankings.vocabulary)
@@ -98,8 +100,9 @@ class BeyondAccuracy:
     def _similarity(self) -> Doubles:
         """Sum of the cosines of the item at each rank with the items of better rank (n queries × ranks).
 
-        The cosine of two items is the cosine of the sets of training sentences that contain them. Each
-        distinct pair of items is computed once per block, because the rankings of queries overlap.
+        The cosine of two items is the cosine of the binary vectors of the training sentences that contain
+        them. The cosine of each distinct pair of items is computed once per block of queries, because the
+        rankings of queries overlap.
         """
         items, n_items = self._rankings.items, len(self._counts)
         place, before = np.tril_indices(items.shape[1], -1)

@@ -38,12 +38,14 @@ EASE_QUICK_ITEMS = 5_000
 class Transitions(Baseline):
     """Recommend items that occur near the items of a history in sentences, especially after them.
 
-    Each history item has a row in the table of windowed transitions (``item2vec.neighbours.transitions``).
-    The score of an item is the weighted sum of its entries in these rows. The row of the newest known item
-    has weight 1. The row of each earlier item has half the weight of the row of the next item.
+    Each item has a row in the table of windowed transitions (``item2vec.neighbours.transitions``). The score
+    of an item is the weighted sum of its entries in the rows of the liked history items that are in
+    ``vocabulary``. The row of the newest of these items has weight 1. The row of each earlier item has half
+    the weight of the row of the next item.
 
-    The model is a smoothed mixture of Markov chains of higher order. Source: Shani, Heckerman & Brafman, An
-    MDP-based recommender system, JMLR 2005 (skipping, and mixtures of orders).
+    The model is related to mixtures of Markov chains with skipping: Shani, Heckerman & Brafman, An MDP-based
+    recommender system, JMLR 2005. Here, preceding items count, too (half as much as following items), and the
+    entries are smoothed.
 
     Examples
     --------
@@ -96,7 +98,8 @@ class EASE(Baseline):
 
     The score of a candidate is the sum of its weights for the distinct items of the history. The weight
     matrix is ``-P / diag(P)`` with a zero diagonal. P is the inverse of the matrix of co-occurrence counts
-    plus ``l2`` on the diagonal. Items with scores of 0 or less are ranked after the others, by popularity.
+    plus ``l2`` on the diagonal. Weights with an absolute value below 1e-9 are set to 0. Items with scores of
+    0 or less are ranked after the others, by popularity.
 
     The weights are computed in closed form. The inverse is dense. The number of items is therefore limited to
     10,000; with 10,000 items, the matrix takes 800 MB. In a sentence with more than 2,000 distinct items,

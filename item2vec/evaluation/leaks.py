@@ -28,8 +28,8 @@ def find_leaks(split: Split) -> list[str]:
     1 of 100 queries on purchases and click sessions, for 1 of 15 on radio playlists, and for most queries on
     walks over a small graph. A leak is therefore reported only if the share of queries that are found exceeds
     an expected share by more than two standard errors. The expected share is 0.1 plus the share of 5-grams,
-    in a sample from the training part, that occur after two or more different items. If this sum is above 1,
-    the expected share is 1.
+    in a sample from the training part, that occur after two or more different items (the start of a sentence
+    counts as an item). If this sum is above 1, the expected share is 1.
 
     Queries with shorter histories, and sentences in shuffled order, cannot be checked.
 
@@ -62,9 +62,9 @@ def find_leaks(split: Split) -> list[str]:
 def trained_beyond(vectors: ItemVectors, train: Sentences | ShardedSentences) -> str | None:
     """Return a message if a model counts more tokens of an item than the training part; otherwise ``None``.
 
-    The count of an item is the sum of the weights of its tokens. If a count of the model is higher, the model
-    was trained on more than the training part. A lower count of the model is not a leak, because trainers
-    omit rare items.
+    The count of an item is the sum of the weights of its tokens, without tokens of negative weight. If a
+    count of the model is higher by more than a relative difference of 1e-6, the model was trained on more
+    than the training part. A lower count of the model is not a leak, because trainers omit rare items.
 
     Examples
     --------

@@ -104,10 +104,11 @@ class HiddenEdges:
 
     @checked
     def auc(self, score: PairScores, *, negatives: int = 10, seed: int = 7) -> float:
-        """Return AUC: the probability that a hidden edge has a higher score than a pair without an edge.
+        """Return an estimate of AUC, the probability that a hidden edge scores higher than a non-edge.
 
-        Pairs of different nodes without an edge are drawn uniformly at random, and each hidden edge is
-        compared with all drawn pairs. Equal scores count one half.
+        A non-edge is a pair of different nodes without a known or hidden edge. Non-edges are drawn uniformly
+        at random, with replacement. Each hidden edge is compared with all drawn non-edges. Equal scores count
+        one half.
 
         Source: Fawcett, An introduction to ROC analysis, 2006, section 7; Grover & Leskovec, node2vec, KDD
         2016, section 4.4.
@@ -118,7 +119,7 @@ class HiddenEdges:
             A function of lists of source ids and target ids that returns a score per pair, such as the result
             of ``cosines``.
         negatives
-            Number of pairs without an edge that are drawn for each hidden edge.
+            Number of drawn non-edges, as a multiple of the number of hidden edges.
         seed
             Seed of the random pairs.
 
@@ -293,8 +294,9 @@ class _Neighbours(Baseline):
 class CommonNeighbours(_Neighbours):
     """Recommend the nodes that have the most neighbours in common with the nodes of the history.
 
-    In a directed graph, a common neighbour is the middle node of a path of two edges from a node of the
-    history to the recommended node.
+    The score of a node is the number of neighbours that the node and a node of the history have in common,
+    summed over the nodes of the history. In a directed graph, a common neighbour is the middle node of a path
+    of two edges from a node of the history to the recommended node.
 
     Source: Liben-Nowell & Kleinberg, The link-prediction problem for social networks, 2007.
 
@@ -318,9 +320,9 @@ class CommonNeighbours(_Neighbours):
 class AdamicAdar(_Neighbours):
     """Recommend nodes by the Adamic-Adar index: the sum of 1 / log(degree) over the common neighbours.
 
-    The sum is taken over the common neighbours of a recommended node and each node of the history. In a
-    directed graph, the degree is the number of outgoing edges. A common neighbour of degree 1, which is
-    possible in directed graphs only, has weight 1.
+    The score of a node is this sum over the neighbours that the node and a node of the history have in
+    common, added up over the nodes of the history. In a directed graph, the degree is the number of outgoing
+    edges. A common neighbour of degree 1, which is possible in directed graphs only, has weight 1.
 
     Source: Adamic & Adar, Friends and neighbors on the Web, Social Networks 2003.
 

@@ -28,13 +28,17 @@ class Model(Protocol):
     The result contains one ranking per history, best item first, of at most ``k`` distinct items. The result
     has one of the following types:
 
-    - a list with a list per history, of ``Recommendation``, of pairs (item, score), or of ids;
+    - a list that contains a list for each history: of ``Recommendation``, of pairs (item, score), or of ids;
     - an array of ids or of codes (queries × ranks), or a pair of such an array and an array of scores. Codes
       are positions in the vocabulary of ``histories``. A row with fewer items than ranks is padded at its
       end: ids with ``None`` or empty texts, codes with -1;
     - ``item2vec.answers.Answers``.
 
     Items of equal score are tied (see ``ties`` of ``evaluate``). Rankings without scores have no ties.
+
+    ``evaluate`` also reads these attributes of a model, if they exist: ``ties`` (the default tie rule),
+    ``exact`` (another model, which is evaluated, too) and ``vectors`` (``ItemVectors``, whose counts are
+    checked for a leak).
 
     Examples
     --------
@@ -73,8 +77,9 @@ def check_rankings(
 ) -> list[Ranking]:
     """Check the result of ``recommend_many``, and return it as a list of rankings, one per query.
 
-    Messages contain the name of the class of ``model``, and an index from ``queries``. Codes in the result
-    are positions in ``vocabulary``; codes in ``Answers`` are positions in ``Answers.vocabulary``.
+    ``queries`` holds the indices of the queries, for messages. Messages also contain the name of the class of
+    ``model``. Codes in the result are positions in ``vocabulary``; codes in ``Answers`` are positions in
+    ``Answers.vocabulary``.
 
     Raises
     ------

@@ -33,10 +33,11 @@ QUERIES_PER_BLOCK = 8192
 class Rankings:
     """Rankings of a model as arrays.
 
-    ``items`` (int32, n queries × places, best first) contains codes of ``vocabulary``. A ranking with fewer
-    than ``places`` items is padded with -1. ``vocabulary`` consists of the vocabulary of the training part,
-    followed by the other recommended items and targets. ``hits`` (bool, same shape) marks the targets.
-    ``n_targets`` (int64, one per query) is the number of distinct targets.
+    ``items`` (int32, n queries × ranks, best first) contains codes of ``vocabulary``. A ranking with fewer
+    items than ranks is padded with -1. ``vocabulary`` consists of the vocabulary of the training part,
+    followed by the other recommended items and targets. ``hits`` (bool, same shape) marks the targets, except
+    those in a tie that ``rank_all`` counts as misses. ``n_targets`` (int64, one per query) is the number of
+    distinct targets.
 
     >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
     array([[1, 0]])

@@ -46,7 +46,7 @@ class Evaluation:
         require equal checksums.
     exact
         Metrics of ``model.exact``; for a ``Recommender``, this is the same model with exact search. ``None``
-        if the model has no attribute ``exact``, or if this attribute is the model itself.
+        if the model has no attribute ``exact``, or if this attribute is ``None`` or the model itself.
     leaks
         Known reasons why the metrics are too high.
     model

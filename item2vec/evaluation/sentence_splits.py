@@ -53,10 +53,10 @@ def leave_last_out(
     The earlier items are also the history of the query. Interactions are converted to one sentence per user,
     oldest item first. Sentences of ``n`` items or fewer are used for training only.
 
-    Without ``repeats``, recommendations exclude the items of the history. Held-out items that are in the
-    history are therefore not targets, and ``dropped`` contains their number. With ``repeats``, all held-out
-    items are targets, and recommendations exclude no items. For ``cold_targets``, ``min_history`` and the
-    errors that they raise, see ``Split.filtered``. If ``n`` is below 1, an ``InputError`` is raised.
+    If ``repeats`` is false, recommendations exclude the items of the history. Held-out items that are in the
+    history are therefore not targets, and ``dropped`` contains their number. If ``repeats`` is true, all
+    held-out items are targets, and recommendations exclude no items. For ``cold_targets``, ``min_history``
+    and the errors that they raise, see ``Split.filtered``. If ``n`` is below 1, an ``InputError`` is raised.
 
     Of ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard. The
     training part of a shard is computed whenever the shard is accessed.
@@ -312,7 +312,9 @@ def seen_targets(n: int) -> dict[str, int]:
 def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
     """Return a pair of masks: of the held-out tokens; and of the held-out tokens that are targets.
 
-    The last ``n`` tokens of sentences with more than ``n`` tokens are held out.
+    The last ``n`` tokens of sentences with more than ``n`` tokens are held out. If ``repeats`` is false, the
+    targets are the held-out tokens whose item does not occur in the remaining tokens of the sentence;
+    otherwise, all held-out tokens are targets.
     """
     end = np.repeat(sentences.offsets[1:] - n, sentences.lengths)
     long_enough = np.repeat(sentences.lengths > n, sentences.lengths)
@@ -324,8 +326,8 @@ class _HeldOut(NamedTuple):
     """Queries of a shard, and the numbers of omitted sentences, targets and queries by reason.
 
     ``times`` consists of three arrays: the first and the last timestamp of the training part, the first and
-    the last timestamp of the targets, and the timestamp of the first target of each query. If the data have
-    no timestamps, the arrays are empty.
+    the last timestamp of the targets, and the timestamp of the first target of each query. An array is empty
+    if the data have no timestamps, or if there are no such tokens.
     """
 
     histories: Sentences

@@ -50,7 +50,9 @@ def changed(
 
 
 def joined_queries(parts: Sequence[Sentences]) -> Sentences:
-    """Return the queries of all shards. A memory-mapped vocabulary is reduced to the items of the queries.
+    """Concatenate sentences that were selected from each shard, such as the histories of the queries.
+
+    A memory-mapped vocabulary is reduced to the items of these sentences.
 
     >>> list(joined_queries([Sentences.of([["a"]])[:0], Sentences.of([["a"]])]))
     [['a']]

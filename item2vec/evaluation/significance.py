@@ -43,10 +43,12 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
 
     Histories, targets and users must be equal. The training parts may differ.
 
-    The confidence interval of the differences per query is computed as in ``Evaluation.intervals``. The
+    The confidence interval of the mean difference per query is computed as in ``Evaluation.intervals``. The
     p-value is computed by a randomisation test: in each of 9,999 permutations, the values of the two models
-    are swapped for a random subset of the users. Source: Smucker, Allan & Carterette, A comparison of
-    statistical significance tests for information retrieval evaluation, CIKM 2007.
+    are swapped for a random subset of the users. The p-value is (m + 1) / 10,000, where m is the number of
+    permutations whose absolute mean difference is at least the observed one. Source: Smucker, Allan &
+    Carterette, A comparison of statistical significance tests for information retrieval evaluation, CIKM
+    2007.
 
     Raises
     ------
@@ -84,9 +86,10 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
 
 
 def _p_value(user_sums: Doubles, seed: int) -> float:
-    """Return the p-value: the share of random sign assignments with at least the observed absolute total.
+    """Return the p-value: the share of sign assignments whose absolute total is at least the observed one.
 
-    The observed signs are counted as one of the assignments, so that the p-value is above 0.
+    In each assignment, the sums of the users have random signs, and the total is the sum over all users. The
+    observed signs are counted as one of the assignments, so that the p-value is above 0.
     """
     unequal = user_sums[np.abs(user_sums) > NOISE]
     random = np.random.default_rng(seed)

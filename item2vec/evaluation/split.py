@@ -38,7 +38,7 @@ class Split:
     histories
         History of each query, with weights and timestamps if the data have them.
     targets
-        Items that the user of each query interacted with next, one sentence per query.
+        Items that were held out for each query, and that a model should recommend, one sentence per query.
     protocol
         Name of the protocol for tables, such as ``"leave-last-1-out"``.
     users
@@ -236,7 +236,8 @@ class Split:
     def as_sentences(self, most: int = 2000) -> Sentences:
         """Return at most ``most`` evenly spaced queries as validation sentences for ``item2vec.train``.
 
-        Each sentence consists of the history of a query, followed by the first target of the query.
+        Each sentence consists of the history of a query, followed by the first target of the query. The
+        sentences have neither weights nor timestamps.
 
         Raises
         ------

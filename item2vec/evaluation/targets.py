@@ -16,8 +16,8 @@ __all__ = ["further_items", "new_items"]
 def new_items(future: Sentences, seen: Sentences | None) -> Sentences:
     """Return the distinct items of each sentence in order of first occurrence, without the seen items.
 
-    ``seen`` contains the seen items, one sentence per sentence of ``future``. If ``seen`` is ``None``, no
-    item is omitted.
+    ``seen`` contains the seen items, one sentence per sentence of ``future``; ``None``: no seen items. The
+    result has neither weights nor timestamps.
 
     >>> list(new_items(Sentences.of([["a", "b", "a"], ["b"]]), Sentences.of([["b"], ["c"]])))
     [['a'], ['b']]

@@ -24,7 +24,9 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
     """Split sentences, each the history of a user, at the timestamp ``cut`` (microseconds).
 
     Tokens before ``cut`` are in the training part. Tokens from ``cut`` on are in the test part, up to ``end``
-    (exclusive) if ``end`` is not ``None``.
+    (exclusive) if ``end`` is not ``None``. Tokens of negative weight are left out. Unless ``repeats`` is set,
+    items of the history are neither targets nor recommended. The split has about 100,000 queries at most,
+    evenly spaced in each shard.
 
     Raises
     ------

@@ -75,11 +75,12 @@ def temporal_split(
     repeats
         Whether items of the history can be targets. If so, recommendations do not exclude them.
     adapter
-        Conversion of events to sentences. An ``AdapterConfig`` applies to the training sentences, histories
-        and targets, as in a nightly run and in ``Engine``. Targets are then the items of events whose type is
-        in ``events``, without dislikes. Unless ``repeats`` is set, items of earlier events whose type is in
-        ``seen_events`` are neither targets nor recommended. A function, such as
-        ``functools.partial(adapters.sessions, gap="2h")``, applies to the training sentences only.
+        Conversion of events to sentences; ``adapters.histories`` by default. An ``AdapterConfig`` applies to
+        the training sentences, histories and targets, as in a nightly run and in ``Engine``. Targets are then
+        the items of events whose type is in ``events``, without dislikes. Unless ``repeats`` is set, items of
+        earlier events whose type is in ``seen_events`` are neither targets nor recommended. A function, such
+        as ``functools.partial(adapters.sessions, gap="2h")``, applies to the training sentences only;
+        histories and targets are then made from all events.
     items
         Items with the attribute that ``adapter.group_by`` specifies. Required if this setting is not
         ``None``.
@@ -319,7 +320,8 @@ def _calendar_cuts(timestamps: Offsets, window: int, folds: int) -> list[int]:
     """Return the first timestamp in each of ``folds`` consecutive windows up to the last event.
 
     ``window`` is the length of a window in microseconds. An event exactly at the start of a window belongs to
-    the preceding window, so that a window of seven days contains seven dates.
+    the preceding window, so that a window of seven days contains seven dates. An empty window raises
+    ``InputError``.
     """
     ordered = np.sort(timestamps)
     newest = int(ordered[-1]) if len(ordered) else 0

@@ -26,8 +26,8 @@ MARKS = {"complete": "circle", "stopped": "circle-open", "unfinished": "x-thin-o
 def training_curve(epochs: Sequence[int], values: Mapping[str, Sequence[float | None]]) -> Chart:
     """Return a line chart of values by epoch: ``loss`` on the left axis, validation metrics on the right one.
 
-    A value is ``None`` if it was not measured; a line without any value is left out. Without a loss, the
-    metrics are on the left axis.
+    A value is ``None`` if it was not measured; a line without any value is left out. If there is no line
+    ``loss``, the metrics are on the left axis.
 
     >>> chart = training_curve([1, 2], {"loss": [2.0, 1.5], "ndcg@10": [0.1, 0.2]})
     >>> [(line["name"], line["yaxis"]) for line in chart["data"]]
@@ -129,7 +129,7 @@ def trials(
     chosen: int | None,
     estimates: Mapping[str, tuple[float, float, float]],
 ) -> Chart:
-    """Return a chart of the scores of trials by trial number, with the best score so far.
+    """Return a chart of the scores of trials by trial number, with the best score so far of complete trials.
 
     ``scores`` holds the number, score, state and settings of each trial, in ascending order of numbers. A
     star marks the trial with the number ``chosen``; ``None`` marks no trial. ``estimates`` holds, for each

@@ -272,7 +272,8 @@ class AnnoyIndex:
     def _retrieves(self, items: Rows) -> bool:
         """Return whether queries with the vectors of these nodes retrieve at least 99.9 % of the nodes.
 
-        A node also counts as retrieved if all results are at distance 0 from it, up to rounding.
+        A node also counts as retrieved if all results are at a distance below 0.001 from it, because the
+        results then are near-duplicates of the node.
         """
         n = min(self.description.k + SPARE, self.description.nodes)
         hits = 0
@@ -299,7 +300,7 @@ def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, s
 def _check_vectors(nodes: Nodes, matrix: Floats, groups: Groups, description: Description) -> None:
     """Raise ``CorruptBundleError`` unless the groups are valid, and each node has the direction of its rows.
 
-    ``directions`` defines the direction of a row. Vectors are compared up to rounding.
+    ``directions`` defines the direction of a row. Elements of the two vectors may differ by at most 1e-6.
     """
     is_valid = groups.is_valid
     for start in range(0, len(matrix), ROWS_AT_ONCE):

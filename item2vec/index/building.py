@@ -59,9 +59,10 @@ def build(
     installed. In these two cases, it returns an exact index, and a missing FAISS is logged as a warning.
 
     For an approximate index, the search effort is increased until recall@``k`` on a sample of ``queries`` (n
-    queries × dimensions), minus two standard errors, reaches ``recall``. ``queries`` should resemble the
-    queries that will be served; by default, they are a sample of the rows. ``seed`` is the seed of the
-    samples and of the index.
+    queries × dimensions), minus two standard errors, reaches ``recall``. In addition, queries with the
+    vectors of sampled rows must retrieve nearly all of these rows; for FAISS, this is not required if a scan
+    is faster. ``queries`` should resemble the queries that will be served; by default, they are a sample of
+    the rows. ``seed`` is the seed of the samples and of the index.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def build(
     InputError
         If ``k`` or a sampled query is invalid; if the matrix is empty, not float32 or not finite, or has a
         row with a norm of 1e18 or more; or if the library cannot build the index, or Annoy cannot reach the
-        recall.
+        recall or retrieve the sampled rows.
 
     Examples
     --------

@@ -100,10 +100,12 @@ class Description:
     def read(cls, fields: dict[str, Any]) -> Description:
         """Return the description with these fields, after checking every number that is passed to FAISS.
 
+        The values of ``faiss``, ``recall``, ``seed`` and ``kind`` are not checked.
+
         Raises
         ------
         CorruptBundleError
-            If a field is missing, unknown or invalid.
+            If a field is missing or unknown, or the value of another field is invalid.
         """
         counts = ("rows", "dimensions", "nodes", "links", "effort", "wide_effort", "k", "bytes")
         scale = fields.get("scale", 0)
@@ -141,10 +143,10 @@ class FaissIndex:
     Source: Malkov & Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs,
     2018.
 
-    The rows get equal norms (see ``directions``), because rows with small norms would be unreachable in a
-    graph of the original rows by inner product. The nodes store 16-bit floats, which suffice because
-    ``find_many`` computes exact scores of candidates. The graph does not depend on the number of threads that
-    build it.
+    The nodes hold vectors of equal norm (see ``directions``). In a graph of the original rows, ranked by
+    inner product, rows with small norms would be unreachable. The vectors are stored as 16-bit floats, which
+    suffice because ``find_many`` computes exact scores of candidates. The graph does not depend on the number
+    of threads that build it.
     """
 
     kind: ClassVar[str] = "faiss"
@@ -159,8 +161,9 @@ class FaissIndex:
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> FaissIndex:
         """Build the graph, and increase the effort until the index reaches ``recall`` (see ``_tuned``).
 
-        The recall is always reached: if the necessary effort makes a search slower than a scan, the index
-        requests a scan, which is exact.
+        The recall of the ``k`` best rows is measured with a sample of ``queries``; if ``queries`` is ``None``
+        or empty, with a sample of the rows. It is always reached: if the necessary effort makes a search
+        slower than a scan, the index requests a scan, which is exact.
         """
         faiss, matrix = _faiss(), as_matrix(matrix)
         scale, groups = scale_of(matrix), Groups.of(matrix)
@@ -222,7 +225,7 @@ class FaissIndex:
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
         """Return the rows of about the ``n`` best nodes, or ``None`` to request a scan.
 
-        A scan is requested if a scan of ``n_scanned`` rows is faster.
+        A scan is requested if ``n_scanned`` is below 120 times the effort: a scan is then faster.
         """
         # FAISS keeps at least as many nodes as it returns.
         effort = max(self.description.effort_for(n), n + SPARE)
@@ -367,7 +370,8 @@ def _graph_of(content: Bytes) -> Any:
 def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description) -> None:
     """Raise ``CorruptBundleError`` unless graph and groups match the description and the matrix.
 
-    The vectors of 1,000 evenly spaced rows are compared with the vectors of their nodes, up to rounding.
+    The vectors of up to 1,000 evenly spaced rows are compared with the vectors of their nodes. Each number
+    may differ by up to 0.001, because the nodes store 16-bit floats.
     """
     faiss = _faiss()
     expected = (description.dimensions + (description.scale is not None), description.nodes)

@@ -1,6 +1,7 @@
 """Groups of equal rows: an approximate index stores each distinct row once.
 
-Many equal rows would be each other's only neighbours, and hide other rows.
+If each of many equal rows were a node of a graph, these nodes would be each other's only neighbours. In a
+forest of trees, they would fill whole subtrees. In both cases, the equal rows would hide other rows.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The layout of an Annoy file, and its validation before Annoy maps it.
 
 A file is an array of nodes of equal size: first the items, each with its vector; then the nodes of the trees,
-each after its children; at the end, a copy of the roots. A node with few descendants lists them in the space
-in which other nodes store a vector. Annoy follows the node numbers of a file without checking them, so that a
-damaged file could crash the process.
+each after its children; at the end, a copy of the roots. A node with few descendants, a leaf, lists them in
+the space in which other nodes store two children and a vector. Annoy follows the node numbers of a file
+without checking them, so that a damaged file could crash the process.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
 
 
 def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
-    """Raise ``CorruptBundleError`` if a node number is invalid for ``n_trees`` trees over ``n_items`` items.
+    """Raise ``CorruptBundleError`` unless the nodes can be ``n_trees`` trees over ``n_items`` items.
 
-    Each root must record ``n_items`` descendants, each child must precede its parent in the file, and the
-    children of a leaf must be items. Whether each tree contains all items is not checked.
+    Each item must record one descendant, each root ``n_items`` descendants, and any other node from 1 to
+    ``n_items`` descendants. Each child must precede its parent in the file, and the children of a leaf must
+    be items. Whether each tree contains all items is not checked.
     """
     numbers = nodes.view("<i4").reshape(len(nodes), -1)
     is_valid = len(nodes) >= n_items + n_trees and bool(

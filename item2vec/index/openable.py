@@ -32,7 +32,8 @@ def new_path() -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the file cannot be written.
+        If the file cannot be created, or the block raises an ``OSError``, for example because the disk is
+        full.
 
     Examples
     --------
@@ -55,8 +56,8 @@ def new_path() -> Iterator[Path]:
 def path_to(file: BinaryIO) -> Iterator[tuple[BinaryIO, Path]]:
     """Yield a pair: an open file, and a path that always refers to this open file.
 
-    The open file is ``file``, or a temporary copy of ``file`` if the system has no paths of descriptors.
-    Therefore, the path refers to the same file even if another process replaces ``file`` on disk.
+    The path refers to the open file even if another process replaces ``file`` on disk. The open file is
+    ``file``, or a temporary copy of ``file`` if the system has no paths of descriptors.
 
     Raises
     ------

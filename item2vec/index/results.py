@@ -1,4 +1,7 @@
-"""Results of a search for several queries: rows and scores in flat arrays, and lists of rows to exclude."""
+"""Results of searches: the rows and scores of several queries in flat arrays.
+
+``row_lists`` converts the lists of rows to exclude to flat arrays, too.
+"""
 
 from __future__ import annotations
 

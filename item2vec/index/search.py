@@ -18,19 +18,20 @@ The eleven steps from a history to recommendations::
       │ 7 select      at_most, diversity                               selection.select
       │               rows near disliked items last; boost             Demoting.best
       ▼ steps 8 to 11: search, in this module ──────────────────────────────────────────────────
-      │ 8 plan        if at most 256 rows are allowed, score all       _fetched
+      │ 8 plan        if at most 256 rows and fewer than half of the   _fetched
+      │               rows are allowed, score all allowed rows
       │ 9 candidates  FAISS, Annoy: request enough for k allowed       _over_fetched
       │               rows, then more until k rows are eligible; add
       │               rows with a bonus; exact scores, sort, keep k
-      │ 10 scan       exact index, or a scan is as fast: products +    _scanned
+      │ 10 scan       exact index, or a scan is faster: products +     _scanned
       │               bonuses, keep the k best and near ties
       │ 11 cut        exact score + bonus, sort, keep the best k       results.best_of
       ▼
     rows and scores → list[Recommendation]                             Ranking.listed
 
-A history has no taste in step 4 if none of its items is known, no weight is positive, or the vectors cancel
-out. For such a history, ``Ranker.rank`` returns the most popular eligible items (``Ordered.best``) in place
-of steps 8 to 11. With ``interests``, step 4 computes a taste per interest. Rows with a bonus are added to the
+A history has no taste in step 4 if step 3 leaves no item, no weight is positive, or the vectors cancel out.
+For such a history, ``Ranker.rank`` returns the most popular eligible items (``Ordered.best``) in place of
+steps 8 to 11. With ``interests``, step 4 computes a taste per interest. Rows with a bonus are added to the
 candidates of an approximate index only, because a scan adds bonuses to the scores of all rows.
 """
 
@@ -265,7 +266,8 @@ def _fetched(
 ) -> list[SearchResult | None]:
     """Return a list with an entry per query: the result, or ``None`` if the query needs a scan.
 
-    If few rows are allowed, all of them are candidates; otherwise, an approximate index returns candidates.
+    If at most 256 rows and fewer than half of the rows are allowed, all allowed rows are candidates.
+    Otherwise, an approximate index returns candidates, and each query of an exact index needs a scan.
     """
     few = scan.rows if scan.n_allowed <= FEW_ROWS else None
     if index.kind == "exact" and few is None:

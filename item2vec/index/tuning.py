@@ -35,7 +35,8 @@ class Yardstick:
     def of(cls, matrix: Floats, queries: Floats | None, *, k: int, random: np.random.Generator) -> Yardstick:
         """Draw up to 256 of the queries, and find the ``k`` best rows of each.
 
-        Without queries, non-zero rows are drawn. If all rows are zero, the only query is a vector of ones.
+        If ``queries`` is ``None`` or empty, up to 256 non-zero rows of ``matrix`` are drawn as queries. If
+        all rows are zero, the only query is a vector of ones.
         """
         queries = _sample(matrix, queries, random)
         exact = ExactIndex(matrix, float(row_norms(matrix).max()))

@@ -1,18 +1,20 @@
 """Rows of next_item: the row of an item is the sum of its own vector and the vectors of its attributes.
 
-With ``W`` the own vectors, ``A`` the vectors of attributes, and ``attributes_of[i]`` the codes of item i::
+``W`` holds the own vectors of the items, ``A`` the vectors of the attributes, and ``attributes_of[i]`` the
+codes of the attributes of item i. The gradients are ``drow``, ``dW`` and ``dA``::
 
     row[i] = kept[i] * W[i] + A[attributes_of[i]].sum(axis=0)
     dW[i] = kept[i] * drow[i]
-    dA[a] = sum of drow over all occurrences in the block of items with the attribute a
+    dA[a] = sum of drow[i] over the occurrences, in the block, of each item i that has attribute a
 
 ``kept[i]`` is 0 or 1, drawn per block. It is 0 with probability ``dropout`` if the item has attributes,
 otherwise always 1. If it is 0, the item is represented by its attributes alone, like an item without
 interactions (Volkovs et al., DropoutNet, NIPS 2017).
 
-An item's own vector is updated once per occurrence. The vector of an attribute is updated once per block,
-because an attribute may occur in most predictions of a block. Source of the sums: Kula, Metadata Embeddings
-for User and Item Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
+An item's own vector is updated once per occurrence of the item as a history item, as a target, or in the
+block's list of negatives. The vector of an attribute is updated once per block, because an attribute may
+occur in most predictions of a block. Source of the sums: Kula, Metadata Embeddings for User and Item
+Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def read_row(
 ) -> None:
     """Write part ``number`` of the row of an item to ``to``, for the block with this key.
 
-    ``own`` is the matrix of the items, and ``shared`` the matrix of the attributes.
+    ``own`` holds the items' own vectors, and ``shared`` the vectors of the attributes.
     """
     if has_own(attributes, item, key):
         for i in range(len(to)):  # an assignment of arrays takes seconds to compile

@@ -22,7 +22,8 @@ def fill_up(
     A ranking begins with the items of the row in ``rows``, in their order. It is filled up with the items 0,
     1, 2, … that it does not contain yet; item i then has the score -(1 + i) / n_items. The items
     ``excluded[offsets[r]:offsets[r + 1]]`` are left out of ranking ``r``. If fewer than ``k`` items remain,
-    the free slots hold item -1 and score 0. The items of one ranking in Python::
+    the free slots hold item -1 and score 0. The items of one ranking in Python, where ``candidates`` are the
+    items of its row::
 
         ranking = dict.fromkeys([*candidates, *range(n_items)])
         items = [item for item in ranking if item not in excluded][:k]

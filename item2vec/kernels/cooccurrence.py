@@ -156,7 +156,7 @@ class _Scales(NamedTuple):
 def _best_products(tokens: Codes, offsets: Offsets, n_items: int, k: int, scales: _Scales) -> SparseRows:
     """Return the ``k`` largest entries per row of ``A.T @ diag(sentences) @ A / np.outer(rows, columns)``.
 
-    Entries on the diagonal and entries of 0 are left out.
+    ``sentences``, ``rows`` and ``columns`` are fields of ``scales``. Diagonal and zero entries are left out.
     """
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     sentence_offsets, sentence_items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
@@ -353,7 +353,7 @@ def _add_rows(history: Codes, weights: Doubles, rows: SparseRows, sums: Doubles,
 
 @compiled
 def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sentences: Codes) -> Doubles:
-    """Return the cosine of each pair of items, as in ``nearest``; 0 if an item is in no sentence.
+    """Return the cosine of each pair of items, as in ``nearest``, in float64; 0 if an item is in no sentence.
 
     ``item_offsets`` and ``item_sentences`` are the result of ``sentences_of_items``. Each sentence of the
     item with fewer sentences is located among the sentences of the other item by exponential search (Bentley

@@ -39,6 +39,8 @@ class State(NamedTuple):
 def fit_pairs(state: State, pairs: Pairs, order: Offsets, alpha: float) -> float:
     """Update the state in place, one pair after another; return the sum of the losses before the updates.
 
+    ``order`` holds the indices of the pairs, in the order of the updates.
+
     The loss of a pair is ``weight / 2 * (input @ output + input_bias + output_bias - log) ** 2``. Each
     parameter changes by ``-alpha * gradient / sqrt(squares)``, then the square of the gradient is added to
     ``squares``, as in the authors' program. All gradients of a pair are computed from the values before its

@@ -116,7 +116,8 @@ class Rules(NamedTuple):
     """Hyperparameters of a training step.
 
     ``cosine`` selects cosines instead of inner products, and ``scale`` (1 / temperature) multiplies the
-    cosines. ``position_rate`` is the learning rate of theta; with 0, theta is not trained.
+    cosines. ``dropout`` is the probability that a history item of a prediction is left out. ``position_rate``
+    is the learning rate of theta; with 0, theta is not trained.
     """
 
     dropout: float
@@ -134,7 +135,7 @@ class _Memory(NamedTuple):
     taste: Floats  # block × dimensions; for cosines, of norm ``scale``
     lengths: Floats  # norms of the means
     taste_gradient: Floats  # block × dimensions
-    targets: Floats  # output rows of the targets, block × dimensions; later directions of their gradients
+    targets: Floats  # output rows of the targets, block × dimensions; later gradients (see ``_pass_norms``)
     target_lengths: Floats
     negatives: Codes
     rows: Floats  # output rows of the negatives, negatives × dimensions
@@ -309,11 +310,11 @@ def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -
 
 @inlined
 def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
-    """Convert gradients with respect to unit vectors into gradients with respect to the original vectors.
+    """Convert gradients with respect to normalised vectors into gradients with respect to the originals.
 
-    ``targets`` is overwritten by the directions of the gradients of the targets. Later, ``_learn_rows``
-    multiplies these directions by ``slopes``, and divides all gradients of output rows by the norms of the
-    rows.
+    The gradients of the means are converted completely. The gradients of the output rows lack the division by
+    the norms of the rows. The gradients of the targets, which overwrite ``memory.targets``, also lack the
+    factor ``slopes``. ``_learn_rows`` applies the norms and the slopes.
     """
     scale = np.float32(rules.scale)
     for k in range(draws.negative):

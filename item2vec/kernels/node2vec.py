@@ -26,7 +26,7 @@ _SLOTS = 1024
 
 
 class _Slots(NamedTuple):
-    """The state of the walks that advance together, one slot per walk.
+    """The walks that advance together, one slot per walk.
 
     ``row`` is the index of the walk among all walks, ``length`` its number of nodes, ``state`` its random
     state, ``previous`` and ``node`` its last two nodes, and ``rejected`` the number of rejected candidates

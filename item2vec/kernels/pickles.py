@@ -23,8 +23,8 @@ def largest_memo_index(content: Bytes, arguments: Offsets) -> int:
     The other opcodes that store an object in the memo are ignored, because their indices are small: BINPUT
     has an index of one byte, and MEMOIZE uses the number of objects stored so far.
 
-    ``arguments`` contains the argument of each opcode (256 int64). The scan ends where an unpickler would
-    stop or fail.
+    ``arguments`` (256 int64) maps each byte to the code of the argument of this opcode, such as ``LINE``, or
+    to ``UNKNOWN``. The scan ends at the opcode STOP, at an unknown opcode, or at the end of the pickle.
 
     Examples
     --------

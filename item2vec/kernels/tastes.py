@@ -31,11 +31,13 @@ def mean_vectors(
     ``matrix[rows[offsets[i]:offsets[i + 1]]]``, multiplied by the scale of the part. ``weights`` (n tokens ×
     parts) are the weights of the sum. Sums are computed in float64, in the order of the history.
 
-    If ``divisor`` is 0, the scale of a part is its part weight. Otherwise it is the part weight, divided by
-    ``divisor`` and by a norm. With ``by_part``, this is the norm of the part's sum; without, it is the norm
-    of the whole sum, whose parts are multiplied by their part weights. A norm below ``smallest`` is replaced
-    by 1. A history is empty if the norm of its whole sum is below ``smallest``; its vector is then zero. It
-    is also empty if all entries of the scaled vector are 0.
+    If ``divisor`` is 0, the scale of a part is its part weight. Otherwise, the scale is the part weight,
+    divided by ``divisor`` and by a norm. If ``by_part`` is true, this norm is the norm of the part's sum.
+    Otherwise, it is the norm of all parts together, after the sum of each part is multiplied by its part
+    weight. A norm below ``smallest`` is replaced by 1.
+
+    A history is empty if the norm of all its sums together, without part weights, is below ``smallest``; its
+    vector is then zero. A history is also empty if all entries of its scaled vector are 0.
 
     >>> both = np.array([0, 1], np.int32), np.array([0, 2]), np.array([[3.0], [4.0]])
     >>> mean_vectors(np.eye(2, dtype=np.float32), *both, np.ones(1), 1.0, False, 1e-6)

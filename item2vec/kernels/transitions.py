@@ -86,7 +86,7 @@ def _count(
 
 @compiled
 def _add(near: Codes, weights: Doubles, sums: Doubles, met: Codes, n_met: int) -> int:
-    """Add ``weights[step]`` to the sum of the item ``near[step]``, for each step.
+    """Add ``weights[step]`` to the sum of the item ``near[step]``, for each step with a positive weight.
 
     An item whose sum was 0 is appended to ``met``. The function returns the number of items in ``met``.
     """

@@ -52,7 +52,8 @@ def walk(
 
     ``edges`` is the result of ``filter_of``. ``starts`` holds the first node of each walk. It is a slice of a
     longer list, which contains all nodes once per pass, in any order within a pass. ``first`` is the index in
-    the list at which the slice starts. A walk ends early at a node without neighbours.
+    the list at which the slice starts. A walk has ``walk_length`` nodes, or fewer if it reaches a node
+    without neighbours.
     """
     tokens = np.empty(len(starts) * walk_length, np.int32)
     walks = tokens.reshape(len(starts), walk_length)

@@ -52,7 +52,7 @@ def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = 
     Raises
     ------
     InputError
-        If no item has the attribute. The message suggests a similar name.
+        If no item has the attribute. The message suggests a similar name, if there is one.
 
     Examples
     --------

@@ -75,20 +75,20 @@ def map_items(
 ) -> ItemMap:
     """Return a map of the items of a model, or of a selection of them, on which similar items are close.
 
-    Items without a vector are left out.
+    Items without a vector of the kind that ``layout`` compares (input or output) are left out.
 
     Parameters
     ----------
     model
         A ``Recommender``.
     color
-        Attribute of the model's items that determines the colours. An attribute with more than twelve
-        distinct values, all of which are numbers, is drawn with a colour scale. For any other attribute, each
-        of the twelve most frequent values has a separate colour.
+        Attribute of the model's items that determines the colours; ``None`` for one colour. An attribute with
+        more than twelve distinct values, all of which are numbers, is drawn with a colour scale. For any
+        other attribute, each of the twelve most frequent values has a separate colour.
     items
-        Ids of the items to draw.
+        Ids of the items to draw; ``None`` for all items.
     where
-        Conditions on the attributes of the items to draw.
+        Conditions on the attributes of the items to draw; ``None`` for no conditions.
     method, seed
         Arguments of ``layout``. If both have their defaults and all items are drawn, the layout that is
         stored in the model is used, if there is one.

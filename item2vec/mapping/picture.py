@@ -115,7 +115,8 @@ def _draw_labels(axes: Any, item_map: ItemMap) -> None:
 def _labelled(positions: Floats, order: Any) -> list[int]:
     """Return the rows of up to 14 of the 2,000 most frequent items, with labels that do not overlap.
 
-    ``order`` holds all rows, most frequent first. The result is in this order.
+    ``MIN_GAP`` defines when labels overlap, by the positions of their points only. ``order`` holds all rows,
+    most frequent first. The result is in this order.
     """
     chosen: list[int] = []
     for row in order[:2_000].tolist():

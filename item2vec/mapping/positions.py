@@ -42,10 +42,11 @@ def available_method() -> Method:
 def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> Floats:
     """Return the position of each item in the unit square (float32, n items × 2).
 
-    Similar items are close. An item without a vector has the position NaN. Equal arguments give equal
-    positions. t-SNE and UMAP place up to 3,000 items, sampled with probabilities proportional to their counts
-    plus 1. Each other item is placed near the weighted mean of the positions of its eight most similar
-    sampled items, so that the computing time grows linearly with the number of items.
+    Similar items are close. An item without a vector of the compared kind (see ``vectors``) has the position
+    NaN. Equal arguments give equal positions. t-SNE and UMAP place up to 3,000 items, sampled with
+    probabilities proportional to their counts plus 1. Each other item is placed near the weighted mean of the
+    positions of its eight most similar sampled items, so that the computing time grows linearly with the
+    number of items.
 
     Parameters
     ----------

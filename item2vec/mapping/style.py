@@ -23,7 +23,7 @@ NO_VALUE = "#d3d6d4"
 
 
 class Series(NamedTuple):
-    """Items of one colour: their name in the legend, their colour, and their rows in the map.
+    """Items of one colour: the name of the series in the legend, the colour, and the items' rows in the map.
 
     ``is_named`` is false for the grey series "no value" and "other".
     """

@@ -17,9 +17,10 @@ EARLY_STEPS, STEPS = 125, 250
 
 
 def tsne(units: Floats, seed: int) -> Doubles:
-    """Return positions on a plane, initialised with the first two principal components.
+    """Return positions of unit vectors on a plane by t-SNE.
 
-    The positions of fewer than five vectors are these components.
+    The initial positions are the first two principal components, scaled, plus normal noise. For fewer than
+    five vectors, the result is the components, without noise.
 
     Source of the initialisation: Kobak & Berens, The art of using t-SNE for single-cell transcriptomics,
     Nature Communications 2019.

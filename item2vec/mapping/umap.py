@@ -19,7 +19,9 @@ NEIGHBOURS = 15
 
 
 def umap(units: Floats, seed: int) -> Doubles:
-    """Return positions on a plane, initialised with the first two principal components.
+    """Return positions of unit vectors on a plane by UMAP.
+
+    The initial positions are the first two principal components, scaled, plus normal noise.
 
     Source: McInnes, Healy & Melville, UMAP: Uniform Manifold Approximation and Projection, 2018.
     """

@@ -37,11 +37,14 @@ def typed(
 ) -> list[dict[str, Any]]:
     """Return the attributes of each item, in which text is converted to numbers, booleans and lists.
 
-    The type of an attribute is inferred from all values that are text, by the rules of ``read_items``.
-    ``declared`` maps attribute names to type suffixes of RecBole, which take precedence: the values, or the
-    list elements, of an attribute with the suffix ``token`` or ``token_seq`` stay text. If ``infer_types`` is
-    false, text is only split into lists. A list that has no elements after splitting is omitted. Raise
-    ``InputError`` if ``list_sep`` is empty text.
+    ``declared`` maps attribute names to type suffixes of RecBole. If at least one text of an attribute
+    contains ``list_sep``, all texts of the attribute are split at ``list_sep``. Otherwise, they are split at
+    spaces if the suffix is ``token_seq`` or ``float_seq``. A list that has no elements after splitting is
+    omitted. Raise ``InputError`` if ``list_sep`` is empty text.
+
+    The type of an attribute is inferred from all its texts or list elements, by the rules of ``read_items``.
+    If ``infer_types`` is false, or the suffix is ``token`` or ``token_seq``, the texts or list elements are
+    not converted.
 
     >>> typed([{"year": "1983", "code": "007", "on": "True"}, {"year": "2.5", "code": "8"}], {})
     [{'year': 1983, 'code': '007', 'on': True}, {'year': 2.5, 'code': '8'}]

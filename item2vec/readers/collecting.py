@@ -26,10 +26,11 @@ def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultRepor
     Raises
     ------
     InputError
-        If the table cannot be read; if a column does not exist, or has a type that its parser does not
-        support; if the timestamps have no common unit; if a row is bad and ``report`` raises the first
-        fault; or if ``report`` skips bad rows, but all rows are bad, or the share of bad rows is larger than
-        ``report`` allows.
+        If the table cannot be read; if a column does not exist, exists several times, has a type that its
+        parser does not support, or contains text that is not UTF-8; if the timestamps have no common unit, or
+        later rows show that the first timestamps are invalid (see ``TimeColumn.conclude``); if a row is bad
+        and ``report`` raises the first fault; or if ``report`` skips bad rows, but all rows are bad, or the
+        share of bad rows is larger than ``report`` allows.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     columns = list(parsers.values())

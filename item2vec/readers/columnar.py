@@ -41,7 +41,8 @@ class ParquetFile:
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
         """Yield all rows in batches.
 
-        Raise ``InputError`` if the number of rows differs from the number in the metadata of the file.
+        Raise ``InputError`` if the file cannot be read or is damaged, or if the number of rows differs from
+        the number in the metadata of the file.
         """
         names = [self.names[position] for position in positions]
         with (
@@ -227,7 +228,8 @@ def _of_series(series: pd.Series[Any]) -> Values:
 def _without_views(array: pa.Array) -> pa.Array:
     """Cast an array of string or binary views to large strings or large binaries; return others unchanged.
 
-    polars exports text as string views, and Arrow cannot filter views.
+    In a dictionary array, the values of the dictionary are cast. polars exports text as string views, and
+    Arrow cannot filter views.
     """
     if pa.types.is_dictionary(array.type):
         return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))

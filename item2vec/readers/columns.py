@@ -94,7 +94,9 @@ class IdColumn:
     def parse(self, values: Values) -> tuple[tuple[Codes, pa.Array], Mask]:
         """Return a pair: the pair (codes, ids) of a batch; and a mask of the bad rows.
 
-        The ids are the distinct ids of the batch. The code of a row is the position of its id among the ids.
+        The ids are the distinct ids of the batch. The code of a row is the position of its id among the ids,
+        or the number of ids if the value of the row is null. Raise ``InputError`` if the type of the column
+        is not text, integer or float, or if the text is not UTF-8.
         """
         array = array_of(values, id_text)
         if not any(is_kind(array.type) for is_kind in _ID_KINDS):
@@ -206,7 +208,8 @@ def value_text(value: Any) -> str | None:
 def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
     """Return a column as an Arrow array: dictionaries are decoded, and type null is cast to large strings.
 
-    ``text_of`` converts Python objects to text, or to ``None`` (null) if they are invalid.
+    If Arrow cannot convert a sequence of Python objects to text, for example because it contains a number,
+    ``text_of`` converts each object to text, or to ``None`` (null) if the object is invalid.
     """
     if not isinstance(values, pa.Array):
         return _text_array(values, text_of)

@@ -112,7 +112,7 @@ def _one_by_one(text: pa.Array, convert: Callable[[str], int | None]) -> tuple[O
 def _microseconds_of_iso(text: str) -> int | None:
     """Convert ISO text, or BigQuery's variant (``2024-01-01 12:00:00 UTC``), to microseconds.
 
-    Return ``None`` for other text.
+    Return ``None`` for text that consists of digits only, such as ``20240101``, and for all other text.
     """
     if text.isdecimal() or not _ISO_DATE.match(text):
         return None
@@ -132,8 +132,8 @@ def _microseconds_of_format(text: str, form: str) -> int | None:
 def _as_iso(form: str) -> tuple[str, str] | None:
     """Return a regular expression that matches text in a format, and the replacement that makes it ISO text.
 
-    Return ``None`` unless the format has the fields ``%Y``, ``%m`` and ``%d`` and, optionally, those of a
-    time (``%H``, ``%H %M``, ``%H %M %S`` or ``%H %M %S %f``). The order of the fields does not matter.
+    Return ``None`` unless the fields of the format are ``%Y``, ``%m`` and ``%d``, alone or with the fields of
+    a time (``%H``, ``%H %M``, ``%H %M %S`` or ``%H %M %S %f``). The order of the fields does not matter.
     """
     parts = re.split("%(.)", form)
     literals, fields = parts[::2], parts[1::2]

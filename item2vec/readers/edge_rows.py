@@ -40,8 +40,9 @@ _SMALLEST, _LARGEST = float(np.finfo(np.float32).smallest_subnormal), float(np.f
 class EdgeLines:
     """An edge list or adjacency list without a header, and the options for reading the file.
 
-    Spaces and tabs around fields are removed. Blank lines and lines that start with ``#`` are skipped. If
-    ``sep`` is ``None``, the separator is detected from the first 1,000 lines.
+    Spaces and tabs around fields are removed, except in a line with quoted fields, in which only spaces
+    before fields are removed. Blank lines and lines that start with ``#`` are skipped. If ``sep`` is
+    ``None``, the separator is detected from the first 1,000 other lines.
     """
 
     path: Path
@@ -74,7 +75,9 @@ class EdgeLines:
     def _rows(self, is_row: Callable[[list[str]], bool]) -> Iterator[tuple[int, list[str]]]:
         """Yield the number and the fields of each line.
 
-        ``is_row`` returns whether the fields of a line are valid. It is used to detect the separator.
+        ``is_row`` returns whether the fields of a line are valid. It is used to detect the separator. Raise
+        ``InputError`` if all lines are blank or comments, or if the detected separator is the space, and a
+        line contains a comma or semicolon before a space.
         """
         lines = self._lines()
         head = list(islice(lines, HEAD_LINES))
@@ -108,7 +111,10 @@ class EdgeLines:
 def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """Yield the edge of each tuple ``(source, target)`` or ``(source, target, weight)``.
 
-    For a tuple ``(node,)``, yield the node. If ``with_weights`` is false, weights are ignored.
+    For a tuple ``(node,)``, yield the node. If ``with_weights`` is false, weights are ignored. Raise
+    ``InputTypeError`` if ``source`` is not iterable, or if an element is not a tuple (or another iterable) of
+    one to three values. Raise ``InputError`` for an invalid weight, and ``InvalidIdError`` for a node that is
+    neither an integer, nor a UUID, nor text.
     """
     name = type(source).__name__
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):

@@ -1,7 +1,8 @@
 """Convert edges to Parquet files, for programs that read more rows than fit into memory.
 
 Parquet files whose column types are suitable are not converted. The rows of any other source are read by the
-rules of ``read_edges`` and written to a new Parquet file, with one batch in memory at a time.
+rules of ``read_edges`` and written to a new Parquet file. Tables, edge lists, adjacency lists and tuples are
+read batch by batch. The edges of a GraphML or Pajek file are all held in memory.
 """
 
 from __future__ import annotations

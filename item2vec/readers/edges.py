@@ -68,12 +68,13 @@ def read_edges(
         file state whether they are directed; edges from any other source are undirected.
     format
         Format of a text file that is neither GraphML nor Pajek. ``"edges"``: a table, or an edge list without
-        a header. The file is a table if its suffix is ``.csv`` or ``.tsv``, if ``columns`` or the name of a
-        weight column is given, if the name of a node column is not the default, or if the first line contains
-        the names of both node columns. ``"lines"``: an edge list, with lines ``a b`` or ``a b weight``.
-        ``"adjacency"``: an adjacency list, with lines ``node neighbour neighbour …``. ``"auto"``:
-        ``"adjacency"`` for the suffix ``.adjlist``, otherwise ``"edges"``. A line of an edge list or
-        adjacency list may be a single node. Blank lines and lines that start with ``#`` are skipped.
+        a header. The file is a table if it contains JSON lines, if its suffix is ``.csv`` or ``.tsv``, if
+        ``columns`` or the name of a weight column is given, if the name of a node column is not the default,
+        or if the first line contains the names of both node columns. ``"lines"``: an edge list, with lines
+        ``a b`` or ``a b weight``. ``"adjacency"``: an adjacency list, with lines
+        ``node neighbour neighbour …``. ``"auto"``: ``"adjacency"`` for the suffix ``.adjlist``, otherwise
+        ``"edges"``. A line of an edge list or adjacency list may be a single node. Blank lines and lines that
+        start with ``#`` are skipped.
     sep
         Separator between ids; ``" "`` means any number of spaces and tabs. ``None``: the separator is
         detected from the first 1,000 lines. The candidates are ``" "``, tab, comma, semicolon and pipe. For
@@ -90,6 +91,8 @@ def read_edges(
         For the same reasons as in ``read_interactions``; if a weight is not a finite number > 0, or only
         some edges have a weight (except in Pajek files, where a missing weight is 1); or if the file is in a
         graph format that ``read_edges`` does not support.
+    InputTypeError
+        If ``source``, another argument or a tuple has an unsupported type.
     ConfigError
         If ``directed=True`` is given for a graph or file that states that it is undirected.
 

@@ -177,11 +177,11 @@ def is_recent(micros: Offsets) -> Mask:
 
 
 def layout_of(numbers: Numbers) -> str | None:
-    """Return the common format of numbers such as 20240131 (``"%Y%m%d"``), or ``None`` if there is none.
+    """Return the common format of numbers such as 20240131, or ``None`` if they have no common format.
 
-    At least 90 % of the numbers must be dates from 1900 to 2100 in this format that are not within 48 days
-    of 1970-01-01. Placeholders for a missing date are not counted: 0, -1, and dates such as 99991231 and
-    19700101.
+    The format is ``"%Y%m%d"``, which ``%H``, ``%H%M`` or ``%H%M%S`` may follow. At least 90 % of the
+    numbers must be dates from 1900 to 2100 in this format that are not within 48 days of 1970-01-01.
+    Placeholders for a missing date are not counted: 0, -1, and dates such as 99991231 and 19700101.
     """
     sizes = numbers.sizes[~numbers.bad]
     for form, (start, end) in _LAYOUTS.items():

@@ -49,8 +49,9 @@ def _rows(name: str, nodes: Iterable[Any], edges: Iterable[Any]) -> Iterator[Row
 def _attribute(source: Any, found: Iterable[str], weight: str | bool | None) -> str | None:
     """Return the name of the edge attribute of weights, or ``None`` if the edges have no weights.
 
-    The name is ``weight`` if that is text. Otherwise, it is ``"weight"`` if an edge has this attribute and
-    the argument is not ``False``. ``found`` holds the names of all edge attributes.
+    ``found`` holds the names of all edge attributes. The argument ``weight`` is the name of the attribute, or
+    ``False`` for edges without weights, or ``None`` for the attribute ``"weight"``, if ``found`` contains it.
+    Raise ``InputError`` if ``weight`` is a name that ``found`` does not contain.
     """
     names = sorted(map(str, found))
     if isinstance(weight, str) and weight not in names:

@@ -60,10 +60,10 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
           ``.jsonl`` and ``.ndjson``. Text may be compressed with gzip, bzip2, xz or zstd, or be the only file
           of a zip archive. Text in UTF-16 or UTF-32 is recognised by its byte order mark.
         - The path of a folder of such files. They are read in the order of their paths, and must have one
-          format; text files must also have one suffix. Files and folders whose names begin with ``_`` or
-          ``.``, and empty text files, are skipped. A subfolder ``key=value`` adds a column ``key`` (Hive
-          partitioning; ``__HIVE_DEFAULT_PARTITION__`` is a missing value). Delta, Iceberg and Hudi tables
-          are errors, because their files also contain deleted rows.
+          format; files of delimited text must also have one suffix. Files and folders whose names begin
+          with ``_`` or ``.``, and empty text files, are skipped. A subfolder ``key=value`` adds a column
+          ``key`` (Hive partitioning; ``__HIVE_DEFAULT_PARTITION__`` is a missing value). Delta, Iceberg and
+          Hudi tables are errors, because their files also contain deleted rows.
         - A pattern of paths, such as ``"events-*.csv"`` (``**`` for any number of folders), unless a file or
           folder has this name.
         - A DataFrame of pandas, polars or another library that exports Arrow streams; a SQLAlchemy select, or
@@ -116,8 +116,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
       for most numbers. If fewer than 90 % of the numbers are dates in this unit (from 1900 to 2199, but not
       within 48 days of 1970-01-01), there is no common unit, which is an error. Placeholders (see below) are
       not counted. If no unit is plausible for any number (counters such as 0, 1, 2), all numbers are read as
-      seconds, and a warning is logged; it is an error if later numbers have a unit. ``time_unit`` disables
-      this rule.
+      seconds, and a warning is logged; it is an error if later numbers have a unit or a layout. ``time_unit``
+      disables this rule.
     - *Layout.* Numbers such as 20240131 are dates if at least 90 % of the numbers are valid dates from 1900
       to 2100 in the layout ``%Y%m%d``, which ``%H``, ``%H%M`` or ``%H%M%S`` may follow. Placeholders are
       not counted, and a date within 48 days of 1970-01-01 is not counted as valid. ``time_unit`` and
@@ -144,7 +144,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         is invalid; or if a row is bad (``InvalidIdError`` for an id). The message for a bad row states the
         source, the line or row number, and the value.
     InputTypeError
-        If ``source`` or the name of a column has an unsupported type.
+        If an argument, such as ``source``, ``connection`` or the name of a column, has an unsupported type.
 
     Examples
     --------

@@ -81,7 +81,8 @@ def read_items(
         Separator of list elements, such as ``"|"``: an attribute that is text and contains the separator in
         at least one item is a list in all items. White space around elements is removed; empty elements are
         omitted. A list without elements is a missing value. The type of the elements of a list from delimited
-        text follows the rules for attributes.
+        text follows the rules for attributes. ``None``: text is not split, except for attributes with the
+        suffix ``:token_seq`` or ``:float_seq``.
     columns, sep, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
@@ -90,6 +91,8 @@ def read_items(
     InputError
         For the same reasons as in ``read_interactions``; or if a title is neither text nor a number, an
         attribute is not a JSON value, two columns have the same name, or two rows of an item differ.
+    InputTypeError
+        See ``read_interactions``.
 
     Examples
     --------
@@ -239,7 +242,9 @@ def _described(schema: pa.Schema) -> str:
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
     """Yield a pair per row: the item id; and a triple of the line or row number, title and attributes.
 
-    ``positions`` are the positions of the columns of ids and, if there is such a column, of titles.
+    ``positions`` holds the position of the column of ids. The position of the column of titles follows unless
+    ``title`` is ``None`` or the default ``"title"``. Raise ``InputError`` if two columns have the same name,
+    or if a row is invalid.
     """
     is_delimited = isinstance(table, DelimitedFile | DelimitedParts)
     names = [bare(name) if is_delimited else name for name in table.names]

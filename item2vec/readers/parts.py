@@ -102,7 +102,9 @@ class Parts:
     ) -> Batch:
         """Return a batch of a part with the columns at ``positions`` of this table.
 
-        Partition columns are constant, and columns that the part lacks are null.
+        ``inner`` maps positions of this table to the positions of the same columns in the part, or to
+        ``None`` for columns that the part lacks. The lacking columns are null, and partition columns are
+        constant.
         """
         n_rows = len(batch.columns[0]) if batch.columns else len(batch.numbers or ())
         own = iter(batch.columns)

@@ -38,8 +38,8 @@ class Row(NamedTuple):
     """Fields of a row, and the number of lines that the row spans.
 
     In a row with a stray quote, ``stray`` is the distance in lines from the first line of the row to the
-    first line that is itself a row, and the fields are those of the first line, read as text (``n_lines=1``).
-    In any other row, ``stray`` is 0.
+    first line that is itself a row, or 1 if the quoted field is not closed within ``max_line`` bytes. The
+    fields are those of the first line, read as text (``n_lines=1``). In any other row, ``stray`` is 0.
     """
 
     fields: list[str]

@@ -1,7 +1,7 @@
 """Convert interactions to Parquet files, for programs that process more rows than fit into memory.
 
 Parquet files whose column types are suitable are not converted. The rows of any other source are read by the
-rules of ``read_interactions`` and written to a new Parquet file, with one batch in memory at a time.
+rules of ``read_interactions``, batch by batch, and written to a new Parquet file.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ class InteractionFormat:
     def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
         """Return the rows of Parquet files that need no conversion, or ``None`` for any other sources.
 
-        Files need a conversion, for example, if ``time_format`` is given, or if the integer timestamps of the
-        first batch have no common unit. All other values in the rows are not checked.
+        Files need a conversion if ``time_format`` is given, if ``plain_columns`` returns ``None`` for the
+        files, or if the integer timestamps of the first batch have no common unit. The values in the rows are
+        not checked, except for these timestamps.
         """
         files = parquet_files(sources, self.encoding)
         if not files or self.time_format is not None:
@@ -146,8 +147,9 @@ def plain_columns(
     """Return a triple: the column names and the column types of Parquet files, and the number of rows.
 
     The names and types are mappings by parameter, for the columns in ``parsers``. The result is ``None`` if
-    the name or the type of such a column differs between the files, if its values must be converted, or if a
-    file has two columns whose names differ only in upper and lower case.
+    the name or the type of such a column differs between the files, if its type requires a conversion of the
+    values, or if a file has two columns whose names differ only in upper and lower case. Raise ``InputError``
+    if a file cannot be read, or lacks a column in ``parsers``.
     """
     columns: dict[str, str] = {}
     types: dict[str, pa.DataType] = {}

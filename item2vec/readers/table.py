@@ -83,9 +83,9 @@ def bare(cell: str) -> str:
 def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
     """Yield the elements of an iterator, in which no element is ``None``.
 
-    A thread computes the next element while the caller processes the current one. The thread is not joined:
-    the garbage collector may close this generator in a thread that is just starting another thread, and holds
-    a lock of ``threading`` for which a join would wait forever.
+    A thread computes the next element while the caller processes the current one. The thread is not joined,
+    because the garbage collector may close this generator in a thread that is starting another thread. Such
+    a thread holds a lock of ``threading``, for which a join would wait forever.
     """
     thread = ThreadPoolExecutor(1)
     try:
@@ -100,8 +100,9 @@ def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
     """Return the position of each column in ``wanted``, which maps parameters to column names.
 
-    A name matches a cell that is equal to it. If there is no such cell, the name matches a cell that is equal
-    to it after ``bare``. Raise ``InputError`` if a name matches no cell, or several cells.
+    A column name matches a header cell that is equal to the name. If there is no such cell, the name matches
+    a cell for which ``bare`` returns the name. Raise ``InputError`` if a name matches no cell, or several
+    cells.
     """
     return [_position(table, parameter, name) for parameter, name in wanted.items()]
 

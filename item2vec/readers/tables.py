@@ -66,9 +66,9 @@ def open_table(
     """Return the table of a source of ``read_interactions``. For most arguments, see that function.
 
     ``wanted`` holds the names of the columns to read. The separator of delimited text is detected from these
-    names. With ``same_columns``, it is an error if one of several files has a column that the first file
-    lacks. Otherwise, only the columns that are read must be in all files. After the first file, files of JSON
-    lines may lack even these columns.
+    names. If there are several files or DataFrames, each must have the columns that are read; only files of
+    JSON lines after the first file may lack them. If ``same_columns`` is true, ``batches`` also raises
+    ``InputError`` for a file or DataFrame with a column that the first one lacks.
     """
     wanted = list(wanted)
     for name in wanted:
@@ -202,9 +202,10 @@ class _Opener:
 
 
 def _joined(name: str, openers: Any, same_columns: bool) -> Table:
-    """Return the table of several parts. It can be read repeatedly if ``openers`` is a list.
+    """Return the table of several parts. The table can be read repeatedly if ``openers`` is a list.
 
-    ``openers`` are functions that open a part. ``name`` is the name of the source, or "" for a list.
+    ``openers`` are functions that open a part. ``name`` is the name of the source, or "" for several sources.
+    For ``same_columns``, see ``Parts``. Raise ``InputError`` if there are no openers.
     """
     remaining = iter(openers)
     if (open_first := next(remaining, None)) is None:

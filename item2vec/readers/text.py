@@ -36,8 +36,8 @@ class DelimitedFile:
     field. A first line ``sep=;``, which Excel writes, states the separator and is not a row.
 
     ``columns`` holds the column names of a file without a header. If ``sep`` is ``None``,
-    ``detect_separator`` detects the separator in the first line: the fields of this line must be as many as
-    ``columns`` or, in a file with a header, contain the names in ``wanted``.
+    ``detect_separator`` detects the separator in the first line. A separator fits if the fields of this line
+    are as many as ``columns`` or, in a file with a header, contain the names in ``wanted``.
 
     Arrow parses blocks of rows. ``Dialect.row`` parses the blocks that Arrow cannot parse, or would parse by
     other rules.
@@ -153,7 +153,8 @@ class DelimitedFile:
         """Parse a block. Return a triple: a batch of rows; the rest of the block; and the rest's line number.
 
         The rest is an incomplete last row, or empty. ``number`` is the line number of the start of the block.
-        If a line with a stray quote is read as text, the number of this line is added to ``strays``.
+        ``positions`` are the positions of the requested columns. ``final`` states whether the block ends with
+        the file. If a line with a stray quote is read as text, its line number is added to ``strays``.
         """
         structure = None
         if 1 < self._dialect.width <= _QUICK_COLUMNS:
@@ -215,8 +216,8 @@ class DelimitedFile:
     def _unclosed(self, line: str, number: int) -> Row:
         """Handle a quoted field that is not closed within ``max_line`` bytes.
 
-        Return the first line of the row, read as text. If prose may contain the separator, raise
-        ``InputError``.
+        If the separator is a tab or several characters, return the first line of the row, read as text, with
+        ``stray=1``. Otherwise, raise ``InputError``.
         """
         if not self._dialect.reads_stray_quotes:
             error = too_long(self.name, number, "quoted field", self._max_line)

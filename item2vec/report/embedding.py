@@ -26,9 +26,10 @@ class Map:
     """Positions of items on a plane (``positions``, float32, n items × 2), their titles and colour groups.
 
     ``names`` lists the values of ``attribute`` that have a separate colour. If items have other values, or
-    none, the last name is ``None``, which denotes these items. ``groups`` (int64, n items) are indices into
-    ``names``. If no attribute is suitable, ``attribute`` is ``None``, and ``names`` and ``groups`` are empty.
-    ``log_popularity`` is log10 of the counts in training; counts below 1 are treated as 1.
+    have no value, the last name is ``None``, which denotes these items. ``groups`` (int64, n items) are
+    indices into ``names``. If no attribute is suitable, ``attribute`` is ``None``, and ``names`` and
+    ``groups`` are empty. ``log_popularity`` is log10 of the counts in training; counts below 1 are treated
+    as 1.
     """
 
     titles: list[str]
@@ -79,8 +80,9 @@ def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, lis
 
     Candidates are attributes with at least two distinct values, whose 12 most frequent values cover at least
     half of the items. Candidates with at most 20 distinct values are preferred to candidates with more.
-    Among equally preferred candidates, the attribute whose values have the highest entropy is chosen. If
-    there is no candidate, return the pair of ``None`` and an empty list.
+    Among equally preferred candidates, the attribute whose values have the highest entropy is chosen. Values
+    are converted to text; of a list, the first element is the value. If there is no candidate, return the
+    pair of ``None`` and an empty list.
     """
     best: tuple[tuple[bool, float], str | None, list[str | None]] = ((False, 0.0), None, [])
     for name in sorted({name for row in attributes for name in row}):

@@ -61,7 +61,9 @@ class Scale:
     ) -> Scale:
         """Return a scale that contains all values except ``None``, and 0 if ``from_zero`` is True.
 
-        The scale begins and ends at ticks. If ``tight`` is True, it begins and ends at the extreme values.
+        ``pixels`` are the pixels of the start and the end of the scale. The scale begins and ends at ticks.
+        If ``tight`` is True, it begins and ends at the extreme values. If the range of the values is empty,
+        it is widened.
         """
         known = [value for value in values if value is not None] + ([0.0] if from_zero else [])
         low, high = min(known, default=0.0), max(known, default=1.0)

@@ -111,14 +111,15 @@ def compare_models(new: Recommender, served: Recommender, *, k: int = 10, seed: 
     """Compare a new model with the served model.
 
     Neighbours and vectors are compared for the common items that have an input vector in both models.
-    Popularity is compared for all items. Two models trained on the same data differ by an arbitrary rotation.
-    Neighbours do not depend on the rotation. Before vectors are compared, the models are aligned: the
+    Popularity is compared for all items. Two models trained on the same data may differ by a rotation of all
+    vectors. Neighbours do not depend on a rotation. Before vectors are compared, the models are aligned: the
     orthogonal matrix (rotation or reflection) that fits the new unit vectors best to the served unit vectors
     is applied to the new unit vectors.
 
     Large models are sampled, with the seed ``seed``. The ``k`` nearest items are compared for a sample of at
     most 5,000 items. If there are more than 40,000 common items, the sample is smaller, but has at least 200
-    items. The alignment uses up to 20,000 items. Movers are searched among the 20,000 most frequent items.
+    items. The alignment uses a sample of at most 20,000 items. Movers are searched among the at most 20,000
+    common items with the highest counts, by the lower of the two counts of an item.
 
     Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31, 1966;
     Hamilton, Leskovec & Jurafsky, Diachronic word embeddings reveal statistical laws of semantic change, ACL

@@ -83,7 +83,7 @@ class PromotedScore(TypedDict):
 
 
 class EarlierResults(TypedDict, total=False):
-    """Results of earlier versions. A result without a valid record has no key.
+    """Results of earlier versions. If no valid record of a result exists, its key is missing.
 
     ``read_earlier_results`` describes from which version ``data`` and ``evaluation`` are read if the manifest
     of the served version contains neither.
@@ -208,8 +208,8 @@ def _last_promoted(
 ) -> list[PromotedScore]:
     """Return the scores of at most ``PROMOTIONS`` promoted versions, newest first.
 
-    Versions older than the last forced promotion are excluded, because the user has accepted the score of the
-    forced version.
+    Versions without a valid score by ``protocol`` are skipped. Versions older than the last forced promotion
+    are excluded, because the user has accepted the score of the forced version.
     """
     record_of = {str(report["version"]): report for report in reports} | dict(notes)
     generations = [(generation, id_) for id_ in record_of if (generation := generation_of(id_)) is not None]

@@ -1,8 +1,8 @@
 """Gates: conditions that a new model must meet before it is published.
 
 A gate on a value is passed if the value was measured, is finite, and lies within the bounds. A gate that
-compares the new model with earlier versions is also passed if no comparable result is known; ``Gate.what``
-states this. Some gates, such as ``hold``, have no value.
+compares a count or a score with earlier versions is also passed if no comparable result is known;
+``Gate.what`` states this. Some gates, such as ``hold``, have no value.
 """
 
 from __future__ import annotations
@@ -108,9 +108,10 @@ def within(
 
 
 def of_hold(models: Path, hold: Hold | None) -> Gate:
-    """Return the gate ``hold`` of a models folder.
+    """Return the gate ``hold``, which is passed if ``hold`` is ``None``.
 
-    The gate is not passed from a rollback until the hold is released.
+    A rollback sets a hold, and the command ``models release`` removes the hold. The message of the gate
+    names the folder ``models``.
     """
     if hold is None:
         return Gate.accepted("hold", "no rollback holds promotions back")
@@ -239,7 +240,8 @@ def of_model(trained: TrainingResult, config: GatesConfig) -> Iterator[Gate]:
 def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
     """Yield the gates that distinguish sound vectors from untrained, diverged and collapsed vectors.
 
-    The gates ``norm_growth`` and ``output_norm`` are omitted if ``Health`` has no such value for the model.
+    The gate ``index_recall`` concerns the search index instead. The gates ``norm_growth`` and ``output_norm``
+    are omitted if their value in ``health`` is ``None``.
     """
     bounds: dict[str, tuple[float | None, float | None, str]] = {
         "norm_growth": (config.min_norm_growth, None, "median norm of a vector / norm at initialisation"),

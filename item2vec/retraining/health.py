@@ -2,8 +2,8 @@
 
 No single statistic detects all three faults. No statistic detects a model that was trained on a shuffled
 corpus, in which the items are in random order: its vectors have the same lengths, spread and distinctness as
-the vectors of a good model. Such a model usually scores below the popularity baseline on held-out events.
-``gates.of_health`` defines the bounds of the statistics.
+the vectors of a good model. Such a model usually scores below the popularity baseline on held-out
+interactions. ``gates.of_health`` defines the bounds of the statistics.
 """
 
 from __future__ import annotations
@@ -97,10 +97,11 @@ class Health:
 def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     """Compute the health statistics of a model.
 
-    Norms and duplicates are computed on all rows. The other statistics are computed on at most 2,000 rows and
-    500 queries, sampled with the seed. Items without an input vector contribute their output vector only.
-    Unless all counts are 0, items with a count of 0 are excluded from the statistics of input vectors and
-    from ``self_retrieval``, because new items with the same attributes have equal vectors.
+    Norms and duplicates are computed on all rows, and ``self_retrieval`` and ``index_recall`` on at most 500
+    queries. The other statistics are computed on at most 2,000 rows. Rows and queries are sampled with the
+    seed. Items without an input vector contribute their output vector only. Unless all counts are 0, items
+    with a count of 0 are excluded from the statistics of input vectors and from ``self_retrieval``, because
+    new items with the same attributes have equal vectors.
 
     Raises
     ------

@@ -287,7 +287,10 @@ def _tokens_per_epoch(
 ) -> float:
     """Return the expected number of tokens that an epoch reads, computed without the trainer.
 
-    If ``weighted`` is False, the weights of the tokens are ignored.
+    Tokens of weight 0 or below, tokens of items with fewer than ``min_count`` tokens of positive weight, and
+    tokens that are then alone in their sentence are not read. A remaining token of weight w is read with the
+    probability min(1, w / m), where m is the median weight of the remaining tokens. If ``weighted`` is False,
+    all weights count as 1.
     """
     counts = np.zeros(len(sentences.vocabulary))
     for shard in sentences.shards:

@@ -50,10 +50,10 @@ class Measured:
 def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) -> Iterator[Measured]:
     """Write the metrics of the run that the block carries out, at the end of the block.
 
-    The file is replaced atomically and has mode 0644. If the block raises an error, the exit code in the file
-    is the ``exit_code`` of an ``Item2VecError``, 130 for Ctrl-C (``KeyboardInterrupt``), or 1 for any other
-    error; the error propagates. If the file cannot be written, a warning is logged. If ``path`` is ``None``,
-    nothing is written.
+    The file is replaced atomically and has mode 0644. The exit code in the file is 0 or, if the block raises
+    an error, the ``exit_code`` of an ``Item2VecError``, 130 for Ctrl-C (``KeyboardInterrupt``), or 1 for any
+    other error. The error propagates. If the file cannot be written, a warning is logged. If ``path`` is
+    ``None``, nothing is written.
 
     Raises
     ------

@@ -223,7 +223,9 @@ def _check_clock(served: Version, now: datetime) -> None:
 def _record_served(store: Store, served: Version, now: datetime) -> None:
     """Record the promotion of the served version, unless it has been recorded.
 
-    The record is missing if the run was killed after the promotion, or another command made the version.
+    The record is missing if the run was killed after the promotion, or another command made the version. If
+    the store still contains the run of the version as running, its row is completed with the status
+    ``promoted``.
     """
     made_by = next(
         (run for run in store.runs() if run.status == "running" and run.config.get("run") == served.id), None
@@ -242,9 +244,13 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
     Raises
     ------
     ConfigError
-        If ``keep`` is less than 1.
+        If ``keep`` is less than 1, or ``staging`` or ``versions`` in the models folder is not a folder.
     BundleNotFoundError
         If the models folder has no versions.
+    CorruptBundleError
+        If ``CURRENT`` is damaged, or the models folder cannot be read.
+    PlatformError
+        If the system has no POSIX file locks (Windows).
     LockHeldError
         If another process or thread holds the lock of the models folder.
     WriteError

@@ -38,9 +38,9 @@ class Worker:
     ``with`` block, the worker process is killed.
 
     A job method raises the item2vec error that the job raised in the worker process, and ``WriteError`` for
-    an ``OSError`` of the job. It raises ``RunFailedError`` for any other error of the job, if the worker
-    process ended, and if it exceeded a limit. It raises ``CorruptBundleError`` if the worker process was
-    killed by SIGBUS, because a mapped file was truncated.
+    an ``OSError`` of the job. It raises ``CorruptBundleError`` if SIGBUS killed the worker process: a mapped
+    file was truncated, or the disk failed. It raises ``RunFailedError`` if the worker process ended for
+    another reason or exceeded a limit, and for any other error of the job.
 
     Examples
     --------

@@ -33,13 +33,14 @@ log = logging.getLogger(__name__)
 class Admission:
     """ASGI middleware that refuses requests before a route reads them, and limits the time until an answer.
 
-    A request is checked in this order (in brackets, the status of a refusal): the key (401, 403); the rate of
-    the client's requests (429); the number of requests in progress (503); the ``Content-Length``, which must
-    not exceed 64 times the limit of the body (413); type and encoding of the body (415); the size of the
-    received body (413), of which no more than the limit is kept in memory, and the time until it has arrived
-    (408); the time until a thread is free (503); and the time until the answer is ready (503).
-    Requests wait for a thread in the order of their arrival. The path ``/livez`` needs no key, and is never
-    refused.
+    A request is checked in this order (in brackets, the status of a refusal): the API key (401, 403); the
+    rate of the requests with this key, or from this IP address if ``keys`` is ``None`` (429); the number of
+    requests in progress (503); the ``Content-Length``, which must not exceed 64 times ``limits.max_body``
+    (413); the type and the encoding of the body (415); the size of the body (413), and the time until the
+    body has arrived (408); the time until a thread is free (503); and the time until the answer is ready
+    (503). At most ``limits.max_body`` bytes of a body are kept in memory. When the body has arrived, the
+    request waits for a thread; the request that has waited longest gets the next free thread. The path
+    ``/livez`` needs no key, and is never refused.
 
     Parameters
     ----------

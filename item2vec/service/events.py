@@ -18,12 +18,15 @@ SOURCE = "http"
 
 
 def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None) -> tuple[int, int]:
-    """Store events. Return a pair: the number of new events; and the number of repeats, which add no event.
+    """Store events with the source ``"http"``. Return a pair: the numbers of new events and of repeats.
 
-    Events with a key are stored once per key. Other events are stored once per user, item, event name and
-    timestamp. A repeat is an event that equals, in the key or in these values, an event that was already
-    stored, or another event of the same call. An event without a timestamp has the timestamp ``now``, by
-    default the current time.
+    An event with a key is a repeat if an event with this source and key is already stored. An event without a
+    key is a repeat if an event with this source and the same user, item, event name and timestamp is already
+    stored. A later event of the call is compared with the earlier ones, too. A repeat is not stored. If an
+    event without a key is new, the weights of its repeats in the call are added to its weight, separately for
+    events with and without a session.
+
+    An event without a timestamp gets the timestamp ``now``, by default the current time.
     """
     now = now or datetime.now(UTC)
     groups: dict[tuple[bool, bool], list[Event]] = {}
@@ -40,8 +43,8 @@ def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None
 def instant(value: str | int) -> int:
     """Convert ISO 8601 text, or a number of s, ms, µs or ns since 1970, to microseconds since 1970.
 
-    The unit of a number is the unit in which the number is a date from 1990 to 2099. Raise ``InputError`` for
-    any other number or text.
+    Text without a time zone is interpreted as UTC. The unit of a number is the unit in which the number is a
+    date from 1990 to 2099. Raise ``InputError`` for any other number or text.
 
     >>> {instant(value) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000)}
     {1704067200000000}

@@ -92,13 +92,15 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
 
     ``attribute`` determines the groups; if it is ``None`` or unknown, all items are in group 0, and ``names``
     is empty. Items without a position are left out. ``x`` and ``y`` (float32, from 0 to 1) and ``group``
-    (uint8) are little-endian arrays in base64. ``titles`` is ``None`` if neither the store nor the model has
-    titles or attributes. ``names`` are the names of the groups; ``None``, if present, is the group of all
-    other values and of items without a value.
+    (uint8) are little-endian arrays in base64. ``titles`` is ``None`` if the model has no items, and no item
+    of the store has a title or an attribute. ``names`` holds the names of the groups. If the last element of
+    ``names`` is ``None``, the last group contains all other values and the items without a value.
 
-    An attribute with many distinct numbers has a scale instead of names: ``scale`` contains the smallest and
-    the largest number, the groups 0 to 254 are equal steps from the smallest to the largest, and 255 is the
-    group of items without a number.
+    If all values of the attribute are numbers, more than ``MOST`` of them are distinct, and an item of the
+    model has a finite number, the map has a colour scale: ``names`` is empty, and ``scale`` contains the
+    smallest and the largest number. The group of a number, 0 to 254, is its distance from the smallest
+    number, in units of 1/254 of the range, rounded. Items without a number are in group 255. In all other
+    cases, ``scale`` is ``None``.
     """
     rows = np.flatnonzero(np.isfinite(positions).all(axis=1))
     ids, items = view.model.vocabulary.decode(rows), view.items

@@ -37,8 +37,8 @@ class ItemSearch:
     items
         The items with their titles, or ``None``.
     counts
-        Number of tokens of each item of ``vocabulary``. Items with equal scores are ordered by this number,
-        the most frequent item first.
+        Number of tokens of each item of ``vocabulary``, or the sum of the weights of these tokens. Items with
+        equal scores are in descending order of this number.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class ItemSearches:
 
     Requests wait only for the first index. When the items have changed, a thread computes a new index, and
     the old index remains in use until then. A change of active flags does not require a new index. A new
-    model requires one, because its counts order items with equal scores.
+    model requires a new index, because items with equal scores are ordered by the counts of the model.
 
     >>> ItemSearches().is_computing
     False
@@ -130,10 +130,11 @@ def _search_of(view: View) -> ItemSearch:
 
 
 def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return two arrays: the distinct trigrams of each text (integers); and the text index of each trigram.
+    """Return two arrays: the distinct trigrams of each text; and the number of the text of each trigram.
 
-    Texts are cut to 200 characters and case-folded, and accents are removed. Each word is preceded by two
-    spaces, so that the start of a word counts more.
+    Trigrams are encoded as integers, and texts are numbered from 0. Texts are cut to 200 characters and
+    case-folded, and accents are removed. Words are runs of letters and digits; other characters are removed.
+    Each word is preceded by two spaces, so that the start of a word counts more.
     """
     padded = [_padded(text) for text in texts]
     lengths = np.array([len(text) for text in padded])

@@ -81,7 +81,7 @@ class ApiKeys:
 
 
 def key_of(authorization: str | None, api_key: str | None) -> str | None:
-    """Return the key of a request: the header ``X-API-Key`` or, without it, the key in ``Authorization``.
+    """Return the key in the header ``X-API-Key`` or, if there is no such key, in ``Authorization``.
 
     ``Authorization`` contains the key after ``Bearer``, or as the password after ``Basic``. Return
     ``None`` if neither header contains a key. An empty key counts as missing.

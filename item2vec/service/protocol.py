@@ -10,10 +10,11 @@ __all__ = ["bounded_protocol"]
 
 
 def bounded_protocol() -> Any:
-    """Return a protocol for uvicorn that limits the request line and the headers to ``MAX_HEAD`` bytes.
+    """Return a protocol for uvicorn that limits the size of the request line and the headers.
 
-    It is a subclass of uvicorn's httptools protocol, which has no such limit. If httptools is not installed,
-    return ``"h11"``, the name of uvicorn's slower protocol, which has a limit.
+    A request is refused if more than ``MAX_HEAD`` bytes have arrived, and the headers are still incomplete.
+    The protocol is a subclass of uvicorn's httptools protocol, which has no such limit. If httptools is not
+    installed, return ``"h11"``, the name of uvicorn's slower protocol, which has a limit.
     """
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

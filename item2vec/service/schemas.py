@@ -137,7 +137,8 @@ class Recommend(Rules):
     def arguments(self) -> dict[str, Any]:
         """Return the argument of ``Serving.recommend``.
 
-        It contains ``k``, ``explain``, ``user`` or ``history``, and the rules that are not the default.
+        It contains ``k``, ``explain``, ``user`` or ``history``, ``filter_seen`` if it is false, and the rules
+        that differ from their defaults.
 
         >>> Recommend(user="u42", filter_seen=False).arguments()
         {'k': 10, 'user': 'u42', 'explain': False, 'filter_seen': False}
@@ -178,7 +179,8 @@ class Analogy(Rules):
 class Event(_Strict):
     """An event of a user and an item. Events with the same ``key`` are stored once.
 
-    ``timestamp`` is as in a history; by default, the time of the request. ``event`` is the name of the event.
+    ``timestamp`` is text in ISO 8601, or a number of s, ms, µs or ns since 1970. If it is missing, the time
+    of the request is stored. ``event`` is the name of the event.
     """
 
     user: Id
@@ -211,10 +213,11 @@ class ItemWithId(ItemBody):
 
 
 def _from_json(value: Any) -> Any:
-    """Parse the JSON text of a query parameter.
+    """Parse the JSON text of a query parameter; raise ``ValueError`` if the text is not valid JSON.
 
-    For a field that is a list, FastAPI passes a list with the text. A value without a text, or with several
-    because a request repeats the parameter, is returned unchanged; pydantic then checks the type.
+    For a field that is a list, FastAPI passes a list of the texts of the parameter, which has several
+    elements if the request repeats the parameter. A list of several texts, and a value that is not text, are
+    returned unchanged; pydantic then checks the type.
     """
     text = value[0] if isinstance(value, list) and len(value) == 1 else value
     if not isinstance(text, str):

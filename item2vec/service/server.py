@@ -42,9 +42,11 @@ log = logging.getLogger(__name__)
 class Settings:
     """Settings of a server.
 
-    ``store`` is ``None`` for a service without users and events. ``workers`` is the number of processes.
-    ``keys`` is the path of an API key file, or ``None`` if requests need no key. ``reload_every`` is the
-    number of seconds between two checks for a new version. ``limits`` holds fields of ``Limits``.
+    ``models`` is the path of a models folder or of a bundle. ``store`` is the URL of a store, or ``None`` for
+    a service without users and events. The service listens on the address ``host`` and the port ``port``.
+    ``workers`` is the number of processes. ``keys`` is the path of an API key file, or ``None`` if requests
+    need no key. ``reload_every`` is the number of seconds between two checks for a new version. ``limits``
+    holds fields of ``Limits`` by name; the default of each other field applies.
 
     >>> Settings(models="models", store=None).port
     8000

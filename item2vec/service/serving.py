@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 class Answered:
     """Recommendations, and the view of the engine with which they were computed.
 
-    ``degraded`` names the parts of the service that were unavailable. ``why`` maps the ids of explained items
-    to the shares of history items in the score.
+    ``degraded`` names the parts of the service that were unavailable. ``why`` maps the id of each item to the
+    shares of its score (see ``types.Share``); it is empty if no explanations were computed.
     """
 
     view: View
@@ -112,7 +112,9 @@ class Serving:
     def degraded(self) -> list[str]:
         """The parts of the service that are unavailable.
 
-        ``"store"``: the store has just failed. ``"reload"``: the new version could not be loaded.
+        The list contains ``"store"`` for one second after the store could not be read, and ``"reload"`` if
+        the new version could not be loaded. If no model is loaded yet, a ``Problem`` with status 503 is
+        raised.
         """
         failed = ["reload"] if self.engine.status()["failure"] else []
         return (["store"] if time.monotonic() < self._store_paused_until else []) + failed

@@ -193,9 +193,9 @@ class ArrowVocabulary(Vocabulary):
 def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     """Write ids and counts to new files of a folder. Return the number of ids.
 
-    With ``counts``, ``ids`` is a sequence of strings or an Arrow array. Without ``counts``, ``ids`` is an
-    iterable of Arrow record batches with the columns ``id`` and ``count``. With more than ``LARGEST_TUPLE``
-    ids, the files of the look-up are written, too.
+    If ``counts`` is set, ``ids`` is a sequence of strings or an Arrow array. If ``counts`` is ``None``,
+    ``ids`` is an iterable of Arrow record batches with the columns ``id`` and ``count``. If there are more
+    than ``LARGEST_TUPLE`` ids, the files of the look-up are written, too.
 
     Raises
     ------

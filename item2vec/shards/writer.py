@@ -74,10 +74,10 @@ class ShardWriter:
     path
         Folder to create. It must not exist.
     ids, counts
-        Ids by code, and the number of occurrences of each id: sequences or Arrow arrays. Without ``counts``,
-        ``ids`` is an iterable of Arrow record batches with the columns ``id`` and ``count``, and need not fit
-        into memory. ``save_shards``, ``corpus.prepare`` and ``spark.prepare`` order ids by descending
-        count, ties by the UTF-8 bytes of the id.
+        Ids by code, and the number of occurrences of each id: sequences or Arrow arrays. If ``counts`` is
+        ``None``, ``ids`` is an iterable of Arrow record batches with the columns ``id`` and ``count``, which
+        need not fit into memory. ``save_shards``, ``corpus.prepare`` and ``spark.prepare`` order ids by
+        descending count, ties by the UTF-8 bytes of the id.
     ordered
         Whether the order of the items in a sentence has a meaning, as for ``Sentences``.
     columns
@@ -217,8 +217,9 @@ class ShardWriter:
         Raises
         ------
         InputError
-            If the arrays are inconsistent with each other, or with the columns and the ids of the corpus, if
-            ``number`` is out of range, or if the corpus is finished.
+            If the arrays are invalid, or inconsistent with each other or with the columns and the ids of the
+            corpus, if ``users`` does not have one id per sentence, if ``number`` is out of range, or if the
+            corpus is finished.
         """
         if not 0 <= number < self.n_shards:
             raise InputError(f"number is {number}; expected 0 to {self.n_shards - 1}")
@@ -269,8 +270,10 @@ class ShardWriter:
         Raises
         ------
         InputError
-            If ``bounds`` does not have ``n_shards + 1`` numbers from 0 to the number of sentences. Also in
-            the cases of ``write`` and ``finish``.
+            If ``bounds`` does not have ``n_shards + 1`` numbers, the first 0 and the last the number of
+            sentences, or if ``write`` or ``finish`` raises this error.
+        BundleExistsError
+            If ``path`` exists.
         """
         bounds, offsets = as_array(bounds, "<i8"), as_array(offsets, "<i8")
         ends = [0, *bounds.reshape(-1).tolist(), len(offsets) - 1]

@@ -78,8 +78,8 @@ def check_frame(
 ) -> None:
     """Check that ``df`` is a Spark DataFrame with columns of supported types.
 
-    ``columns`` maps parameters to names of columns. With ``arrays``, all columns except ``user`` may contain
-    arrays; if one of them does, all of them must.
+    ``columns`` maps parameters to names of columns, or to ``None`` for a column that is not used. If
+    ``arrays`` is true, all columns except ``user`` may contain arrays; if one of them does, all of them must.
 
     Raises
     ------
@@ -116,7 +116,8 @@ def rows_of(df: DataFrame, columns: Mapping[str, str]) -> DataFrame:
     """Return one row per interaction; columns have the names of their parameters, and ids are text.
 
     Arrays are exploded. ``row`` is an integer that ascends with the rows of ``df``, and ``place`` is the
-    position in the array. A user whose array is empty or null has one row, whose ``present`` is false.
+    position in the array, or 0 if there are no arrays. A user whose array is empty or null has one row. The
+    column ``present`` is false in this row, and true in all other rows.
     """
     f = functions()
     number = f.monotonically_increasing_id().alias("row")

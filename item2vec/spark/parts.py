@@ -1,4 +1,4 @@
-"""Intermediate files of one shard, which executors write before the common vocabulary is known.
+"""Intermediate files of one shard, which executors write before the vocabulary of the corpus is known.
 
 The folder of these files has a temporary name until all files are complete.
 """

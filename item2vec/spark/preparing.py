@@ -93,15 +93,16 @@ def prepare(
         Unit of a numeric ``timestamp`` column: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``. ``None`` for Spark
         timestamps and dates.
     adapter
-        Settings of the sentences. ``core`` and ``group_by`` are not supported.
+        Settings of the sentences; the default is ``AdapterConfig()``. ``core`` and ``group_by`` are not
+        supported.
 
     Raises
     ------
     InputTypeError, InputError
         If ``df`` is not a Spark DataFrame, a column is missing or has an unsupported type, ``time_unit`` does
-        not fit the type of the timestamps, ``shards`` is out of range, a name in ``adapter.events`` that is
-        not a dislike does not occur, or a row is invalid, such as a row with an empty id. In all cases,
-        ``out`` is not created.
+        not fit the type of the timestamps, ``shards`` is out of range, ``adapter.events`` contains an event
+        that does not occur in ``df`` and whose weight is not negative, or a row is invalid, such as a row
+        with an empty id. In all cases, ``out`` is not created.
     ConfigError
         If ``adapter`` sets ``core`` or ``group_by``, or sets ``days`` without a timestamp column, or if
         ``time_unit`` is unknown.

@@ -1,8 +1,8 @@
 """Tasks of ``prepare`` in the executors: convert rows to sentences, and write the shards of the corpus.
 
 The sentences of a shard are first written with codes that are valid in this shard only: the code of an item
-is its position in the list of the shard's items. Later, these codes are replaced by common codes, which are
-the codes of the items in the vocabulary of the corpus.
+is its position in the list of the shard's items. Later, these codes are replaced by the codes of the items in
+the vocabulary of the corpus.
 
 The files of a task have temporary names until they are complete. If Spark repeats a task, or runs it twice at
 the same time, the first complete files of a shard are kept. The file of the vocabulary is replaced by a file
@@ -158,10 +158,10 @@ class VocabularyReader:
 
 @dataclass(frozen=True)
 class ShardFinisher:
-    """Writes shards with common codes.
+    """Writes shards with the item codes of the corpus.
 
-    The input has a row per shard and item: ``own`` is the code of the item in the shard, and ``code`` is its
-    common code. The rows are sorted by ``shard``, then by ``own``.
+    The input has a row per shard and item: ``own`` is the code of the item in the shard, and ``code`` is the
+    code of the item in the vocabulary of the corpus. The rows are sorted by ``shard``, then by ``own``.
     """
 
     folder: Path

@@ -210,7 +210,7 @@ def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
     On SQLite, connections wait 10 seconds for locks; on PostgreSQL, 30 seconds. With ``migrating``, they wait
     10 minutes, are not pooled, do not enforce foreign keys on SQLite, and have no statement timeout on
     PostgreSQL. The ``timeout`` of a SQLite URL replaces both waiting times. Raise ``StoreError`` if SQLite is
-    too old, ``MissingExtraError`` without psycopg, and ``ConfigError`` for invalid parameters.
+    too old, ``MissingExtraError`` if psycopg is missing, and ``ConfigError`` if a parameter is invalid.
     """
     options: dict[str, Any] = {"json_serializer": _json, "hide_parameters": True}
     if migrating:

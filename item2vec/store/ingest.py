@@ -72,7 +72,7 @@ class Ingested:
 
 @checked
 def event_key(user: str, item: str, event: str, timestamp: int, occurrence: int = 0) -> str:
-    """Return the key that identifies an event without a key of the caller: 32 hexadecimal digits.
+    """Return 32 hexadecimal digits that identify an event for which the caller passes no key.
 
     The first 16 digits are ``timestamp`` plus 2^63, so that events with similar timestamps are adjacent in
     the index. The last 16 digits are the BLAKE2b-64 hash of user, item and event name, joined by NUL. If
@@ -263,7 +263,7 @@ class Batch:
         Raises
         ------
         InputError
-            If only one of the batch and the store has timestamps.
+            If events are already stored, and only these or only the new events have timestamps.
         """
         _check_kind(connection, self.dated)
         user_id = numbers_of(connection, user_account, self.users)[self.user]

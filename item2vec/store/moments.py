@@ -18,7 +18,8 @@ __all__ = ["Moments", "Repeats", "merged"]
 class Moments:
     """Rows grouped by user and timestamp. Such a group is called a moment.
 
-    The rows of a moment are in the order of the source. Without timestamps, a user's rows are one moment.
+    The rows of a moment keep the order of the interactions. If the interactions have no timestamps, all rows
+    of a user are one moment.
 
     Parameters
     ----------

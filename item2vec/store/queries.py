@@ -59,9 +59,9 @@ DTYPES = {
 class History:
     """History of a user: items, oldest first, with timestamps, weights and event names.
 
-    ``timestamps`` (int64) are microseconds since 1970. If the events of the history have no timestamps,
-    ``timestamps`` is ``None``, and the items are in the order of the ingested rows. The name of an event
-    without a name is ``"none"``.
+    ``timestamps`` (int64) are microseconds since 1970, or ``None`` if the events have no timestamps. Events
+    with equal timestamps, or without timestamps, are ordered by their positions in their ingestions, then by
+    event key. The name of an event without a name is ``"none"``.
 
     >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32), []))
     0

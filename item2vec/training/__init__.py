@@ -60,11 +60,11 @@ def train(
     Parameters
     ----------
     sentences
-        The training data. Tokens of negative weight are not trained. In each epoch, the tokens of an
-        unordered sentence are shuffled, and a token below the median weight is read with the probability
-        weight / median. LSA and GloVe shuffle once, and multiply counts by these probabilities. Tables of
-        neighbours (transitions, linkprop, ease) leave out tokens of negative weight, and ignore all other
-        weights.
+        The training data. Tokens of weight 0 or less are not trained. In each epoch, the tokens of an
+        unordered sentence are shuffled, and a token below the median weight of the trained tokens is read
+        with the probability weight / median. LSA and GloVe shuffle once, and multiply counts by these
+        probabilities. Tables of neighbours (transitions, linkprop, ease) leave out tokens of negative weight,
+        and ignore all other weights.
         If the sentences are ``ShardedSentences``, one shard at a time is in memory. The order of the shards
         is drawn for each epoch, and the learning rate falls over all shards of all epochs. With
         ``workers=1``, a corpus of one shard gives the same bytes as the same sentences in memory. LSA and

@@ -20,7 +20,7 @@ class NewItems(NamedTuple):
 
     A new item is outside the training vocabulary, for example because it occurs fewer than ``min_count``
     times, but has at least one attribute code (see ``ItemAttributes``). ``output`` holds the output vectors
-    for scoring. For cosines, each part of an output vector is scaled to length 1.
+    for scoring. With ``similarity="cosine"``, each part of an output vector is scaled to length 1.
     """
 
     ids: tuple[str, ...]

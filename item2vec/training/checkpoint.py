@@ -2,8 +2,10 @@
 
 The folder contains::
 
-    state-00000042/   state.json, the arrays of the trainer and the mask of the items read, after 42 pieces
-    best-00000003/    with patience: the vectors of the best epoch, here the third one
+    state-00000042/   state.json, the arrays of the trainer and the mask of the items read; the 42nd save
+    best-00000003/    if ``patience`` is set: the vectors of the best epoch, here epoch 3
+
+A state is saved after each piece, that is, after each shard of an epoch.
 
 Each folder is written atomically: first the best epoch, then the state that names it. Older folders are
 removed afterwards. From the first save on, there is always a complete state.

@@ -65,7 +65,7 @@ def in_windows(
 
 
 def in_sentences(corpus: Corpus) -> csr_array:
-    """Return the expected number of tokens of each item that an epoch reads in each sentence.
+    """Return the expected number of tokens that an epoch reads, for each item and sentence.
 
     The matrix is float64, n items × n sentences.
     """

@@ -330,7 +330,7 @@ def _trained(tokens: _Tokens, occurrences: Offsets, config: TrainConfig) -> _Tok
 
 
 def _median(shards: Sequence[_Tokens]) -> np.float64 | None:
-    """Return the median of the weights; ``None`` if there are no weights, or none is below the median.
+    """Return the median of the weights; ``None`` if there are no weights, or no weight is below the median.
 
     The probability that a token is read is relative to the median, because a single large weight hardly
     changes the median. Relative to the maximum, one token of weight 1,000 would cause epochs to skip nearly

@@ -29,8 +29,8 @@ def ease(
     Let A be the binary matrix of sentences × items, and P the inverse of ``Aᵀ A + l2 · I``. The weight of
     item ``j`` in the row of item ``i`` is ``-P[i, j] / P[j, j]``. The matrix B of these weights minimises
     ``|A - A B|² + l2 · |B|²`` among the matrices with a diagonal of 0. In each row, the ``k`` weights with
-    the largest absolute values are kept, except rounding errors (absolute values of at most 1e-9). The decay
-    of the table is 1.
+    the largest absolute values are kept, except absolute values of at most 1e-9, which may be rounding
+    errors. The decay of the table is 1.
 
     The inverse is dense and computed in place: 8 n² bytes of memory, and about n³ multiplications and
     additions, for n items. Of a sentence with more than ``max_items`` distinct items, only the last
@@ -78,7 +78,7 @@ def ease(
 
 
 def inverse(counts: Doubles, l2: float) -> Doubles:
-    """Add ``l2`` to the diagonal of a matrix of pair counts; invert the matrix in place, and return it.
+    """Add ``l2`` to the diagonal of a matrix of pair counts; invert it in place, and return the inverse.
 
     Raises
     ------

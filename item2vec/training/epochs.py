@@ -41,19 +41,22 @@ def run_epochs(
     checkpoint: Checkpoint | None = None,
     exchange: Exchange | None = None,
 ) -> ItemVectors:
-    """Run all epochs, or stop early; return the vectors of the last epoch, or with ``patience`` of the best.
+    """Run all epochs, or stop early; return the vectors of the last epoch or, with ``patience``, of the best.
 
     ``frozen`` rows are reset to their initial vectors after each piece of an epoch. With a ``checkpoint``,
     training continues from the saved state, if there is one, and the state is saved after each piece. After
-    each epoch, an ``exchange`` merges the arrays of several processes.
+    each epoch, an ``exchange`` merges the arrays of several processes. Then ``after_epoch`` is called, and
+    the metrics of ``validation`` are computed.
 
-    Rows that did not change are left out, and their number is logged. ``warm`` rows, which started from
-    trained vectors, are kept. New items (see ``NewItems``) are appended.
+    An item is kept if ``warm`` marks the item as started from trained vectors, or if an epoch has read the
+    item in a sentence of two or more tokens, and training has changed the item's input vector or, if
+    ``_keeps_targets`` returns ``True``, its output vector. All other items are left out, and their number is
+    logged. New items (see ``NewItems``) are appended.
 
-    A row whose output vector changed and whose input vector did not is kept, unless the item may have been
-    only a negative (``_keeps_targets``). The item's own input vector is set to zero. Such rows occur in two
-    cases. First, an item may occur only at the end of sentences, if only earlier items are context. Second,
-    an item may occur only in the first windows of a single epoch: the gradients of input vectors are
+    If only the output vector of a kept item has changed, the item's own input vector is set to zero, unless
+    ``warm`` marks the item. Such items occur in two cases. First, an item may occur only at the end of
+    sentences, if only earlier items are context. Second, in training of a single epoch, an item may be a
+    context only in the first windows (in next_item: in the first block): the gradients of input vectors are
     proportional to the output vectors, which start at zero.
 
     Raises
@@ -159,10 +162,13 @@ def _keeps_targets(config: TrainConfig) -> bool:
 def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
     """Return whether output vectors have become large enough to change the input vectors.
 
-    In word2vec, and in next_item with inner products, output vectors start at zero, and the gradients of
-    input vectors are proportional to the output vectors. If an epoch is a single block, input vectors
-    therefore change only after the first epoch. With cosines, input and output vectors start at random and
-    change together, and the result is ``False``. The result is also ``False`` without output vectors.
+    The largest absolute value in the output matrix must exceed the largest absolute value in the input
+    matrix, multiplied by the machine epsilon of float32. In word2vec, and in next_item with inner products,
+    output vectors start at zero, and the gradients of input vectors are proportional to the output vectors.
+    If an epoch is a single block, input vectors therefore change only after the first epoch.
+
+    The result is ``False`` if the trainer has no output vectors, and for next_item with cosines, in which
+    input and output vectors start at random and change together.
     """
     if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
@@ -198,12 +204,15 @@ def _vectors(
     *,
     copy: bool = True,
 ) -> ItemVectors:
-    """Return the current vectors. With ``copy=False``, later epochs modify them.
+    """Return the current vectors, including the vectors of attributes.
 
-    If ``_keeps_targets`` is true, a part of an input row is set to zero if this part still equals its random
-    start, and the same part of the output row has changed. ``warm`` rows are never set to zero. If the
+    With ``copy=False``, the result may share memory with the trainer, so that later epochs modify the result.
+
+    If ``_keeps_targets`` returns ``True``, a part of an input row is set to zero if training has not changed
+    this part, but has changed the same part of the output row. ``warm`` rows are never set to zero. If the
     condition holds for all parts of all rows, no row is set to zero, because a first epoch of one block
-    changes output vectors only.
+    changes output vectors only. If ``frozen`` is not ``None``, known vectors are replaced by those of
+    ``start``.
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.scored

@@ -72,7 +72,7 @@ class GensimTrainer(WordVectorTrainer):
         self._model.random.set_state(("MT19937", words, position))
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Train each sentence once, at the learning rates of the piece; check that gensim read every token.
+        """Train each sentence once, with a linearly falling learning rate; check that gensim read all tokens.
 
         Return the mean loss of a fixed random sample of predictions after the piece. gensim's own sum of
         losses is not used, because this sum varies between runs with several workers, and is a float32, which
@@ -81,7 +81,8 @@ class GensimTrainer(WordVectorTrainer):
         Raises
         ------
         TrainingError
-            If a thread of gensim raised an exception, or gensim trained an unexpected number of tokens.
+            If a thread of gensim raised an exception, or gensim received or trained an unexpected number of
+            tokens (see ``check_tokens_read``).
         """
         model, config = self._model, self._config
         model.min_alpha = config.alpha - config.alpha_step * (piece.epoch + piece.end)

@@ -73,10 +73,11 @@ class GloVeTrainer(WordVectorTrainer):
         return self._state._asdict()
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Fit the pairs from ``piece.start`` to ``piece.end``, as fractions of all pairs; return the losses.
+        """Fit the pairs that belong to the piece, and return their losses.
 
-        An epoch fits each pair once, in random order. The losses are computed before the updates. The tokens
-        of the piece are not read, because the constructor has counted the pairs.
+        An epoch fits each pair once, in random order. If there are n pairs, those from ``piece.start * n`` to
+        ``piece.end * n`` in this order belong to the piece. The losses are computed before the updates. The
+        tokens of the piece are not read, because the constructor has counted the pairs.
         """
         config, n = self._config, len(self._pairs.items)
         order = np.random.default_rng([config.seed, 3, piece.epoch]).permutation(n)

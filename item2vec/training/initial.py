@@ -17,10 +17,10 @@ MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Initial(NamedTuple):
-    """Digests of the rows of both matrices before training, which take less memory than the rows.
+    """Digests of the rows of both matrices before training.
 
-    A row has a digest for each of its parts (uint64, n items × parts). ``output`` is ``None`` if there is no
-    output matrix, or if it starts at zero.
+    Digests take less memory than the rows. A row has a digest for each of its parts (uint64, n items ×
+    parts). ``output`` is ``None`` if there is no output matrix, or if all output vectors start at zero.
     """
 
     input: Words

@@ -31,12 +31,12 @@ row, the row has no weight in the kept dimensions."""
 def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
     """Return the vectors of the items: the ``factors`` of the matrix of weighted counts.
 
-    Items without weight in the kept dimensions are left out, and their number is logged.
+    Items whose input and output vectors are zero (see ``factors``) are left out, and their number is logged.
 
     Raises
     ------
     TrainingError
-        If all weights are 0.
+        If all weighted counts are 0.
     """
     counts = in_sentences(corpus) if config.matrix == "sentences" else _in_windows(corpus, config)
     matrix = weighted(counts, config)
@@ -84,9 +84,13 @@ def factors(
     values, and p the setting ``power``. For an item–item matrix, the input vectors are U Σ^p and the output
     vectors V Σ^(1-p), so that inner products of input and output vectors approximate M for each p. For an
     item–sentence matrix, input and output vectors are both U Σ^p, and their inner products approximate
-    (M Mᵀ)^p. The sign of each dimension is chosen such that the entry of its column of U with the largest
-    absolute value is positive. If M has fewer than ``vector_size`` singular values above 0, the other
-    dimensions are 0. A row without weight in the kept dimensions has a vector of zeros.
+    (M Mᵀ)^p. The sign of each dimension is chosen such that, in its column of U, the entry of the largest
+    absolute value is positive.
+
+    A dimension is 0 in all vectors if its singular value is at most 1e-8 times the largest singular value, or
+    if the decomposition has no singular value for the dimension. The input vector of an item is zero if the
+    projection of its row of M onto the kept dimensions has at most 1e-4 times the norm of the row. The same
+    holds for the output vector of an item–item matrix and the item's column of M.
     """
     left, values, right = decomposed(matrix, config)
     input_ = _vectors(left, values, config.power, _norms(matrix))
@@ -96,12 +100,12 @@ def factors(
 
 
 def weighted(counts: csr_array, config: LSA) -> csr_array:
-    """Return the counts of items (rows) in contexts (columns) with the weighting of the settings.
+    """Return the counts of items (rows) in contexts (columns), weighted as ``config.weighting`` specifies.
 
-    The weight of ``tfidf`` is ``count * (log((1 + n) / (1 + m)) + 1)``. In an item–item matrix, m of n
-    items occur near the context; in an item–sentence matrix, m of n sentences contain the item. The weight of
-    ``ppmi`` is ``max(0, log(p(i, c) / (p(i) p(c))) - log(negative))``, where p(c) is proportional to the
-    count of the context to the power ``ns_exponent``.
+    ``raw`` does not change the counts. ``tfidf`` gives ``count * (log((1 + n) / (1 + m)) + 1)``. In an
+    item–item matrix, m of n items occur near the context; in an item–sentence matrix, m of n sentences
+    contain the item. ``ppmi`` gives ``max(0, log(p(i, c) / (p(i) p(c))) - log(negative))``, where p(c) is
+    proportional to the count of the context to the power ``ns_exponent``.
 
     Examples
     --------
@@ -160,13 +164,13 @@ def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, D
 
 
 def _vectors(singular: Doubles, values: Doubles, power: float, norms: Doubles) -> Floats:
-    """Return singular vectors times a power of the singular values (float32, n rows × ``vector_size``).
+    """Return singular vectors times the singular values to the power ``power`` (float32, rows × dimensions).
 
     ``norms`` are the norms of the rows of the decomposed matrix, or of the columns for right singular
     vectors. Row i of ``singular * values`` is the projection of row (or column) i onto the kept dimensions.
     If the norm of the projection is at most ``MIN_CAPTURED * norms[i]``, row i of the result is 0. A
-    dimension is 0 if its singular value is at most ``MIN_CAPTURED**2`` times the largest singular value,
-    because such a singular value is a rounding error.
+    dimension is 0 if its singular value is at most ``MIN_CAPTURED**2`` times the largest singular value. Such
+    a singular value counts as a rounding error.
     """
     kept = values > values[0] * MIN_CAPTURED**2
     captured = np.sqrt(np.square(singular * values).sum(axis=1))

@@ -107,7 +107,8 @@ class NextItemTrainer(WithState):
     def scored(self) -> Floats:
         """Output vectors for scoring, including the vectors of the attributes.
 
-        In tied parts, these are the input vectors. For cosines, each part of a row is scaled to length 1.
+        In tied parts, the input vectors of items and attributes are also their output vectors. For cosines,
+        each part of a row is scaled to length 1.
         """
         rows = self._with_tied_parts(self._input, self._output)
         if self._attributes.n:
@@ -177,10 +178,11 @@ class NextItemTrainer(WithState):
         return arrays
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Predict each token that has a history once, in random order, at the learning rates of the piece.
+        """Predict each token that has a history once in each part, in random order; return the losses.
 
-        Return the losses of the predictions, averaged over the parts. The loss of a prediction is computed
-        from the vectors at the start of its block, with dropout and sampled negatives.
+        The learning rate decreases linearly, from block to block. Losses are averaged over the parts. The
+        loss of a prediction is computed from the vectors at the start of its block, with dropout and sampled
+        negatives.
         """
         config, parts = self._config, self._parts
         histories_of = _ordered_histories if self._ordered else _unordered_histories
@@ -273,7 +275,8 @@ def _rules(config: NextItem, decay: float | Learned) -> Rules:
 def _log_weights(decay: float | Learned, window: int) -> Floats:
     """Return the logarithm of the initial weight of each position in a history, newest item first.
 
-    With a fixed decay, positions with a weight below 1e-4 are left out.
+    A history has up to ``window`` positions. The weights are powers of ``decay``, or powers of 0.7 if the
+    weights are learned. With a fixed decay, positions with a weight below 1e-4 are left out.
     """
     logs = np.arange(window) * np.log(INITIAL_DECAY if decay == "learned" else decay)
     kept: Floats = (logs if decay == "learned" else logs[logs >= np.log(MIN_WEIGHT)]).astype(np.float32)

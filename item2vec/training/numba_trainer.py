@@ -70,16 +70,16 @@ class NumbaTrainer(WordVectorTrainer):
         return {"input": self.input, "output": self.output}
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Train each sentence once, at the learning rates of the piece; check that every token was read.
+        """Train each sentence once, with a linearly falling learning rate; check the number of tokens.
 
         Return the losses of pairs of centre and context (for CBOW, of windows) before their updates. The
-        losses of every n-th centre of a sentence are measured, where n is the number of tokens of the corpus
-        / 500, rounded down, but at least 1 and at most 64.
+        losses of every n-th centre of a sentence are measured, beginning with a random centre; n is the
+        number of tokens of the corpus / 500, rounded down, but at least 1 and at most 64.
 
         Raises
         ------
         TrainingError
-            If an unexpected number of tokens was read.
+            If subsampling kept an unexpected number of tokens (see ``check_tokens_read``).
         """
         config = self._config
         tokens = read_only(piece.tokens, np.int32)
@@ -115,10 +115,10 @@ def _aligned_zeros(n: int, vector_size: int) -> Floats:
 
 
 def _noise(corpus: Corpus, config: SkipGram | CBOW) -> Doubles:
-    """Return the sampling weight of each item as a negative.
+    """Return the weight of each item in the distribution of negatives: its frequency ** ``ns_exponent``.
 
-    With ``forward_only``, the first token of a sentence is never predicted. An item that occurs only at this
-    position, such as the item of an item-context pair, is therefore never drawn as a negative.
+    With ``forward_only``, the first token of a sentence is never predicted. An item that occurs only as the
+    first token of sentences, such as the item of a pair of ``adapters.pairs``, therefore has the weight 0.
     """
     weights: Doubles = corpus.frequency.astype(np.float64) ** config.ns_exponent
     if config.forward_only:

@@ -41,9 +41,13 @@ class Sample:
 
         A target is drawn uniformly from the tokens that subsampling keeps (``keep``: probability per row).
         The width of its window is drawn as in training. The context of skip-gram is drawn uniformly from this
-        window. Contexts are not subsampled. The aim is one prediction per 100 tokens, but at least 500 and at
-        most 2,000 predictions. There are fewer if there are fewer tokens, if subsampling or sentences of one
-        token reject too many draws, or if the predictions have many negatives or contexts.
+        window. Contexts are not subsampled.
+
+        The aim is one prediction per 100 tokens, but at least 500 and at most 2,000 predictions. There are at
+        most as many predictions as tokens, and at most 40,000 / (``negative`` + 1). Predictions of CBOW have
+        at most 200,000 contexts in total, unless the first prediction has more. Eight tokens are drawn per
+        prediction; there are fewer predictions if subsampling drops too many of these tokens, or if too many
+        of them are alone in their sentence.
         """
         random = np.random.default_rng([config.seed, 6])
         n = min(max(len(tokens) // TOKENS_PER_PREDICTION, FEWEST), PREDICTIONS, len(tokens))
@@ -82,7 +86,7 @@ class Terms:
     """Terms of the losses of predictions; each term is a prediction and one row of an output matrix.
 
     Term j belongs to prediction ``owners[j]``. The inner product of row ``rows[j]`` of the output matrix and
-    the source of the prediction should have the sign ``signs[j]`` (1 or -1).
+    the prediction's row of ``Sample.sources`` should have the sign ``signs[j]`` (1 or -1).
     """
 
     owners: Rows
@@ -105,8 +109,8 @@ class Terms:
 def loss_of(sources: Floats, parts: list[tuple[Floats, Terms]]) -> float:
     """Return the mean loss of the predictions; NaN if there are none.
 
-    The loss of a prediction is the sum of ``-log(sigmoid(sign * row @ source))`` over its terms. ``parts``
-    holds output matrices and their terms.
+    The loss of a prediction is the sum of ``-log(sigmoid(sign * row @ source))`` over its terms. ``sources``
+    is the result of ``Sample.sources``, and ``parts`` holds pairs of an output matrix and its terms.
 
     >>> source, row = np.array([[1.0, 0.0]]), np.array([[2.0, 5.0]])
     >>> terms = Terms(np.array([0]), np.array([0]), np.array([1.0]))

@@ -37,7 +37,7 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
 
 
 def read_arrays(folder: Path, like: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """Memory-map the arrays of a folder, which must have the names, dtypes and shapes of ``like``.
+    """Memory-map the arrays of a folder that ``like`` names; dtypes and shapes must be those of ``like``.
 
     Raises
     ------

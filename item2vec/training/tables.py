@@ -20,10 +20,11 @@ __all__ = ["factorised", "table_of"]
 def table_of(
     sentences: Sentences | ShardedSentences, vocabulary: Vocabulary, config: TableConfig
 ) -> NeighbourTable:
-    """Return the table of an objective, with a row per item of ``vocabulary``.
+    """Return the table of neighbours of an objective, with a row per item of ``vocabulary``.
 
-    Other items, and tokens of negative weight, are left out. Of a sharded corpus with more than 100 million
-    tokens, a sample of the shards is read, as for ``neighbours.table_for``.
+    Items outside ``vocabulary``, and tokens of negative weight, are left out; all other weights are ignored.
+    Of a sharded corpus with more than 100 million tokens, a sample of the shards is read, as for
+    ``neighbours.table_for``.
 
     Raises
     ------
@@ -58,10 +59,11 @@ def factorised(
 ) -> tuple[ItemVectors, NeighbourTable]:
     """Return a pair: vectors whose inner products approximate a table; and the table of items with vectors.
 
-    The vectors are the ``factors`` of the table. Some items have no weight in the kept dimensions, such as
-    the items of a small group that occurs with no item outside the group. The rows of these items are
-    factorised again, in the same dimensions, until each row with neighbours has a vector. Items that
-    then have neither an input nor an output vector are left out, and their number is logged.
+    The vectors are the ``factors`` of the table. ``factors`` returns an input vector of zeros for some items,
+    such as the items of a small group that occurs with no item outside the group. The rows of these items are
+    factorised again, in the same dimensions, until each row with neighbours has an input vector. An output
+    vector that is not zero is kept. Items that then have neither an input nor an output vector are left out,
+    and their number is logged.
 
     Raises
     ------

@@ -79,10 +79,11 @@ class Trainer(Protocol):
         ...
 
     def train_piece(self, piece: Piece) -> Loss:
-        """Train on one piece of an epoch; return the loss.
+        """Train on one piece of an epoch; return the sum and the number of the losses.
 
-        Learning rates that decrease during training depend on ``piece.position``. GloVe fits the share of its
-        pairs that corresponds to the piece, and does not read the sentences of the piece.
+        A trainer with a decreasing learning rate derives the rate from ``piece.position``. A trainer that has
+        already counted all pairs, such as that of GloVe, does not read the sentences of the piece: it trains
+        the share of the pairs from ``piece.start`` to ``piece.end``.
         """
         ...
 

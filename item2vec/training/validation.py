@@ -22,13 +22,14 @@ class Validation:
     """Prediction of the last item of each sentence (the target) from the items before it (the history).
 
     All items are ranked, except the items of the history. The target is always ranked, even if it is in the
-    history. A sentence counts as a miss if the target has no vector, or the history has no taste, such as a
-    history without a known item. Items with the same score as the target are ranked before the target.
+    history. A sentence counts as a miss if the target is not in the vocabulary of the vectors, or the history
+    has no taste, for example because no item of the history is known. Items with the same score as the target
+    are ranked before the target. Sentences of fewer than two tokens are ignored.
 
     Raises
     ------
     InputError
-        If no sentence has two or more items.
+        If no sentence has two or more tokens.
     """
 
     def __init__(self, sentences: Sentences, taste: TasteConfig) -> None:

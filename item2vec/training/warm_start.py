@@ -144,8 +144,10 @@ def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: Ite
 
     A known item is initialised with its vectors in ``start``. A new item is initialised with the mean vectors
     of the known items within three positions of its tokens (or within ``window`` positions, if ``window`` is
-    less than three). If there are no such items, a new item keeps its initial vectors. If only the output
-    vector of an item is initialised, the input vector of this item is set to zero.
+    less than three). If there are no such items, the new item keeps the initial vectors of the trainer. The
+    matrices are initialised separately: for each matrix, an item whose vector in ``start`` is zero is new. If
+    ``start`` has no output matrix, output vectors do not change. If only the output vector of an item is
+    initialised, the input vector of this item is set to zero.
 
     All other state of the trainer is initialised as in training from scratch, including the Adagrad
     accumulators of next_item. (In an experiment, accumulators were computed in an epoch without updates; new
@@ -163,10 +165,11 @@ def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: Ite
 def _initialise_matrix(
     matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig
 ) -> Mask:
-    """Copy the vectors of known items into ``matrix``, and set new items to means of known items.
+    """Initialise one matrix of a trainer, and return the mask of the rows that were written.
 
-    Each new item is set to the mean of the known items near it in the sentences. An item whose vector in
-    ``rows`` is zero counts as new. Return the mask of the rows written.
+    ``rows`` is the matrix of ``start``, and ``row_of`` holds the row of each item in ``rows``; -1 for a new
+    item. An item whose row in ``rows`` is zero counts as new, too. The rows of known items are copied into
+    ``matrix``. The row of a new item is set to the mean of the rows of the known items near its tokens.
     """
     has_vector = np.append(rows.any(axis=1), False)  # row_of = -1 selects the appended False
     row_of = np.where(has_vector[row_of], row_of, np.int32(-1))

@@ -62,7 +62,8 @@ def settings_of(trial: Trial) -> str:
 def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
     """Return the number of the trial with the chosen configuration, or ``None`` if there is no such trial.
 
-    The chosen configuration may also be one of the ``others`` of the trial.
+    The chosen configuration may also be one of the ``others`` of the trial. Configurations that differ only
+    in ``epochs`` count as equal.
     """
     for trial in done:
         if any(_same(one.config, chosen) for one in (trial, *trial.others)):

@@ -20,7 +20,7 @@ GROUPS = 4
 
 
 def importances_of(trials: Sequence[Trial]) -> dict[str, float]:
-    """Return the importance of each training setting that differs between complete trials, largest first.
+    """Return the importance of each ``searched`` setting that differs between complete trials, largest first.
 
     The trials that have a setting are grouped by the value of the setting. Numeric values are grouped by
     quartiles if there are more than four distinct values. The importance is the share of the variance of the

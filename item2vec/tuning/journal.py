@@ -39,7 +39,8 @@ class Journal:
     Raises
     ------
     ConfigError
-        If the file belongs to another study: other data, protocol, seed, metric or fixed settings.
+        If the file belongs to another study: other data, protocol, ``repeats``, seed, metric or fixed
+        settings.
     CorruptBundleError
         If a line cannot be read as a header or a trial.
     WriteError
@@ -144,7 +145,7 @@ class Journal:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, WRITING)
 
     def _new_lines(self) -> list[bytes]:
-        """Return the lines added since the last call, and remove an incomplete last line from the file.
+        """Return the lines after those already read or written; remove an incomplete last line from the file.
 
         The caller must hold the lock for writing.
         """

@@ -185,7 +185,7 @@ def make_problem(
     after every prefix of the last tenth of the sentences. ``temporal``: all new items of each user in the
     last tenth of the events. ``random``: a random tenth of the items of each sentence. If ``protocol`` is
     ``None``, it is ``temporal`` for data with timestamps; otherwise, ``last`` for ordered and ``random`` for
-    unordered sentences.
+    unordered sentences. The parameters are those of ``tune``.
 
     If the first fold has fewer than 5,000 queries, further folds are added if possible: earlier time windows
     (``temporal``), another random tenth (``random``), or targets held out from the training part of the first
@@ -286,7 +286,7 @@ def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | No
 
 
 def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split in which all queries of a sentence have one user, whose number is equal in all folds."""
+    """Return a split in which the user of a query is its sentence, with the same number in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
         split = dataclasses.replace(split, users=np.arange(len(split)))
@@ -318,6 +318,10 @@ def _with_repeats(split: Split, repeats: bool | None) -> Split:
 
 def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
     """Hold out the last item of each sentence or, if sentences are few and long, the last few items.
+
+    The number of items per sentence is a quarter of the median length, rounded down, but at least 1, and at
+    most the number that gives 5,000 items in total, rounded up. No item is held out from a sentence that has
+    no more items than this number.
 
     Each held-out item is the target of one query. The history of the query contains all earlier items of the
     sentence, including held-out items. Several queries per sentence make the score more precise. The training
@@ -357,9 +361,10 @@ def n_readable(data: Data) -> int:
 
 
 def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Sentences | Interactions:
-    """Return a random sample of whole sentences or users, in order, with at most ``max_tokens`` tokens.
+    """Return the data or, if they have more than ``max_tokens`` tokens, a sample with at most this number.
 
-    The sample is in memory. A sample of ``ShardedSentences`` has at most 50 million tokens.
+    The sample contains random whole sentences, or all events of random users, in their original order. The
+    result is in memory. Of ``ShardedSentences``, it has at most 50 million tokens.
     """
     max_tokens = min(max_tokens, n_readable(data))
     if isinstance(data, Interactions):

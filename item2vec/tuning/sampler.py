@@ -159,14 +159,15 @@ def scaled(epochs: int, share: float) -> int:
 def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
     """Return the default configuration of each objective, with the fixed settings applied.
 
-    Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``. The
-    objectives of ``COUNTING`` are included only as the fixed ``objective``. Unless ``backend`` is fixed,
-    skip-gram and CBOW use the faster numba backend if it supports the settings.
+    Objectives that do not have all fixed settings, or do not allow a fixed value, are omitted. If
+    ``objective`` is fixed, all other objectives are omitted. The objectives of ``COUNTING`` are included only
+    in this case. The order is the order of ``OBJECTIVES``. Unless ``backend`` is fixed, skip-gram and CBOW
+    use the faster numba backend if it supports the settings.
 
     Raises
     ------
     ConfigError
-        If no objective has all fixed settings, or a value is out of range.
+        If all objectives are omitted.
     """
     starts: dict[Objective, Config] = {}
     first_error: ConfigError | None = None
@@ -351,14 +352,14 @@ def family_of(config: Config) -> str:
 
 
 def memory_of(config: Config) -> Memory:
-    """Return ``context_decay`` for next_item: one value per part of the vectors; otherwise an empty tuple."""
+    """Return ``context_decay`` (one value per part) of next_item, or an empty tuple for other objectives."""
     return config.train.context_decay if isinstance(config.train, NextItem) else ()
 
 
 def searched(config: Config) -> dict[str, Any]:
     """Return the training settings of a configuration that its family searches.
 
-    The objective and ``vector_size`` are always included.
+    The objective and ``vector_size`` are always included, and ``context_decay`` for next_item.
 
     >>> searched(Config().with_settings(objective="cbow"))["window"]
     10
@@ -381,7 +382,8 @@ def _first_configs(starts: Mapping[Objective, Config], fixed: Mapping[str, Any])
     """Yield the configurations of ``FIRST_TRIALS``, with the fixed settings in place of their own.
 
     A configuration is omitted if its objective is not in ``starts``, if all its changes are to fixed
-    settings, or if it is invalid.
+    settings, or if it is invalid. ``context_decay`` is not changed if the decay of all parts in ``starts`` is
+    1, which is the default for unordered sentences.
     """
     for objective, changes in FIRST_TRIALS:
         free = {name: value for name, value in changes.items() if name not in fixed}

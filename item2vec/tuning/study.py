@@ -88,8 +88,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     searched. This requires no further training. The searched settings of a taste are score and decay (except
     for next_item), history length, half-life (with timestamps), weights of parts (with several parts), repeat
     bonus (with ``repeats``), mixture and popularity prior. A trial is stopped if its score after a quarter, a
-    half or three quarters of its epochs is below the median of at least four earlier trials of the same
-    family (Golovin et al., Google Vizier, KDD 2017).
+    half or three quarters of its epochs is below the median of the scores of at least four earlier trials of
+    the same family (similar to the median stopping rule of Golovin et al., Google Vizier, KDD 2017).
 
     Trial 0 is the default: next_item with the ``fixed`` settings or, if next_item does not have all of these
     settings, another objective that has them, such as skip-gram. Trial 0 is always finished, even if it
@@ -104,11 +104,12 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     there are fewer than 5,000 queries, another fold. Finalists that are not better than the default are
     dropped after each round. If no finalist remains, no further round follows. Finalists with equal training
     settings but different tastes are trained once per round. A finalist replaces the default only if the
-    lower 95 % confidence bound of its gain is above 0. The bound is computed by a paired bootstrap over users
-    and corrected for the number of finalists. If no round is completed, for example because the budget ends,
-    trial 0 with its best taste is compared with trial 0 with the default taste. This comparison uses only the
-    queries of users whose queries were not used to choose the taste. If there are no such queries, the
-    default is kept without a comparison.
+    lower 95 % confidence bound of its gain is above 0. The bounds are computed from the gain on each query,
+    by a multiplier bootstrap over users, and corrected for the number of finalists. If no round is completed,
+    for example because the budget ends, trial 0 with its best taste is compared with trial 0 with the default
+    taste. This comparison uses only the queries of users whose queries were not used to choose the taste. The
+    default is kept without a comparison if there are no such queries, if the default taste is the best taste,
+    or if this process did not run trial 0.
 
     With more than 250,000 training tokens, all trials except trial 0 train proportionally fewer epochs,
     unless ``epochs`` is fixed. Finalists train all of their epochs. (Fewer sentences instead of fewer epochs
@@ -365,9 +366,11 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
 
 
 def _budget_warnings(unfinished: Sequence[str], *, compared: bool, sufficient: float) -> tuple[str, ...]:
-    """Return the messages of the warnings that the budget was too small.
+    """Return the messages of the warnings that the budget was too small; an empty tuple if it was not.
 
-    ``sufficient`` is the estimate of a sufficient budget in seconds.
+    ``unfinished`` holds the searched objectives without a finished trial. ``compared`` states whether another
+    configuration was compared with the default. ``sufficient`` is the estimate of a sufficient budget in
+    seconds.
     """
     texts = []
     if unfinished:

@@ -175,11 +175,12 @@ def run_trial(
 ) -> Trial:
     """Train a configuration on the training part of a fold with one worker thread, and return the trial.
 
-    ``free`` lists the taste settings to tune. The trial has the best taste found. Trial 0 keeps its own
-    taste; a different best taste is added to ``others`` of the trial. The numbered ``tastes`` are evaluated
-    with the same vectors and added to ``others``. For next_item, score and decay of the taste are not tuned.
-    If ``TrainingError``, ``NothingToTrainError`` or ``InputError`` is raised, the returned trial is
-    ``"failed"``. Equal arguments give equal trials, unless a limit ends the training.
+    ``free`` lists the taste settings to tune (see ``best_taste``). The trial has the best taste found. Trial
+    0 keeps its own taste; a different best taste is added to ``others`` of the trial. The numbered ``tastes``
+    are evaluated with the same vectors and added to ``others``. Training is ended early if an intermediate
+    score is below the median of at least four scores in ``earlier`` for the same share of the epochs, or if
+    ``limits`` gives a reason. If ``TrainingError``, ``NothingToTrainError`` or ``InputError`` is raised, the
+    returned trial is ``"failed"``. Equal arguments give equal trials, unless ``limits`` ends the training.
     """
     as_trained = config.train.objective == "next_item"
     fixed_taste = config.taste if as_trained or not free else None
@@ -238,12 +239,13 @@ def best_taste(
     free: Sequence[str],
     table: NeighbourTable | None = None,
 ) -> TasteConfig:
-    """Return the taste with the best score on the ``few`` queries, without further training.
+    """Return the taste with the best metric on the ``few`` queries, without further training.
 
-    For each setting in ``free``, a few values are tried. Score and decay are tuned first, together and once;
-    for next_item, they are not tuned. The other settings are tuned one after another, in two passes, because
-    the best value of a setting depends on the other settings. ``table`` is the table of neighbours of the
-    training part.
+    For each taste setting in ``free``, a few values are tried. Settings that are not in ``free`` keep their
+    values in ``config``. The settings ``score`` and ``decay`` are tuned first, together and once; for
+    next_item, these two settings are not tuned. All other settings in ``free`` are tuned one after another,
+    in two passes, because the best value of a setting depends on the other settings. ``table`` is the table
+    of neighbours of the training part.
     """
     fixed = config.taste
     score_of: dict[TasteConfig, float] = {}

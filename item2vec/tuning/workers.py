@@ -58,9 +58,9 @@ class Workers:
     ) -> list[Trial]:
         """Run trials until there are ``n_trials``, or only the reserved part of the budget remains.
 
-        If ``n_trials`` is ``None``, only the budget limits the number of trials. Trial 0 is run even without
-        a budget left. Finished trials are added to the journal. Trials that were ended because of the budget
-        are returned.
+        If ``n_trials`` is ``None``, only the budget limits the number of trials. ``reserve`` returns the
+        reserved part in seconds. Trial 0 is run even if no budget is left. Finished trials are added to the
+        journal. Trials that were ended because of the budget are returned.
 
         The suggestion for trial n uses only the results of the trials up to n - journal.lag, even if later
         trials have finished. If a single process runs the study, suggestions therefore do not depend on the

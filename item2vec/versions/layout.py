@@ -214,9 +214,10 @@ def may_serve(models: Path, version: Version) -> bool:
 
 @contextlib.contextmanager
 def write_access(models: Path, command: str) -> Iterator[None]:
-    """Hold the lock of a models folder during the block. First remove files of interrupted processes.
+    """Hold the lock of a models folder during the block.
 
-    ``command`` names the caller in the lock file and in messages.
+    After the lock is taken, and before the block begins, the temporary files of interrupted processes are
+    removed (see ``sweep``). ``command`` names the caller in the lock file and in messages.
 
     Raises
     ------

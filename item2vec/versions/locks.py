@@ -31,9 +31,9 @@ PAUSE = 0.01
 def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Iterator[None]:
     """Hold the exclusive lock of an existing folder during the block. Readers do not need the lock.
 
-    The lock file is never deleted: otherwise, two processes could each lock a different file of that name.
-    The file contains a note that names the process holding the lock and its ``command``. The note is used
-    only in error messages.
+    The lock file ``name`` is never deleted: otherwise, two processes could each lock a different file of that
+    name. The file contains a note that names the process holding the lock and its ``command``. The note is
+    used only in error messages.
 
     Raises
     ------

@@ -62,7 +62,8 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
 
     The generation of the served version is the number of its latest promotion. After a rollback, this
     generation is higher than the generation in the version id. Damaged files raise no error. If ``CURRENT``
-    is damaged, no version is marked as served.
+    is damaged, no version is marked as served or previous. If ``HOLD`` is damaged, no version is marked as
+    held.
 
     Raises
     ------

@@ -86,8 +86,8 @@ def publish(
         If the path is not a folder, the folder is a bundle or spans several file systems, or its ``staging``
         or ``versions`` is not a folder.
     InputError
-        If ``note`` contains values other than JSON values, ``now`` has no time zone, or a vector is too large
-        for finite scores.
+        If ``note`` contains values other than JSON values, the manifest is longer than 1 MiB, ``now`` has no
+        time zone, or the norm of a vector or the weight of a position is not below 1e18.
     PlatformError
         If the system has no POSIX file locks (Windows).
     LockHeldError
@@ -141,7 +141,7 @@ class Attempt:
         self.committed: Version | None = None
 
     def commit(self) -> Version:
-        """Check the written bundle in a child process, which reads it back from the disk, and serve it.
+        """Check the written bundle in a child process that reads it back from the disk; then serve it.
 
         Raises
         ------

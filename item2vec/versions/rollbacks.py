@@ -286,8 +286,8 @@ def rollback(
 def check_reason(reason: str) -> None:
     """Raise ``ConfigError`` unless the reason has 1 to 1,000 UTF-8 bytes and no NUL character.
 
-    White space at the start and the end of the reason is not counted. A reason that is not text raises
-    ``InputTypeError``.
+    A reason with a lone surrogate, which UTF-8 cannot encode, raises ``ConfigError``, too. White space at the
+    start and the end of the reason is not counted. A reason that is not text raises ``InputTypeError``.
     """
     try:
         length = len(reason.strip().encode())

@@ -21,8 +21,9 @@ def store_events(body: EventList, context: InService) -> Response:
     """Store events. An event that repeats another event is counted as known, and not stored again.
 
     An event with a key is a repeat if an event with this key is already stored, or precedes it in the
-    request. An event without a key is a repeat if this is the case for an event with the same user, item,
-    event name and timestamp. An event without a timestamp gets the time of the request.
+    request. An event without a key is a repeat if an event with the same user, item, event name and timestamp
+    is already stored, or precedes it in the request. Of the stored events, only those that this route has
+    stored are compared. An event without a timestamp gets the time of the request.
     """
     if len(body.events) > context.limits.max_batch:
         raise Problem(422, f"{len(body.events)} events; expected at most {context.limits.max_batch:,}")
