@@ -340,7 +340,7 @@ class Engine:
         return self.view().similar_users(user, since=since, until=until, k=k)
 
     def refresh(self) -> None:
-        """Check for another served version and for changes of the catalogue now, and load them.
+        """Check now for another served version and for changes to the catalogue, and load what has changed.
 
         If the version cannot be loaded, no error is raised, and ``status`` returns the failure. If the store
         cannot be read, ``StoreError`` is raised.
@@ -350,7 +350,7 @@ class Engine:
             self._catalogue_cache.refresh()
 
     def view(self) -> View:
-        """Return a view of the current model and catalogue, for queries that must be consistent."""
+        """Return a view, whose queries all use the model and the catalogue that are current at this call."""
         served = self._live.served
         version = None if served.version is None else served.version.id
         return self.view_of(served.model, version, created_at=served.created_at)

@@ -164,7 +164,11 @@ INTERACTIONS: dict[str, Any] = {
     ],
     "max_line": Annotated[
         str | None,
-        typer.Option("--max-line", metavar="SIZE", help="Largest length of a line of text [default: 16MB]."),
+        typer.Option(
+            "--max-line",
+            metavar="SIZE",
+            help="Maximum length of a line, or of a row that spans several lines [default: 16MB].",
+        ),
     ],
 }
 """The options for reading interactions, by name of the setting in ``[ingest]``: columns and format of the

@@ -37,8 +37,8 @@ def prepare(
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of shards [default: so many that the rows of an average shard take at most a "
-            "quarter of --memory].",
+            help="Number of shards [default: the smallest number for which the rows of an average shard take "
+            "at most a quarter of --memory].",
         ),
     ] = None,
     driver: Annotated[

@@ -146,8 +146,8 @@ class AdapterConfig(Settings):
         """
         if self.days is not None and timestamps is None:
             raise ConfigError(
-                f"days is {self.days:g}, and the interactions have no timestamps; expected timestamps, or no "
-                "days: remove days from AdapterConfig, or from [adapter] in item2vec.toml"
+                f"days is {self.days:g}, and the interactions have no timestamps; expected timestamps: add a "
+                "column of timestamps, or remove days from AdapterConfig or from [adapter] in item2vec.toml"
             )
         if self.days is None or timestamps is None or not len(timestamps):
             return self

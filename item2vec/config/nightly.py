@@ -152,4 +152,4 @@ class RetrainConfig(Settings):
     corpus: Annotated[str, Field(min_length=1)] | None = None
     """Folder of a prepared corpus to train on, in place of the interactions of the store."""
     layout: bool = True
-    """Whether to compute the positions of the items on a plane, for maps."""
+    """Whether to compute the layout: 2-D coordinates of the items, for maps of the catalogue."""

@@ -1,4 +1,4 @@
-"""Metrics of rankings beyond accuracy, relative to the training part."""
+"""Beyond-accuracy metrics of rankings, computed with statistics of the training part."""
 
 from __future__ import annotations
 

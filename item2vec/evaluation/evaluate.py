@@ -189,7 +189,7 @@ def metrics_by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]
 def _check_queries(split: Split) -> None:
     if not len(split):
         raise InputError(
-            f"{split!r} has no query; expected at least one: use longer sentences",
+            f"{split!r} has no query; expected at least one: use sentences with more items than are held out",
             remedies=[Remedy("repeats", True, "or set {}")],
         )
     if not split.targets.lengths.all():

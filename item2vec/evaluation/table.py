@@ -37,13 +37,13 @@ class Table:
     Parameters
     ----------
     evaluations
-        The evaluations by the name of the model. See ``table``, which also accepts a list.
+        Mapping from model names to evaluations. See ``table``, which also accepts a list.
 
     Raises
     ------
     InputError
-        If there is no evaluation, a key is not a text or a value is not an ``Evaluation``, the queries of two
-        evaluations differ, or no metric is common to all evaluations.
+        If there is no evaluation; if a key is not a string, or a value is not an ``Evaluation``; if the
+        queries of two evaluations differ; or if no metric is common to all evaluations.
 
     Examples
     --------

@@ -163,11 +163,12 @@ def train_blocks(
     alpha_step: float,
     losses: Doubles,
 ) -> None:
-    """Train on the blocks of ``order`` with the indices ``first`` to ``last`` (exclusive).
+    """Train on the blocks ``first`` to ``last`` (exclusive) of ``order``.
 
-    ``order`` holds the indices of the tokens to predict, and ``n_before`` the number of items that precede
-    each token in its sentence. The learning rate of block b is ``alpha - alpha_step * b``. The sum of the
-    losses of block b is written to ``losses[b]``.
+    ``order`` holds the indices of the tokens to predict. ``n_before`` holds the history length of each token:
+    its history consists of that many tokens directly before it. At most as many tokens as the window are
+    used. The learning rate of block b is ``alpha - alpha_step * b``. The sum of the losses of block b is
+    written to ``losses[b]``.
     """
     size, n, window = part.input.shape[2], draws.negative, len(part.positions)
     memory = _Memory(
@@ -312,9 +313,9 @@ def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -
 def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
     """Convert gradients with respect to normalised vectors into gradients with respect to the originals.
 
-    The gradients of the means are converted completely. The gradients of the output rows lack the division by
-    the norms of the rows. The gradients of the targets, which overwrite ``memory.targets``, also lack the
-    factor ``slopes``. ``_learn_rows`` applies the norms and the slopes.
+    The gradients of the tastes (``taste_gradient``) are converted completely. The gradients of the negatives
+    (``row_gradient``) still have to be divided by the norms of their output rows. So do those of the targets,
+    which overwrite ``memory.targets``, and lack the factor ``slopes``. ``_learn_rows`` does both.
     """
     scale = np.float32(rules.scale)
     for k in range(draws.negative):

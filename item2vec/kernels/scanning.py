@@ -71,10 +71,10 @@ def keep_rows(
     """Return the entries of a block that are at least the k-th highest score so far, minus a margin.
 
     ``scores`` (n queries × m) holds the scores of columns ``first`` to ``first + m`` (exclusive). The row of
-    a column is ``rows_of_columns[column]``, or the column itself if ``rows_of_columns`` is empty. Rows that
-    are excluded (ascending lists) or not allowed (an empty mask allows all) are skipped. ``margins`` has one
-    margin per query. ``highest`` (n queries × k) holds a min-heap per query of the highest scores of all
-    blocks so far, initially filled with ``-inf``; it is updated in place.
+    a column is ``rows_of_columns[column]``, or the column itself if ``rows_of_columns`` is empty. Rows in
+    ``excluded`` (ascending lists) are skipped, and so are rows outside the mask ``allowed`` (an empty mask
+    selects all rows). ``margins`` has one margin per query. ``highest`` (n queries × k) holds a min-heap per
+    query of the highest scores of all blocks so far, initially filled with ``-inf``; it is updated in place.
 
     The result is a triple of arrays: the query of each entry, the row of each entry, and the score of each
     entry. Entries are sorted by query, and within a query by column.

@@ -76,10 +76,11 @@ def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 @checked
 def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return NDCG: the DCG of the first ``k`` ranks, divided by the largest possible DCG.
+    """Return NDCG: the DCG of the first ``k`` ranks, divided by the ideal DCG.
 
-    DCG is the sum of ``1 / log2(rank + 1)`` over the ranks with a hit (binary relevance). Source: Järvelin &
-    Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002.
+    DCG is the sum of ``1 / log2(rank + 1)`` over the ranks with a hit (binary relevance). The ideal DCG is
+    that of hits at the ranks 1 to ``min(n_targets, k)``. Source: Järvelin & Kekäläinen, Cumulated gain-based
+    evaluation of IR techniques, TOIS 2002.
 
     >>> ndcg(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3).round(3)
     array([0.693, 1.   ])

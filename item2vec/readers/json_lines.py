@@ -44,7 +44,7 @@ class JsonLinesFile:
             if n_rows == _ROWS_SEARCHED_FOR_KEYS or n_characters > _CHARACTERS_SEARCHED_FOR_KEYS:
                 break
         if not n_rows:
-            raise InputError(f"{path} is empty; expected one JSON object per line")
+            raise InputError(f"{path} is empty or has only blank lines; expected one JSON object per line")
         if fault and not names:
             raise fault.exception()
         self.names = list(names)
@@ -52,7 +52,7 @@ class JsonLinesFile:
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
         """Yield all rows in batches, with line numbers. The value of a missing key is ``None``.
 
-        A line that is not a JSON object is a fault of the batch.
+        A line that is not a JSON object is reported in ``Batch.faults``.
         """
         keys = [self.names[position] for position in positions]
         for lines in numbered_blocks(self._path, self._encoding, self._max_line):

@@ -70,8 +70,8 @@ class Parts:
         further = [name for name in table.names if name not in self._first.names]
         if further and self._same_columns:
             raise InputError(
-                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected no column "
-                f"that the first part lacks: remove the column, or add it to {self._first.name}"
+                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected only "
+                f"columns of {self._first.name}: remove the column, or add it to {self._first.name}"
             )
 
     def _position(self, table: Table, at: int) -> int | None:
@@ -117,7 +117,7 @@ class Parts:
 
 
 class DelimitedParts(Parts):
-    """Table of the rows of several files of delimited text, whose values are text."""
+    """Table of several delimited text files, read as if they were concatenated. All values are text."""
 
 
 def joined(name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_columns: bool) -> Parts:

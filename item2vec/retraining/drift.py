@@ -1,7 +1,8 @@
 """Drift: how a new model differs from the served model in its items, neighbours, vectors and popularity.
 
 In the names of fields, ``live`` denotes the served model. The count of an item is its ``ItemVectors.counts``:
-the number of its tokens or, if the training sentences have weights, the sum of the weights of its tokens.
+the number of its tokens or, if the training sentences have weights, the sum of the positive weights of its
+tokens.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ def _check_clock(served: Version, now: datetime) -> None:
         if created_at is not None and created_at >= latest_plausible(now):
             facts = {"clock": now.isoformat(), "version": served.id, "created_at": created_at.isoformat()}
             log.warning(
-                "the clock is a day or more behind the creation of the served version; check the clock",
+                "the system clock is a day or more behind the creation time of the served version",
                 extra={"facts": facts},
             )
 

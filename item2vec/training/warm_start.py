@@ -20,7 +20,8 @@ __all__ = ["Frozen", "check_start", "initialise"]
 
 
 REACH = 3
-"""Maximum distance, in positions, between a new item and the known items whose mean initialises it."""
+"""Maximum distance, in positions, between a token of a new item and a known item. The mean of the vectors of
+these known items initialises the new item."""
 
 
 def check_start(start: object, config: TrainConfig) -> None:
