@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 """Vectors and scores."""
 
 Doubles = npt.NDArray[np.float64]
-"""Numbers that are summed or averaged, such as weights and metrics."""
+"""Numbers in double precision, such as weights, metrics, and intermediate results of linear algebra."""
 
 Mask = npt.NDArray[np.bool_]
 """One boolean per element, such as a row, an item or a token."""

@@ -234,7 +234,10 @@ def test_learned_positions_weigh_the_steps_back():
     result = history_weights(np.array([0, 4]), taste, positions=positions)
     assert result[:, 0].tolist() == [0, 0, 0.75, 0.25]
     assert result[:, 1] == pytest.approx(np.array([1, 2, 4, 8]) / 15)
-    with pytest.raises(ConfigError, match="needs learned weights of 2 parts, and these vectors have 0"):
+    with pytest.raises(
+        ConfigError,
+        match=r"needs position weights for each of its parts \(2\), and these vectors have them for 0",
+    ):
         read_tastes(made_vectors(), taste, np.zeros(1, np.int32), np.array([0, 1]))
 
 

@@ -130,11 +130,11 @@ def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
 
 
 def _xspf(path: Path, unit: str | None) -> list[str]:
-    """Return one id per track: the field ``unit`` of the track.
+    """Return one id per track: the value of the field that ``unit`` names.
 
     If ``unit`` is ``None``, the id is the location of the track. Without a location, the id is ``title by
     creator``, or the title alone if the track has no creator. Raise ``InputError`` for a track that has
-    neither a location nor a title, or lacks the field ``unit``.
+    neither a location nor a title, or lacks the named field.
     """
     ids = []
     tracks = xml_elements(

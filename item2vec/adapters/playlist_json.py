@@ -13,9 +13,10 @@ from item2vec.errors import InputError, Remedy, short_repr
 __all__ = ["MAX_DOCUMENT", "json_playlists", "track_field"]
 
 MAX_DOCUMENT = 256 * 2**20
-"""Maximum length of a JSON line in bytes (or ``max_line``, if larger), and of a document in characters.
+"""Maximum length of a JSON document of several lines, in characters.
 
-Each line and each document of several lines is read into memory as a whole.
+The maximum length of a single JSON line, in bytes, is the larger of this number and ``max_line``. Each line
+and each document of several lines is read into memory as a whole.
 """
 
 _DECODER = json.JSONDecoder(parse_int=lambda digits: str(int(digits)))
@@ -53,7 +54,9 @@ def json_playlists(
 
 
 def track_field(where: str, position: int, track: Any, unit: str) -> Any:
-    """Return the field ``unit`` of a track; raise ``InputError`` if the track does not have the field.
+    """Return the value of the field of a track that ``unit`` names.
+
+    Raise ``InputError`` if the track is not an object with this field.
 
     ``where`` is the place of the playlist or of the track in the file, for messages; ``position`` is the
     index of the track in the playlist.

@@ -48,8 +48,8 @@ class LSA(OneStep):
     vector_size: VectorSize = 64
     """Dimensions of an item vector: number of singular values kept."""
     window: Window = 10
-    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. Not used with
-    matrix="sentences"."""
+    """Maximum distance, in positions, between an item and its neighbours in a sentence; ``"full"`` for the
+    whole sentence. Not used with matrix="sentences"."""
     shrink_windows: Flag = True
     """Whether the weight of a neighbour at distance d is ``(window + 1 - d) / window``. This is its expected
     weight in word2vec, which draws the width of each window from 1 to ``window``. Otherwise, or with
@@ -92,8 +92,8 @@ class GloVe(TrainConfig):
     vector_size: VectorSize = 64
     """Dimensions of an item vector."""
     window: Window = 10
-    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. A neighbour at
-    distance d adds 1 / d to the co-occurrence count."""
+    """Maximum distance, in positions, between an item and its neighbours in a sentence; ``"full"`` for the
+    whole sentence. A neighbour at distance d adds 1 / d to the co-occurrence count."""
     forward_only: Flag = False
     """Count only later items of a sentence as contexts of an item: input vectors then belong to the earlier
     item of a pair, output vectors to the later item."""

@@ -55,7 +55,8 @@ class Transitions(TableConfig):
     objective: Literal["transitions"] = "transitions"
     """Count the items that follow or precede an item, for ordered sentences."""
     window: Window = 5
-    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
+    """Maximum distance, in positions, between an item and its neighbours in a sentence; ``"full"`` for the
+    whole sentence."""
     fade: Annotated[Finite, Field(gt=0, le=1)] = 0.7
     """Decay per step of distance: a neighbour s steps after the item counts ``fade ** (s - 1)``; a neighbour
     s steps before the item counts half as much."""

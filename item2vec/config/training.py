@@ -319,7 +319,7 @@ class Word2Vec(ByDescent):
     vector_size: VectorSize = 64
     """Dimensions of an item vector."""
     window: Window = 10
-    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
+    """Maximum distance of neighbours, in positions of a sentence; ``"full"`` for the whole sentence."""
     sample: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
     """Subsampling threshold. Tokens of items with more than this share of all tokens are dropped at random.
     0 disables subsampling."""

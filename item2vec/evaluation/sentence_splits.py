@@ -193,8 +193,9 @@ def random_split(
     leak = None
     if sentences.ordered:
         leak = (
-            f"random-split of ordered sentences trains on items after the targets; {_REMEDY}; pass "
-            "ordered=False, or set ordered = false in [adapter], for sentences whose order has no meaning"
+            "random-split of ordered sentences: the training part contains items that occur after the "
+            f"targets; {_REMEDY}; if the order of the items has no meaning, create the sentences with "
+            "ordered=False, or set ordered = false in [adapter]"
         )
         warnings.warn(leak, LeakWarning, stacklevel=3)
     return Split(

@@ -63,7 +63,7 @@ def open_table(
     quotes: bool = True,
     max_line: int = MAX_LINE,
 ) -> Table:
-    """Return the table of a source of ``read_interactions``. For most arguments, see that function.
+    """Open a source that ``read_interactions`` accepts, as a table. For most arguments, see that function.
 
     ``wanted`` holds the names of the columns to read. The separator of delimited text is detected from these
     names. If there are several files or DataFrames, each must have the columns that are read; only files of
@@ -140,7 +140,7 @@ class _Opener:
         return dataclasses.replace(self, wanted=wanted).open_file(path), partition
 
     def open_file(self, path: Path) -> Table:
-        """Open a file in the format that the first bytes or the suffix of the file identify."""
+        """Open a file as a table. The format is detected from the first bytes or from the suffix of the file."""
         format_ = _format_of(path, self.encoding)
         if format_ in (None, _TEXT):
             return DelimitedFile(

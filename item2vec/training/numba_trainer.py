@@ -66,7 +66,7 @@ class NumbaTrainer(WordVectorTrainer):
 
     @property
     def state(self) -> Arrays:
-        """The two matrices."""
+        """The matrices of the input and output vectors, not copied."""
         return {"input": self.input, "output": self.output}
 
     def train_piece(self, piece: Piece) -> Loss:
