@@ -140,7 +140,7 @@ class _Opener:
         return dataclasses.replace(self, wanted=wanted).open_file(path), partition
 
     def open_file(self, path: Path) -> Table:
-        """Open a file as a table. The format is detected from the first bytes or from the suffix of the file."""
+        """Open a file as a table. The format is detected from the first bytes or the suffix of the file."""
         format_ = _format_of(path, self.encoding)
         if format_ in (None, _TEXT):
             return DelimitedFile(
