@@ -278,8 +278,8 @@ def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
     if "learned" in decays(taste) and n_learned != n_parts:
         raise ConfigError(
             f"decay={taste.decay} needs position weights for each of its parts ({n_parts}), and these "
-            f"vectors have them for {n_learned}; set decay to numbers, or train next_item with a context_decay of "
-            f"{n_parts} elements, such as 'learned'"
+            f"vectors have them for {n_learned}; set decay to numbers, or train next_item with a "
+            f"context_decay of {n_parts} elements, such as 'learned'"
         )
     if size % n_parts:
         raise ConfigError(
