@@ -209,6 +209,20 @@ def test_rankings_have_k_trained_items_if_so_many_are_eligible(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
+def test_training_tokens_of_negative_weight_are_left_out(kind, tmp_path):
+    rated = [[("a", 1), ("b", -1), ("c", 2)], [("b", -2), ("a", 1)], [("c", 1), ("a", 3), ("d", -1)]]
+    train = Sentences.of([[item for item, _ in row] for row in rated])
+    weights = np.array([weight for row in rated for _, weight in row], np.float32)
+    train = replace(train, weights=weights)
+    train.save(tmp_path / "shards", shards=2)
+    expected = kind(Sentences.of([["a", "c"], ["a"], ["c", "a"]])).recommend_many([["a"], ["b"]])
+    for part in (train, Sentences.open(tmp_path / "shards")):
+        model = kind(part)
+        assert (model.vocabulary.ids, model.counts.tolist()) == (("a", "c"), [3, 2])
+        assert model.recommend_many([["a"], ["b"]]) == expected
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_an_empty_training_part_gives_empty_rankings(kind):
     assert kind(Sentences.of([])).recommend_many([["a"], []], k=3) == [[], []]
     assert kind(Sentences.of([[], ["a"], []])).recommend_many([], k=3) == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from item2vec import Sentences
 from item2vec.errors import InputError
-from item2vec.evaluation import Popularity, Random, Split, evaluate, segments
+from item2vec.evaluation import Popularity, Random, Split, by_coldness, evaluate, segments
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
 
@@ -58,7 +58,9 @@ def test_cold_and_warm():
     own = {
         name: (part.n_queries, part.metrics["hr@1"]) for (by, name), part in parts.items() if by == "known"
     }
-    assert own == {"warm": (2, 1.0), "cold user": (2, 0.5), "cold item": (1, 0.0)}
+    assert own == {"warm": (2, 1.0), "cold users": (2, 0.5), "cold items": (1, 0.0)}
+    histories, targets = (Sentences.of(part) for part in zip(*queries, strict=True))
+    assert own.keys() == by_coldness(Split(Sentences.of([["a", "b"]]), histories, targets, "by hand")).keys()
 
 
 @examples(100)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -653,6 +654,52 @@ def test_a_history_can_consist_of_an_attribute():
         temporal_split(plays, at="1970-01-06", adapter=AdapterConfig(group_by="artist"))
 
 
+def rated(*words):
+    """Return sentences of one-letter items; a capital letter is an item of negative weight."""
+    lists = [list(word) for word in words]
+    weights = np.array([-1 if item.isupper() else 1 for word in lists for item in word], np.float32)
+    return replace(Sentences.of([item.lower() for item in word] for word in lists), weights=weights)
+
+
+DISLIKED = "held-out tokens of negative weight, which are not targets"
+
+
+@pytest.mark.parametrize(
+    ("split", "sentences", "histories", "targets", "n_disliked"),
+    [
+        (leave_last_out, ["aBc", "abC", "b"], "ab", "c", 1),
+        (partial(leave_last_out, n=2), ["abCd", "aBcD", "abCD"], "ab ab", "d c", 4),
+        (partial(leave_last_out, repeats=True), ["abA", "aBa"], "ab", "a", 1),
+        (partial(prefix_split, fraction=0.5), ["ab", "aBc"], "ab", "c", 1),
+        (lambda s: next(fold for fold in k_fold(s, folds=2, n=2) if len(fold)), ["b", "aBcD"], "ab", "c", 1),
+    ],
+)
+def test_disliked_items_are_in_histories_but_no_targets(split, sentences, histories, targets, n_disliked):
+    made = split(rated(*sentences))
+    assert (words(made.histories), words(made.targets)) == (histories, targets)
+    assert made.dropped[DISLIKED] == n_disliked
+    assert (made.targets.weights > 0).all()
+    assert any((s.weights < 0).any() for s in (made.train, made.histories)) == ("B" in "".join(sentences))
+
+
+@examples(60)
+@given(st.lists(st.text("abcABC", max_size=6), min_size=1, max_size=6), st.integers(0, 5))
+def test_random_split_counts_disliked_held_out_tokens(lists, seed):
+    liked_too = random_split(replace(rated(*lists), weights=None), fraction=0.5, seed=seed)
+    split = random_split(rated(*lists), fraction=0.5, seed=seed)
+    assert list(split.train) == list(liked_too.train)
+    wide = [n for n, word in enumerate(lists) if len(set(word.lower())) > 1]
+    expected, n_disliked = {}, 0
+    for number, row in enumerate(wide):
+        held_out = [item for item in lists[row] if item.lower() not in split.train[row]]
+        n_disliked += sum(map(str.isupper, held_out))
+        if liked := [item for item in dict.fromkeys(held_out) if item.islower()]:
+            expected[number] = (split.train[row], liked)
+    queries = zip(split.users.tolist(), split.histories, split.targets, strict=True)
+    assert {user: (history, targets) for user, history, targets in queries} == expected
+    assert split.dropped.get(DISLIKED, 0) == n_disliked
+
+
 # --- cold and warm
 
 
@@ -677,6 +724,17 @@ def test_validation_sentences_need_a_target_per_query():
     with pytest.raises(InputError, match="query 1 has no target; expected at least one target per query"):
         split.as_sentences()
     assert [*split.as_sentences(2)] == [["a", "b"], ["a", "b"]]
+
+
+def test_validation_sentences_keep_weights_and_timestamps_of_histories():
+    histories = replace(rated("aB", "", "c"), timestamps=np.array([3, 1, 2]))
+    split = Split(rated("abc"), histories, rated("c", "a", "Ab"), "by hand")
+    made = split.as_sentences()
+    assert [*made] == [["a", "b", "c"], ["a"], ["c", "b"]]
+    assert made.weights.tolist() == [1, -1, 1, 1, 1, 1]
+    assert made.timestamps.tolist() == [3, 1, 0, 0, 2, 0]
+    plain = Split(rated("abc"), Sentences.of([["a"]]), Sentences.of([["b"]]), "by hand").as_sentences()
+    assert plain.columns == ()
 
 
 @pytest.mark.parametrize(

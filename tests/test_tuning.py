@@ -137,6 +137,15 @@ def test_no_target_is_in_the_training_part(protocol):
         assert all(fold.spans["test"][1] < newest.spans["test"][0] for fold in older)
 
 
+@pytest.mark.parametrize("protocol", ["last", "prefix", "random"])
+def test_disliked_items_are_no_targets(protocol):
+    data = chains()
+    data = dataclasses.replace(data, weights=np.random.default_rng(1).choice([-1, 1, 2], data.n_tokens))
+    problem = make_problem(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+    assert all((fold.targets.weights > 0).all() for fold in problem.folds)
+    assert all("held-out tokens of negative weight" in " ".join(fold.dropped) for fold in problem.folds)
+
+
 def test_the_temporal_protocol_equals_temporal_split():
     data = events()
     expected = temporal_split(data)

@@ -73,6 +73,15 @@ def test_validation_equals_a_slow_loop(codes, score, decay, block):
     assert epoch.epoch == 3
 
 
+def test_disliked_items_are_neither_history_nor_target():
+    vectors = ItemVectors(Vocabulary(tuple("abcd")), np.eye(4)[[0, 1, 0, 1]], None, np.ones(4))
+    rated = dataclasses.replace(Sentences.of([list("badb")]), weights=np.array([-1, 1, 1, -1]))
+    liked = Sentences.of([["a", "d"]])
+    results = [Validation(part, TasteConfig(score="cosine")) for part in (rated, liked)]
+    assert [list(result.sentences) for result in results] == [[["a", "d"]]] * 2
+    assert results[0].measure(vectors, 1) == results[1].measure(vectors, 1)
+
+
 def test_a_tie_counts_against_the_target():
     rows = np.ones((20, 2), dtype=np.float32)
     vectors = ItemVectors(Vocabulary(tuple(f"item-{row}" for row in range(20))), rows, None, np.ones(20))

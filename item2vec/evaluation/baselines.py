@@ -55,11 +55,12 @@ class _Excluded(NamedTuple):
 class Baseline(ABC):
     """Base class of the baselines. Subclasses select and score candidates.
 
-    ``vocabulary`` contains the items that occur in the training part, most frequent first. Equally frequent
-    items are in the order of their codes in the training part. ``counts`` (int64) holds the number of
-    tokens of each item of ``vocabulary``. The weights of training tokens have no effect. Items of equal score
-    are ranked in the order of ``vocabulary``. Items without a positive score are ranked last, in the order of
-    ``vocabulary``, with ``source="popular"`` and negative scores of at least -1.
+    Training tokens of negative weight (dislikes) are left out; other weights have no effect. ``vocabulary``
+    contains the items of the other training tokens, most frequent first. Equally frequent items are in the
+    order of their codes in the training part. ``counts`` (int64) holds the number of these tokens of each
+    item of ``vocabulary``. Items of equal score are ranked in the order of ``vocabulary``. Items without a
+    positive score are ranked last, in the order of ``vocabulary``, with ``source="popular"`` and negative
+    scores of at least -1.
 
     ``ties`` is the tie rule of ``evaluate``. The default is ``"as answered"``, because the order of equal
     scores is part of the definition of a baseline.
@@ -70,7 +71,9 @@ class Baseline(ABC):
 
     @checked
     def __init__(self, sentences: Sentences | ShardedSentences) -> None:
-        counts = sentences.counts()
+        counts = np.zeros(len(sentences.vocabulary), dtype=np.int64)
+        for shard in sentences.shards:
+            counts += shard.liked.counts()
         self._number(sentences.vocabulary, counts, counts > 0)
 
     def _number(self, vocabulary: Vocabulary, counts: Offsets, known: Mask) -> None:
@@ -133,8 +136,8 @@ class Baseline(ABC):
         """
 
     def _numbered(self, sentences: Sentences | ShardedSentences) -> Sentences:
-        """Return the training sentences encoded with ``vocabulary``, in memory."""
-        whole = sentences.whole()
+        """Return the training sentences without dislikes, encoded with ``vocabulary``, in memory."""
+        whole = sentences.whole().liked
         numbers = self._number_of[whole.tokens]
         return Sentences(self.vocabulary, numbers, whole.offsets, ordered=whole.ordered)
 
@@ -225,7 +228,7 @@ class RecentPopularity(_SameForAll):
             raise InputError(f"half_life is {half_life}; expected a finite number of days above 0")
         if not 0 < decay <= 1:
             raise InputError(f"decay is {decay}; expected a number above 0 and at most 1")
-        whole = sentences.whole()
+        whole = sentences.whole().liked
         if whole.timestamps is None:
             last = np.repeat(whole.offsets[1:] - 1, whole.lengths)
             weights = decay ** (last - np.arange(len(last), dtype=np.float64))

@@ -19,6 +19,7 @@ __all__ = ["Segment", "by_coldness", "segments"]
 
 LENGTHS = (0, 1, 2, 5, 10, 20, 50)
 """Minimum history length of each segment."""
+_COLDNESS = ("warm", "cold users", "cold items")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     History length is the number of items of the history, without dislikes. For popularity, the items of the
     training part are sorted by frequency, and split into head, torso and tail, each with about a third of the
     training tokens. Items that are not in the training part belong to the tail. A query belongs to the group
-    of its first target. For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns,
-    with the names ``"warm"``, ``"cold user"`` and ``"cold item"``.
+    of its first target. For coldness (``by="known"``), the groups are the parts that ``by_coldness`` returns.
 
     Empty segments, and metrics without values per query, are omitted.
 
@@ -68,14 +68,14 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     popularity | head | 1.0
     popularity | tail | 0.0
     known | warm | 1.0
-    known | cold user | 0.0
+    known | cold users | 0.0
     """
     if evaluation.n_queries != len(split):
         raise InputError(
             f"the evaluation has {evaluation.n_queries:,} queries and the split has {len(split):,}; "
             "expected the split that was evaluated"
         )
-    coldness = zip(("warm", "cold user", "cold item"), _coldness(split), strict=True)
+    coldness = zip(_COLDNESS, _coldness(split), strict=True)
     return [
         Segment(by, name, int(mask.sum()), _means(evaluation, mask))
         for by, groups in (
@@ -108,7 +108,7 @@ def by_coldness(split: Split) -> dict[str, Split]:
     >>> {name: list(part.targets) for name, part in by_coldness(split).items()}
     {'warm': [['b']], 'cold users': [['a']], 'cold items': [['z']]}
     """
-    parts = zip(("warm", "cold users", "cold items"), _coldness(split), strict=True)
+    parts = zip(_COLDNESS, _coldness(split), strict=True)
     return {name: split.take(mask) for name, mask in parts if mask.any()}
 
 

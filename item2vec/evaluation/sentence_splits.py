@@ -14,14 +14,13 @@ from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.shard_queries import changed, evenly_spaced, joined_queries, most_queries
 from item2vec.evaluation.split import ColdTargets, Split
+from item2vec.evaluation.targets import first_positions, liked_tokens
 from item2vec.evaluation.times import span_of
 from item2vec.interactions import Interactions
-from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.shaping import check_least
 
 __all__ = [
-    "first_positions",
     "k_fold",
     "leave_last_out",
     "prefix_split",
@@ -35,8 +34,9 @@ _REPEATS = ", repeats kept"
 _REMEDY = "temporal_split(interactions), or --protocol temporal, trains only on events before the test part"
 _TOO_SHORT = "sentences too short for a query"
 _SEEN_TARGETS = "targets in the history, excluded from recommendations"
+_DISLIKED = "held-out tokens of negative weight, which are not targets"
 _NOT_SAMPLED = "queries that are not in the sample of the shards"
-_REASONS = (_TOO_SHORT, _SEEN_TARGETS, _NOT_SAMPLED)
+_REASONS = (_TOO_SHORT, _SEEN_TARGETS, _DISLIKED, _NOT_SAMPLED)
 
 
 @checked_except("min_history")
@@ -54,9 +54,10 @@ def leave_last_out(
     oldest item first. Sentences of ``n`` items or fewer are used for training only.
 
     If ``repeats`` is false, recommendations exclude the items of the history. Held-out items that are in the
-    history are therefore not targets, and ``dropped`` contains their number. If ``repeats`` is true, all
-    held-out items are targets, and recommendations exclude no items. For ``cold_targets``, ``min_history``
-    and the errors that they raise, see ``Split.filtered``. If ``n`` is below 1, an ``InputError`` is raised.
+    history are therefore not targets, and ``dropped`` contains their number. If ``repeats`` is true, these
+    items are targets, too, and recommendations exclude no items. Held-out tokens of negative weight
+    (dislikes) are never targets; ``dropped`` contains their number. For ``cold_targets``, ``min_history`` and
+    the errors that they raise, see ``Split.filtered``. If ``n`` is below 1, an ``InputError`` is raised.
 
     Of ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard. The
     training part of a shard is computed whenever the shard is accessed.
@@ -114,10 +115,11 @@ def prefix_split(
     The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences, which should then
     be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. All of these
     queries have the same user number: the index of the test session. Items of the prefix can be targets, and
-    recommendations do not exclude them. Of ``ShardedSentences``, the last ``fraction`` of each shard are test
-    sessions, about 100,000 at most in total. For ``cold_targets`` and ``min_history`` (the minimum length of
-    a prefix), see ``Split.filtered``. If ``test`` is ``None``, an ``InputError`` is raised for a ``fraction``
-    that is not between 0 and 1, and for fewer than 2 sentences.
+    recommendations do not exclude them. Tokens of negative weight are not targets. Of ``ShardedSentences``,
+    the last ``fraction`` of each shard are test sessions, about 100,000 at most in total. For
+    ``cold_targets`` and ``min_history`` (the minimum length of a prefix), see ``Split.filtered``. If ``test``
+    is ``None``, an ``InputError`` is raised for a ``fraction`` that is not between 0 and 1, and for fewer
+    than 2 sentences.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
     section 3.1; evaluated as in Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI
@@ -134,7 +136,9 @@ def prefix_split(
     else:
         train = sentences
     session = np.repeat(np.arange(len(test)), test.lengths)
-    positions = np.flatnonzero(np.arange(len(session)) > test.offsets[:-1][session])
+    later = np.arange(len(session)) > test.offsets[:-1][session]
+    liked = liked_tokens(test)
+    positions = np.flatnonzero(later & liked)
     histories, targets = prefixes(test, positions)
     return Split(
         train=train,
@@ -143,7 +147,8 @@ def prefix_split(
         protocol="every prefix predicts the next item",
         users=session[positions],
         filter_seen=False,
-        dropped=_counted("sessions too short for a query", test.lengths < 2),
+        dropped=_counted("sessions too short for a query", test.lengths < 2)
+        | _counted(_DISLIKED, later & ~liked),
     ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
@@ -160,10 +165,11 @@ def random_split(
 
     The other items are also the history of the query. All tokens of a held-out item are held out. At least
     one item of a sentence is held out, and at least one remains. Sentences with a single distinct item are
-    used for training only. The protocol is intended for unordered sentences. If sentences are ordered, the
-    training part contains items that occur after the targets, and a ``LeakWarning`` reports this leak. For
-    ``cold_targets`` and ``min_history``, see ``Split.filtered``. An ``InputError`` is raised for a
-    ``fraction`` that is not between 0 and 1, a ``ConfigError`` for a ``seed`` below 0.
+    used for training only. Held-out tokens of negative weight (dislikes) are not targets. The protocol is
+    intended for unordered sentences. If sentences are ordered, the training part contains items that occur
+    after the targets, and a ``LeakWarning`` reports this leak. For ``cold_targets`` and ``min_history``, see
+    ``Split.filtered``. An ``InputError`` is raised for a ``fraction`` that is not between 0 and 1, a
+    ``ConfigError`` for a ``seed`` below 0.
 
     Source: Wang et al., Neural Graph Collaborative Filtering, SIGIR 2019, section 4.1 (80 % and 20 %).
 
@@ -188,8 +194,11 @@ def random_split(
     pair_held_out = np.zeros(len(pair), dtype=bool)
     pair_held_out[shuffled] = (position < n_held_out[owner]) & long_enough[owner]
     is_target = np.zeros(len(sentence), dtype=bool)
-    is_target[first[pair_held_out]] = True
-    train = sentences.keep(~pair_held_out[pair_of])
+    held_out, liked = pair_held_out[pair_of], liked_tokens(sentences)
+    candidates = np.flatnonzero(held_out & liked)
+    is_target[candidates[np.unique(pair_of[candidates], return_index=True)[1]]] = True
+    train, targets = sentences.keep(~held_out), sentences.keep(is_target)
+    has_target = targets.lengths > 0
     leak = None
     if sentences.ordered:
         leak = (
@@ -200,10 +209,11 @@ def random_split(
         warnings.warn(leak, LeakWarning, stacklevel=3)
     return Split(
         train=train,
-        histories=train.take(long_enough),
-        targets=sentences.keep(is_target).take(long_enough),
+        histories=train.take(has_target),
+        targets=targets.take(has_target),
         protocol=f"random {100 * fraction:g} % of each sentence held out",
-        dropped=_counted(_TOO_SHORT, ~long_enough),
+        users=np.flatnonzero(has_target[long_enough]),
+        dropped=_counted(_TOO_SHORT, ~long_enough) | _counted(_DISLIKED, held_out & ~liked),
         leak=leak,
     ).filtered(cold_targets=cold_targets, min_history=min_history)
 
@@ -222,12 +232,12 @@ def k_fold(
     """Cross-validation: for each fold of sentences, train on the other folds, and predict the last items.
 
     Each sentence is assigned to one fold at random. The targets are the last ``n`` items of each sentence of
-    the fold; sentences of ``n`` items or fewer yield no query. If there is one sentence per user, the test
-    users do not occur in the training part ("strong generalisation"). As in ``leave_last_out``, the training
-    part contains later interactions of other users, and a ``LeakWarning`` reports this leak. ``n``,
-    ``repeats``, ``cold_targets`` and ``min_history`` have the same meaning as in ``leave_last_out``. An
-    ``InputError`` is raised if ``folds`` is below 2 or above the number of sentences, a ``ConfigError`` if
-    ``seed`` is below 0.
+    the fold, except dislikes; sentences of ``n`` items or fewer yield no query. If there is one sentence per
+    user, the test users do not occur in the training part ("strong generalisation"). As in
+    ``leave_last_out``, the training part contains later interactions of other users, and a ``LeakWarning``
+    reports this leak. ``n``, ``repeats``, ``cold_targets`` and ``min_history`` have the same meaning as in
+    ``leave_last_out``. An ``InputError`` is raised if ``folds`` is below 2 or above the number of sentences,
+    a ``ConfigError`` if ``seed`` is below 0.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.
@@ -264,7 +274,7 @@ def k_fold(
                 protocol=f"leave-last-{n}-out{_REPEATS if repeats else ''} of unseen sentences "
                 f"(fold {fold + 1} of {folds})",
                 filter_seen=not repeats,
-                dropped=_dropped(test, n, held_out & ~is_target),
+                dropped=_dropped(test, n, held_out, is_target),
                 leak=leak,
             ).filtered(cold_targets=cold_targets, min_history=min_history)
         )
@@ -288,19 +298,6 @@ def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sente
     return sentences.regroup(source, offsets), sentences.regroup(positions, np.arange(len(positions) + 1))
 
 
-def first_positions(sentences: Sentences) -> Offsets:
-    """Return, for each token, the position of the first token of the same item in the same sentence.
-
-    A position is an index into the tokens of all sentences.
-
-    >>> first_positions(Sentences.of([["a", "b", "a"], ["a"]]))
-    array([0, 1, 0, 3])
-    """
-    pairs = label_pairs(sentences.offsets, sentences.tokens, len(sentences.vocabulary))
-    is_first = np.diff(np.maximum.accumulate(pairs), prepend=-1) > 0
-    return np.flatnonzero(is_first)[pairs]
-
-
 def seen_targets(n: int) -> dict[str, int]:
     """Return the entry of ``Split.dropped`` for ``n`` held-out items in the history; empty if ``n`` is 0.
 
@@ -313,14 +310,15 @@ def seen_targets(n: int) -> dict[str, int]:
 def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
     """Return a pair of masks: of the held-out tokens; and of the held-out tokens that are targets.
 
-    The last ``n`` tokens of sentences with more than ``n`` tokens are held out. If ``repeats`` is false, the
-    targets are the held-out tokens whose item does not occur in the remaining tokens of the sentence;
-    otherwise, all held-out tokens are targets.
+    The last ``n`` tokens of sentences with more than ``n`` tokens are held out. The targets are the held-out
+    tokens without negative weight and, if ``repeats`` is false, whose item does not occur in the remaining
+    tokens of the sentence.
     """
     end = np.repeat(sentences.offsets[1:] - n, sentences.lengths)
     long_enough = np.repeat(sentences.lengths > n, sentences.lengths)
     held_out = long_enough & (np.arange(len(sentences.tokens)) >= end)
-    return held_out, held_out if repeats else held_out & (first_positions(sentences) >= end)
+    liked = held_out & liked_tokens(sentences)
+    return held_out, liked if repeats else liked & (first_positions(sentences) >= end)
 
 
 class _HeldOut(NamedTuple):
@@ -342,7 +340,7 @@ def _held_out_part(shard: Sentences, n: int, repeats: bool, most: int) -> _HeldO
     targets = shard.keep(is_target)
     has_target = np.flatnonzero(targets.lengths > 0)
     queries = evenly_spaced(has_target, most)
-    dropped = _dropped(shard, n, held_out & ~is_target) | {_NOT_SAMPLED: len(has_target) - len(queries)}
+    dropped = _dropped(shard, n, held_out, is_target) | {_NOT_SAMPLED: len(has_target) - len(queries)}
     none = np.empty(0, dtype=np.int64)
     times = none, none, none
     if shard.timestamps is not None:
@@ -361,8 +359,13 @@ def _ends(times: Offsets) -> Offsets:
     return np.array([times.min(), times.max()]) if len(times) else times
 
 
-def _dropped(sentences: Sentences, n: int, seen: Mask) -> dict[str, int]:
-    return _counted(_TOO_SHORT, sentences.lengths <= n) | seen_targets(int(np.count_nonzero(seen)))
+def _dropped(sentences: Sentences, n: int, held_out: Mask, is_target: Mask) -> dict[str, int]:
+    liked = liked_tokens(sentences)
+    return (
+        _counted(_TOO_SHORT, sentences.lengths <= n)
+        | _counted(_SEEN_TARGETS, held_out & liked & ~is_target)
+        | _counted(_DISLIKED, held_out & ~liked)
+    )
 
 
 def _last_sentences(

@@ -236,13 +236,14 @@ class Split:
     def as_sentences(self, most: int = 2000) -> Sentences:
         """Return at most ``most`` evenly spaced queries as validation sentences for ``item2vec.train``.
 
-        Each sentence consists of the history of a query, followed by the first target of the query. The
-        sentences have neither weights nor timestamps.
+        Each sentence consists of the history of a query, followed by the first target of the query that is
+        not of negative weight. Weights and timestamps of the histories are kept. A target has the weight 1
+        if it has none, and the timestamp 0 if it has none.
 
         Raises
         ------
         InputError
-            If one of these queries has no target.
+            If one of these queries has no such target.
 
         Examples
         --------
@@ -251,10 +252,16 @@ class Split:
         ['a', 'b']
         """
         queries = np.linspace(0, len(self) - 1, min(max(most, 0), len(self))).astype(np.intp)
-        without = queries[self.targets.lengths[queries] == 0]
+        histories, targets = self.histories.take(queries), self.targets.liked.take(queries)
+        without = queries[targets.lengths == 0]
         if len(without):
             raise InputError(f"query {without[0]} has no target; expected at least one target per query")
-        return Sentences.of([[*self.histories[query], self.targets[query][0]] for query in queries.tolist()])
+        first = targets.regroup(targets.offsets[:-1], np.arange(len(queries) + 1))
+        if histories.timestamps is not None and first.timestamps is None:
+            first = dataclasses.replace(first, timestamps=np.zeros(len(queries), np.int64))
+        n = len(histories.tokens)
+        source = np.insert(np.arange(n), histories.offsets[1:], n + np.arange(len(queries)))
+        return (histories + first).regroup(source, histories.offsets + np.arange(len(queries) + 1))
 
     @checked
     def take(self, queries: Mask | Rows) -> Split:

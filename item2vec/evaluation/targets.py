@@ -1,4 +1,4 @@
-"""Selection of items for splits by time: targets, and seen items that recommendations exclude."""
+"""Selection of items for splits: targets, and seen items that recommendations exclude."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import dataclasses
 
 import numpy as np
 
-from item2vec.arrays import Offsets
+from item2vec.arrays import Mask, Offsets
+from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary
 
-__all__ = ["further_items", "new_items"]
+__all__ = ["first_positions", "further_items", "liked_tokens", "new_items"]
+
+
+def liked_tokens(sentences: Sentences) -> Mask:
+    """Return a mask of the tokens without negative weight: only these can be targets.
+
+    >>> liked_tokens(dataclasses.replace(Sentences.of([["a", "b"]]), weights=np.array([0, -1])))
+    array([ True, False])
+    """
+    if sentences.weights is None:
+        return np.ones(len(sentences.tokens), dtype=bool)
+    liked: Mask = sentences.weights >= 0
+    return liked
 
 
 def new_items(future: Sentences, seen: Sentences | None) -> Sentences:
@@ -28,6 +41,19 @@ def new_items(future: Sentences, seen: Sentences | None) -> Sentences:
     if seen is not None:
         first &= ~np.isin(pairs, _pairs(seen, future.vocabulary))
     return dataclasses.replace(future.keep(first), weights=None, timestamps=None)
+
+
+def first_positions(sentences: Sentences) -> Offsets:
+    """Return, for each token, the position of the first token of the same item in the same sentence.
+
+    A position is an index into the tokens of all sentences.
+
+    >>> first_positions(Sentences.of([["a", "b", "a"], ["a"]]))
+    array([0, 1, 0, 3])
+    """
+    pairs = label_pairs(sentences.offsets, sentences.tokens, len(sentences.vocabulary))
+    is_first = np.diff(np.maximum.accumulate(pairs), prepend=-1) > 0
+    return np.flatnonzero(is_first)[pairs]
 
 
 def further_items(seen: Sentences, filtered: Sentences | None) -> Sentences | None:

@@ -84,7 +84,7 @@ def train(
         Sentences whose last item is predicted from the items before it. After each epoch, HR@10 and NDCG@10
         of rankings of all items except those of the history are stored in ``.curve``, beside the training
         loss. With ``patience``, training stops after that many epochs without a higher NDCG, and the vectors
-        of the best epoch are returned.
+        of the best epoch are returned. Tokens of negative weight are left out.
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start

@@ -24,16 +24,18 @@ class Validation:
     All items are ranked, except the items of the history. The target is always ranked, even if it is in the
     history. A sentence counts as a miss if the target is not in the vocabulary of the vectors, or the history
     has no taste, for example because no item of the history is known. Items with the same score as the target
-    are ranked before the target. Sentences of fewer than two tokens are ignored.
+    are ranked before the target. Tokens of negative weight are left out, as in training. Sentences of fewer
+    than two other tokens are ignored.
 
     Raises
     ------
     InputError
-        If no sentence has two or more tokens.
+        If no sentence has two or more such tokens.
     """
 
     def __init__(self, sentences: Sentences, taste: TasteConfig) -> None:
-        self.sentences = sentences.take(sentences.lengths >= 2)
+        liked = sentences.liked
+        self.sentences = liked.take(liked.lengths >= 2)
         self.taste = taste
         if not len(self.sentences):
             raise InputError(

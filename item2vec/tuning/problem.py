@@ -19,7 +19,6 @@ from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.evaluate import Metric, metrics_by_name, values_of
 from item2vec.evaluation.rankings import rank_all
 from item2vec.evaluation.sentence_splits import (
-    first_positions,
     leave_last_out,
     prefix_split,
     prefixes,
@@ -27,6 +26,7 @@ from item2vec.evaluation.sentence_splits import (
     seen_targets,
 )
 from item2vec.evaluation.split import Split
+from item2vec.evaluation.targets import first_positions, liked_tokens
 from item2vec.evaluation.temporal_splits import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -289,7 +289,6 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
     """Return a split in which the user of a query is its sentence, with the same number in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
-        split = dataclasses.replace(split, users=np.arange(len(split)))
     elif protocol == "last":
         return _last_items(sentences, repeats=bool(repeats))
     else:
@@ -325,8 +324,8 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
 
     Each held-out item is the target of one query. The history of the query contains all earlier items of the
     sentence, including held-out items. Several queries per sentence make the score more precise. The training
-    part contains no held-out token. Without ``repeats``, a held-out item that also occurs earlier in the
-    sentence is not a target.
+    part contains no held-out token. A held-out token of negative weight is not a target. Without ``repeats``,
+    a held-out item that also occurs earlier in the sentence is not a target either.
     """
     typical = np.median(sentences.lengths) if len(sentences) else 0
     enough = -(-ENOUGH_QUERIES // max(len(sentences), 1))
@@ -334,6 +333,7 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
     whole = leave_last_out(sentences, n=n, repeats=True)
     ends = sentences.offsets[1:][sentences.lengths > n]
     last = (ends - 1 - np.arange(n)[:, None]).ravel()
+    last = last[liked_tokens(sentences)[last]]
     positions = last if repeats else last[first_positions(sentences)[last] == last]
     histories, targets = prefixes(sentences, positions)
     return dataclasses.replace(
