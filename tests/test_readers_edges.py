@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
+from item2vec.corpus import read_graph
 from item2vec.errors import InputError, InputTypeError, InvalidIdError
 from item2vec.graph import Graph
 
@@ -134,6 +136,14 @@ def test_a_line_with_one_node_is_a_node(tmp_path):
     assert readers.read_edges([("a",)]).degrees.tolist() == [0]
     assert len(readers.read_edges([])) == 0
     assert readers.read_edges(np.array([[1, 2], [2, 3]])).n_edges == 2
+
+
+@pytest.mark.parametrize("line", ['"a b",c , d', '"a b",c\t,d\t', '" a b ", c ,\td'])
+def test_blanks_around_fields_are_removed_in_lines_with_quotes_too(tmp_path, line):
+    path = tmp_path / "edges.adjlist"
+    path.write_text(f"{line}\nc,d\na b,d\n")
+    for read in (readers.read_edges, partial(read_graph, driver="duckdb")):
+        assert read(path, sep=",").nodes.ids == ("a b", "c", "d")
 
 
 def test_a_first_line_with_the_column_names_makes_a_table(tmp_path):

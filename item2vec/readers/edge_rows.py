@@ -40,9 +40,8 @@ _SMALLEST, _LARGEST = float(np.finfo(np.float32).smallest_subnormal), float(np.f
 class EdgeLines:
     """An edge list or adjacency list without a header, and the options for reading the file.
 
-    Spaces and tabs around fields are removed, except in a line with quoted fields, in which only spaces
-    before fields are removed. Blank lines and lines that start with ``#`` are skipped. If ``sep`` is
-    ``None``, the separator is detected from the first 1,000 other lines.
+    Spaces and tabs around fields are removed, also within quotes. Blank lines and lines that start with ``#``
+    are skipped. If ``sep`` is ``None``, the separator is detected from the first 1,000 other lines.
     """
 
     path: Path
@@ -186,7 +185,8 @@ def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool], *, quo
 def _fields(line: str, sep: str, *, quotes: bool) -> list[str]:
     if quotes and '"' in line and len(sep) == 1 and sep != " ":
         try:
-            return next(csv.reader([line], delimiter=sep, skipinitialspace=True, strict=True))
+            row = next(csv.reader([line], delimiter=sep, skipinitialspace=True, strict=True))
+            return [field.strip(" \t") for field in row]
         except csv.Error:
             pass
     return split_line(line, sep)
