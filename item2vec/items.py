@@ -172,13 +172,14 @@ class Items:
     def updated(self, changed: Items) -> Items:
         """Return these items with those of ``changed``: known items are replaced, new items are appended.
 
-        If nothing changes, ``self`` is returned.
+        If nothing changes, ``self`` is returned. Another type, such as ``True`` instead of 1, is a change.
 
         >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {}})
         >>> songs.updated(Items.of({"s3": {}, "s1": {"genre": "soul"}})).attributes
         ({'genre': 'soul'}, {}, {})
         """
         ids, titles, attributes = [*self.vocabulary.ids], [*self.titles], [*self.attributes]
+        is_same = True
         codes = self.vocabulary.encode(changed.vocabulary.ids).tolist()
         rows = zip(changed.vocabulary.ids, changed.titles, changed.attributes, strict=True)
         for code, (id_, title, row) in zip(codes, rows, strict=True):
@@ -187,8 +188,9 @@ class Items:
                 titles.append(title)
                 attributes.append(row)
             else:
+                is_same &= title == titles[code] and _same(row, attributes[code])
                 titles[code], attributes[code] = title, row
-        if (tuple(titles), tuple(attributes)) == (self.titles, self.attributes):
+        if is_same and len(ids) == len(self):
             return self
         vocabulary = self.vocabulary if len(ids) == len(self) else Vocabulary(tuple(ids))
         return Items(vocabulary, tuple(titles), tuple(attributes))
@@ -217,3 +219,12 @@ class Items:
         listed = ", ".join([*names][:10]) + (", …" if len(names) > 10 else "")
         remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {listed}"
         raise InputError(f"no item has an attribute {short_repr(name)}; {remedy}")
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Return whether two JSON values are equal and have the same types: 1 differs from 1.0 and true."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(value, b[name]) for name, value in a.items())
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return type(a) is type(b) and bool(a == b)

@@ -130,6 +130,13 @@ def test_updated_items_are_the_union_with_changes(old, new):
         assert updated is before
 
 
+@pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), ([0], [False]), ({"x": [1]}, {"x": [True]})])
+def test_another_type_of_an_equal_value_is_a_change(old, new):
+    before = Items.of({"a": {"live": old}, "b": {}})
+    assert repr(before.updated(Items.of({"a": {"live": new}})).attributes) == repr(({"live": new}, {}))
+    assert before.updated(Items.of({"a": {"live": old}})) is before
+
+
 def test_inconsistent_columns_are_errors():
     with pytest.raises(InputError, match="2 ids, 1 titles and 2 dicts of attributes"):
         Items(Vocabulary(("a", "b")), ("A",), ({}, {}))
