@@ -234,6 +234,14 @@ def test_a_temporary_file_that_cannot_be_written_is_an_error_with_a_remedy(
         load(tmp_path, MATRIX, description)
 
 
+def test_only_errors_of_writing_a_temporary_file_are_reported_as_such(no_descriptor_paths, tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    with (tmp_path / "file").open("rb") as file:
+        for temporary_file in (openable.new_path(), openable.path_to(file)):
+            with pytest.raises(OSError, match="the network is down"), temporary_file:
+                raise OSError("the network is down")
+
+
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no /dev/fd")
 @pytest.mark.skipif(without_linux.PORTABLE, reason="item2vec may not read /dev/fd here")
 def test_dev_fd_is_the_path_of_a_descriptor(tmp_path, monkeypatch):

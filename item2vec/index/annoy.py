@@ -23,7 +23,7 @@ from item2vec.files import unreadable, write_bytes
 from item2vec.index.directions import direction_of, directions, scale_of
 from item2vec.index.groups import Groups
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
-from item2vec.index.openable import new_path, path_to
+from item2vec.index.openable import new_path, path_to, refusing_unwritable
 from item2vec.index.search import MAX_NORM, as_matrix
 from item2vec.index.tuning import Yardstick
 from item2vec.matrices import row_norms, sample_rows
@@ -138,7 +138,8 @@ class AnnoyIndex:
             )
         scale, groups = scale_of(matrix), Groups.of(matrix)
         with new_path() as path:
-            _build_trees(path, matrix, groups.first, scale, seed)
+            with refusing_unwritable():
+                _build_trees(path, matrix, groups.first, scale, seed)
             description = Description(
                 annoy=str(Forest.__doc__),
                 rows=len(matrix),

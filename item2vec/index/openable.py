@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from item2vec.errors import InputError, Remedy
 
-__all__ = ["new_path", "path_to"]
+__all__ = ["new_path", "path_to", "refusing_unwritable"]
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 NAME = "index.ann"
@@ -32,8 +32,7 @@ def new_path() -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the file cannot be created, or the block raises an ``OSError``, for example because the disk is
-        full.
+        If the file cannot be created.
 
     Examples
     --------
@@ -42,14 +41,22 @@ def new_path() -> Iterator[Path]:
     (5, b'nodes')
     """
     with contextlib.ExitStack() as stack:
-        try:
-            yield _in_memory(stack) or _on_disk(stack)
-        except OSError as error:
-            raise InputError(
-                f"the temporary file of an Annoy index could not be written ({error}): set TMPDIR to a "
-                "writable folder with free space",
-                remedies=[Remedy("index", "exact", otherwise="train the model with --index exact")],
-            ) from error
+        with refusing_unwritable():
+            path = _in_memory(stack) or _on_disk(stack)
+        yield path
+
+
+@contextlib.contextmanager
+def refusing_unwritable() -> Iterator[None]:
+    """Raise ``InputError`` if the block, which writes the temporary file, raises an ``OSError``."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"the temporary file of an Annoy index could not be written ({error}): set TMPDIR to a writable "
+            "folder with free space",
+            remedies=[Remedy("index", "exact", otherwise="train the model with --index exact")],
+        ) from error
 
 
 @contextlib.contextmanager
@@ -69,7 +76,7 @@ def path_to(file: BinaryIO) -> Iterator[tuple[BinaryIO, Path]]:
         yield file, path
         return
     with new_path() as path:
-        with path.open("wb") as copy:
+        with refusing_unwritable(), path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
         with path.open("rb") as copied:
             yield copied, path
