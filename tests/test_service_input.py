@@ -1,7 +1,9 @@
 """The input of the service: strict JSON, API keys, item search, timestamps and query parameters."""
 
 import json
+import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -189,6 +191,37 @@ def test_a_new_model_orders_equal_scores_by_its_own_counts():
 
     assert found([2, 1]) == ["a", "b"]
     assert found([1, 2]) == ["b", "a"]
+
+
+def test_simultaneous_requests_start_one_computation(monkeypatch):
+    """Both requests ask at the same time whether an index is being computed, unless a lock prevents it."""
+    songs = Items.of({"a": {"title": "Blue"}})
+    searches, both_ask, computed = ItemSearches(), threading.Barrier(2), []
+
+    def view():
+        model = Recommender(ItemVectors(songs.vocabulary, np.eye(1), None, np.ones(1)))
+        return View(model, None, Catalogue.of(songs), None)
+
+    def asked(own):
+        value = own.__dict__["is_computing"]
+        with suppress(threading.BrokenBarrierError):
+            both_ask.wait(0.3)
+        return value
+
+    searches.of(view())
+    monkeypatch.setattr(ItemSearches, "_compute", lambda own, view: computed.append(view))
+    flag = property(asked, lambda own, value: own.__dict__.update(is_computing=value))
+    monkeypatch.setattr(ItemSearches, "is_computing", flag, raising=False)
+    newer = view()
+    requests = [threading.Thread(target=searches.of, args=(newer,)) for _ in range(2)]
+    for request in requests:
+        request.start()
+    for request in requests:
+        request.join()
+    for computation in threading.enumerate():
+        if computation.name == "item2vec-item-search":
+            computation.join()
+    assert len(computed) == 1
 
 
 @pytest.mark.parametrize(

@@ -102,14 +102,16 @@ class ItemSearches:
 
     def of(self, view: View) -> ItemSearch:
         """Return the index of the items of a view, or the previous index while the new one is computed."""
-        last = self._last
-        if last is None:
-            with self._lock:
-                return self._last[2] if self._last is not None else self._compute(view)
-        if not (last[0] is view.model.vectors and last[1] is view.items) and not self.is_computing:
-            self.is_computing = True
-            name = "item2vec-item-search"
-            threading.Thread(target=self._compute, args=(view,), name=name, daemon=True).start()
+        with self._lock:
+            is_computing = self.is_computing  # read first: a thread stores its index, then resets this flag
+            last = self._last
+            if last is None:
+                return self._compute(view)
+            is_current = last[0] is view.model.vectors and last[1] is view.items
+            if not is_current and not is_computing:
+                self.is_computing = True
+                name = "item2vec-item-search"
+                threading.Thread(target=self._compute, args=(view,), name=name, daemon=True).start()
         return last[2]
 
     def _compute(self, view: View) -> ItemSearch:
