@@ -396,6 +396,15 @@ def test_files_of_a_killed_process_are_not_part_of_the_corpus(tmp_path):
     ]
 
 
+def test_descending_bounds_of_runs_are_an_error(tmp_path):
+    sentences = Sentences.of([["a"], ["b"], ["a"]])
+    with (
+        ShardWriter(tmp_path / "corpus", ["a", "b"], [2, 1], n_shards=3) as writer,
+        pytest.raises(InputError, match="expected 4 ascending numbers, the first 0 and the last 3"),
+    ):
+        writer.write_runs(np.array([0, 2, 1, 3]), sentences.tokens, sentences.offsets)
+
+
 def test_two_writers_exclude_each_other(tmp_path):
     with (
         ShardWriter(tmp_path / "corpus", ["a"], [1]),

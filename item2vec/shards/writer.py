@@ -270,17 +270,18 @@ class ShardWriter:
         Raises
         ------
         InputError
-            If ``bounds`` does not have ``n_shards + 1`` numbers, the first 0 and the last the number of
-            sentences, or if ``write`` or ``finish`` raises this error.
+            If ``bounds`` does not have ``n_shards + 1`` ascending numbers, the first 0 and the last the
+            number of sentences, or if ``write`` or ``finish`` raises this error.
         BundleExistsError
             If ``path`` exists.
         """
         bounds, offsets = as_array(bounds, "<i8"), as_array(offsets, "<i8")
         ends = [0, *bounds.reshape(-1).tolist(), len(offsets) - 1]
-        if bounds.shape != (self.n_shards + 1,) or ends[:2] != [0, 0] or ends[-2] != ends[-1]:
+        is_valid = ends[:2] == [0, 0] and ends[-2] == ends[-1] and ends == sorted(ends)
+        if bounds.shape != (self.n_shards + 1,) or not is_valid:
             raise InputError(
                 f"bounds has shape {bounds.shape} and the values {short_repr(bounds)}; expected "
-                f"{self.n_shards + 1} numbers, the first 0 and the last {ends[-1]}"
+                f"{self.n_shards + 1} ascending numbers, the first 0 and the last {ends[-1]}"
             )
         names = None if users is None else as_history(users, "users")
         for number in self.missing():
