@@ -284,12 +284,11 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
 
     Timestamps are ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer microseconds.
 
-    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected, unless the sequence also
-    contains ``datetime`` objects. An integer is plausible in a unit if it is a date from 1990 to 2099 in this
-    unit. Integers are rejected in two cases: if all positive integers are plausible in the same one of these
-    three units; or if more integers are plausible in microseconds than in any other unit, but some are
-    plausible in another unit. Read as microseconds, the integers in another unit would be dates in the first
-    48 days of 1970, or after the year 21900.
+    Integers that appear to be in seconds, milliseconds or nanoseconds are rejected. An integer is plausible
+    in a unit if it is a date from 1990 to 2099 in this unit. Integers are rejected in two cases: if all
+    positive integers are plausible in the same one of these three units; or if more integers are plausible in
+    microseconds than in any other unit, but some are plausible in another unit. Read as microseconds, the
+    integers in another unit would be dates in the first 48 days of 1970, or after the year 21900.
 
     Raises
     ------
@@ -303,10 +302,10 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)])
     array([86400000000,     1000000])
     """
-    has_dates = False
+    integers: Sequence[Any] | npt.NDArray[Any] = timestamps
     if not isinstance(timestamps, np.ndarray):
         timestamps = as_history(timestamps, "timestamps")
-        has_dates = any(isinstance(time, datetime) for time in timestamps)
+        integers = [time for time in timestamps if not isinstance(time, datetime)]
         timestamps = [microseconds_of(time) if isinstance(time, datetime) else time for time in timestamps]
     try:
         column = np.asarray(timestamps)
@@ -329,8 +328,8 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         if np.isnat(column).any():
             raise InputTypeError("a timestamp is NaT; expected datetime64 without NaT: remove these rows")
         column = column.astype("datetime64[us]")
-    elif not has_dates:
-        _check_unit(column)
+    else:
+        _check_unit(np.asarray(integers))
     return column.astype(np.int64)
 
 

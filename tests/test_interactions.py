@@ -130,6 +130,13 @@ def test_one_number_in_another_unit_than_most_is_an_error(odd):
         microseconds([1_700_000_000_000_000, odd, 1_700_000_000_000_001, 0])
 
 
+@pytest.mark.parametrize("number", [1_700_000_000, 1_700_000_000_000, 1_700_000_000_000_000_000])
+def test_a_number_in_another_unit_beside_datetimes_is_an_error(number):
+    with pytest.raises(InputError, match=r"timestamps appear to be \w+ since 1970 .*expected microseconds"):
+        microseconds([datetime(2024, 1, 1), number])
+    assert microseconds([datetime(1970, 1, 1, 0, 0, 1), 7]).tolist() == [SECOND, 7]
+
+
 @pytest.mark.parametrize(
     "numbers",
     [
