@@ -93,7 +93,7 @@ def test_the_table_has_the_split_all_models_and_the_verdict(item2vec, playlists)
         ("--protocol temporal --at 1970-01-01T00:08:30", "temporal from 1970-01-01T00:08:30"),
         ("--protocol leave-last-out", "leave-last-1-out: 24 queries"),
         ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 queries"),
-        ("--protocol random --fraction 0.3", "of each sentence: 24 queries"),
+        ("--protocol random --fraction 0.3", "of each sentence held out: 24 queries"),
         ("--protocol prefix", "every prefix predicts the next item: 12 queries"),
         ("--protocol prefix --fraction 0.5 --min-history 5 --cold-targets drop", "next item: 24 queries"),
         ("--protocol prefix --fraction 0.5", "every prefix predicts the next item: 72 queries"),

@@ -269,7 +269,7 @@ def test_a_failed_trial_does_not_lead_a_search_by_a_negative_metric():
 def test_errors_of_data():
     with pytest.raises(InputError, match="makes 0 queries"):
         item2vec.tune(Sentences.of([["a"], ["b"]]), trials=1)
-    message = "found list; expected Sentences, ShardedSentences or Interactions"
+    message = "data is of type list; expected Sentences, ShardedSentences or Interactions"
     with pytest.raises(InputTypeError, match=message):
         item2vec.tune([["a", "b"]], trials=1)
 
