@@ -2,6 +2,7 @@ import gc
 import os
 import sys
 
+import threads  # noqa: F401 - sets variables of libraries that NumPy loads
 import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
 from commands import item2vec
@@ -39,9 +40,6 @@ collect_ignore = ["portable/sitecustomize.py"]  # Debian has a module of this na
 # Workers and child processes share the bytecode of the package, whatever the environment says.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# Workers share the cores: idle threads of FAISS and OpenBLAS sleep, and do not spin. Their number stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 take_turns()
 
 
