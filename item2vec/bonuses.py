@@ -8,6 +8,7 @@ from item2vec.arrays import Doubles, Mask
 from item2vec.config import TasteConfig
 from item2vec.histories import Histories
 from item2vec.index.bonuses import Bonuses
+from item2vec.kernels.compiled import view_of
 from item2vec.kernels.cooccurrence import log_shares
 from item2vec.neighbours import NeighbourTable
 from item2vec.taste import history_weights
@@ -88,7 +89,9 @@ def token_bonuses(
 
 def _mixture_bonuses(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Bonuses:
     weights = _table_weights(histories, taste, table)
-    rows, logs, offsets = log_shares(histories.codes, histories.offsets, weights, table.rows, FLOOR)
+    rows, logs, offsets = log_shares(
+        view_of(histories.codes), view_of(histories.offsets), weights, table.rows, FLOOR
+    )
     return Bonuses(rows.astype(np.intp), ((taste.mixture or 0.0) * logs).astype(np.float32), offsets)
 
 

@@ -1,7 +1,9 @@
 import gc
 import os
 import sys
+from pathlib import Path
 
+import pytest
 import threads  # noqa: F401 - sets variables of libraries that NumPy loads
 import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
@@ -41,6 +43,15 @@ collect_ignore = ["portable/sitecustomize.py"]  # Debian has a module of this na
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 take_turns()
+KERNELS = Path(__file__).parent.parent / "item2vec" / "kernels"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the examples of kernels slow: their arrays are writable, for which kernels are compiled again."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.path.parent == KERNELS:
+            item.add_marker("slow")
 
 
 def pytest_collection_finish():

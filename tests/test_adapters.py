@@ -18,6 +18,7 @@ from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.config import AdapterConfig
 from item2vec.durations import SECOND
 from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
+from item2vec.kernels.compiled import view_of
 from item2vec.kernels.cores import core_rows
 
 lists = st.lists(st.lists(ids, max_size=6), max_size=6)
@@ -354,7 +355,8 @@ def test_a_core_is_repeated_and_a_filter_is_not():
 def test_a_core_of_a_long_chain_takes_linear_time():
     n = 200_000  # repeated filters would remove two rows of 200,000 in each of 100,000 rounds
     chain = np.arange(n, dtype=np.int32)
-    kept = core_rows((chain + 1) // 2, chain // 2, n // 2 + 1, n // 2, 2, 2)
+    user, item = view_of((chain + 1) // 2), view_of(chain // 2)
+    kept = core_rows(user, item, n // 2 + 1, n // 2, 2, 2)
     assert not kept.any()
 
 

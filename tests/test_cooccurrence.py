@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from item2vec.kernels.compiled import view_of
 from item2vec.kernels.cooccurrence import (
+    SparseRows,
     best_sums,
     first_occurrences,
     nearest,
@@ -23,7 +25,13 @@ lists = st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=7), max_size=12)
 
 
 def flat(rows):
-    return np.array([item for row in rows for item in row], np.int32), offsets_of([len(row) for row in rows])
+    """Return the tokens and offsets of rows as views, for which the loops of baselines are compiled."""
+    tokens = np.array([item for row in rows for item in row], np.int32)
+    return view_of(tokens), view_of(offsets_of([len(row) for row in rows]))
+
+
+def rows_of_nearest(*arguments):
+    return SparseRows(*map(view_of, nearest(*arguments)))
 
 
 def holders(rows, n_items=N_ITEMS):
@@ -89,7 +97,7 @@ def test_sums_are_exact_and_ordered(rows, histories, k, data):
                 parts.setdefault(other, []).append(score)
         sums = [(other, math.fsum(scores)) for other, scores in parts.items()]
         expected.append(sorted(sums, key=lambda pair: (-pair[1], pair[0]))[:size])
-    alike = nearest(*flat(rows), N_ITEMS, k)
+    alike = rows_of_nearest(*flat(rows), N_ITEMS, k)
     once = first_occurrences(*flat(histories), N_ITEMS)
     assert as_lists(best_sums(*flat(histories), once, alike, np.array(sizes, np.int64))) == expected
 
@@ -113,7 +121,7 @@ def test_nearest_and_sums_equal_a_matrix_product():
         assert [other for other, _ in row] == order.tolist()
         kept[item, order] = cosines[item, order]
     sums = (held @ kept).astype(np.float64)
-    alike = nearest(tokens, offsets, n_items, k)
+    alike = rows_of_nearest(tokens, offsets, n_items, k)
     once = first_occurrences(tokens, offsets, n_items)
     best = best_sums(tokens, offsets, once, alike, np.full(len(rows), n_items, np.int64))
     for number, row in enumerate(as_lists(best)):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from item2vec import kernels
 from item2vec.kernels.alias import edge_alias_tables
-from item2vec.kernels.compiled import compiled
+from item2vec.kernels.compiled import compiled, view_of
 from item2vec.kernels.edges import edge_filter, may_be_edge
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 
@@ -33,7 +33,7 @@ def test_sort_groups_sorts_by_time_stably(pairs, repeats):
     group = np.array([pair[0] for pair in pairs], np.int32)
     timestamp = np.array([pair[1] for pair in pairs], np.int64)
     rows, offsets = group_rows(group, 3)
-    sort_groups(rows, offsets, timestamp)
+    sort_groups(rows, offsets, view_of(timestamp))  # read-only, as the column of interactions
     assert rows.tolist() == sorted(range(len(pairs)), key=lambda row: pairs[row])
 
 

@@ -17,6 +17,7 @@ from item2vec.errors import InputError
 from item2vec.evaluation.rankings import Ties
 from item2vec.histories import encode_histories
 from item2vec.kernels.candidates import draw, fill_up
+from item2vec.kernels.compiled import view_of
 from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Recommendation, Vocabulary, check_k
@@ -124,7 +125,7 @@ class Baseline(ABC):
                 )
         excluded = _merged(parts, len(offsets) - 1)
         n_needed = np.minimum(k + np.diff(excluded.offsets), n_items)
-        candidates = self._candidates(Histories(codes, offsets, n_needed))
+        candidates = self._candidates(Histories(view_of(codes), view_of(offsets), n_needed))
         items, scores = fill_up(candidates, *excluded, n_items, k)
         return self._recommendations(items, scores)
 
@@ -289,7 +290,7 @@ class ItemKNN(Baseline):
         n_items = len(self.vocabulary)
         numbered = self._numbered(sentences)
         counted = newest_items(numbered.tokens, numbered.offsets, n_items, max_items)
-        self._neighbours = nearest(*counted, n_items, check_k(k))
+        self._neighbours = SparseRows(*map(view_of, nearest(*counted, n_items, check_k(k))))
 
     def _candidates(self, histories: Histories) -> SparseRows:
         weights = first_occurrences(histories.codes, histories.offsets, len(self.vocabulary))

@@ -16,6 +16,7 @@ from item2vec.evaluation.baselines import Baseline, Histories
 from item2vec.evaluation.split import Split
 from item2vec.graph import Graph
 from item2vec.interactions import read_only
+from item2vec.kernels.compiled import view_of
 from item2vec.kernels.cooccurrence import SparseRows, best_sums
 from item2vec.matrices import row_products
 from item2vec.sentences import Sentences, offsets_of
@@ -255,7 +256,7 @@ class _Neighbours(Baseline):
         self._weight_of = self._weights(self._friends.lengths.astype(np.float64))
         tokens, offsets = self._friends.tokens, self._friends.offsets
         weights = np.repeat(self._weight_of, self._friends.lengths)
-        self._rows = SparseRows(tokens, weights, offsets[:-1], offsets[1:])
+        self._rows = SparseRows(tokens, view_of(weights), offsets[:-1], offsets[1:])
 
     @abstractmethod
     def _weights(self, degrees: Doubles) -> Doubles:
@@ -287,7 +288,7 @@ class _Neighbours(Baseline):
 
     def _candidates(self, histories: Histories) -> SparseRows:
         middle = self._friends.take(histories.codes)
-        offsets = middle.offsets[histories.offsets]
+        offsets = view_of(middle.offsets[histories.offsets])
         return best_sums(middle.tokens, offsets, np.ones(len(middle.tokens)), self._rows, histories.n_needed)
 
 
