@@ -9,10 +9,6 @@ import numpy as np
 from item2vec.arrays import Doubles, Floats
 from item2vec.mapping.components import components
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", ImportWarning)  # umap warns that TensorFlow is not installed
-    from umap import UMAP
-
 __all__ = ["umap"]
 
 NEIGHBOURS = 15
@@ -25,6 +21,10 @@ def umap(units: Floats, seed: int) -> Doubles:
 
     Source: McInnes, Healy & Melville, UMAP: Uniform Manifold Approximation and Projection, 2018.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # umap warns that TensorFlow is not installed
+        from umap import UMAP
+
     start = components(units)
     start = start / max(np.abs(start).max(), 1e-6) * 10
     start += np.random.default_rng(seed).normal(0, 1e-3, start.shape)
