@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from item2vec.errors import ConfigError, InputError
 from item2vec.index import faiss
-from item2vec.index.building import APPROXIMATE_FROM_ROWS, build, load
+from item2vec.index.building import build, load
 from item2vec.index.exact import ExactIndex
 from item2vec.index.search import find, find_many
 
@@ -170,17 +170,17 @@ def test_a_batch_equals_single_queries_bit_for_bit(kind, n_rows):
 
 
 def test_a_row_has_the_same_score_in_every_index_and_with_every_filter():
-    matrix = clustered(3000)
+    matrix = clustered(1500)
     query = tastes(unit(matrix), 1)[0]
     indexes = [build(matrix, kind=kind) for kind in KINDS]
-    rows = np.arange(3000)
+    rows = np.arange(1500)
     scores = {}
     for index in indexes:
-        for k, allowed in ((1, None), (7, None), (3000, None), (50, rows[::5]), (50, rows[10:])):
+        for k, allowed in ((1, None), (7, None), (1500, None), (50, rows[::5]), (50, rows[10:])):
             found = find(index, query, k=k, allowed=allowed)
             for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
                 assert scores.setdefault(row, score) == score
-    assert len(scores) == 3000
+    assert len(scores) == 1500
 
 
 @pytest.mark.parametrize(("kind", "n_rows"), [("faiss", 5_000), ("annoy", 8_000)])
@@ -290,8 +290,10 @@ def test_the_same_seed_builds_the_same_file(kind, name, tmp_path):
     assert build_and_save(7)[0] != build_and_save(8)[0]
 
 
-def test_auto_depends_on_the_number_of_rows():
-    matrix = np.tile(clustered(500, dims=16), (APPROXIMATE_FROM_ROWS // 500, 1))
+@pytest.mark.usefixtures("graphs_for_all_sizes")
+def test_auto_depends_on_the_number_of_rows(monkeypatch):
+    monkeypatch.setattr("item2vec.index.building.APPROXIMATE_FROM_ROWS", 500)
+    matrix = clustered(500, dims=16)
     assert build(matrix[:-1]).kind == "exact"
     assert build(matrix).kind == "faiss"
     assert build(matrix[:50], kind="faiss").kind == "faiss"

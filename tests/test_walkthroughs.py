@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def first_missing(named, called):
     return None
 
 
+@cache
 def module_of(path):
     """Return the last part of the name of the module in a file."""
     return Path(path.removesuffix("/__init__.py")).stem

@@ -146,7 +146,7 @@ def retrain(
     ...     _ = store.upgrade()
     ...     _ = store.ingest(listens.take(listens.item < 300))  # fewer items, to save time
     >>> quick = Config(train=TrainConfig(vector_size=24, epochs=2))
-    >>> quick = RetrainConfig(model=quick, retention={"pages": False})
+    >>> quick = RetrainConfig(model=quick, layout=False, retention={"pages": False})
     >>> result = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
     >>> result.version.generation, result.report["status"]
     (1, 'promoted')
