@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import tempfile
 import warnings
+from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +38,7 @@ def changed(config=QUICK, **settings):
     return config.replace(model=config.model.with_settings(**settings))
 
 
+@cache
 def made_listens(n_users=240, n_genres=6, *, seed=7, hours=30):
     """Listens of users who like one genre each, mostly in the order of the genre's songs."""
     random = np.random.default_rng(seed)
@@ -62,6 +66,22 @@ def cut(listens, share, seed=1):
 
 def fill(url, listens):
     """Create a store if necessary, and ingest listens; return its URL."""
+    file = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite") and not file.exists():
+        file.write_bytes(_filled_file(listens))
+        return url
+    return _ingested(url, listens)
+
+
+@lru_cache(maxsize=4)
+def _filled_file(listens):
+    """Return the content of a SQLite store with these listens only; many tests start from the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        _ingested(f"sqlite:///{folder}/store.db", listens)
+        return (Path(folder) / "store.db").read_bytes()
+
+
+def _ingested(url, listens):
     with Store(url) as store:
         store.upgrade()
         store.ingest(listens)

@@ -67,12 +67,17 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 @cache
+def tree_of(source: Path) -> ast.Module:
+    return ast.parse(source.read_text())
+
+
+@cache
 def imports_of(source: Path, *, type_checking: bool = False) -> frozenset[str]:
     """Return the dotted names that a file imports, inside functions, too.
 
     Imports under ``if TYPE_CHECKING`` are included only with ``type_checking``.
     """
-    tree = ast.parse(source.read_text())
+    tree = tree_of(source)
     skipped = {
         id(node)
         for branch in ast.walk(tree)

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
@@ -127,7 +126,7 @@ def test_nearest_and_sums_equal_a_matrix_product():
     for number, row in enumerate(as_lists(best)):
         result = np.zeros(n_items)
         result[[item for item, _ in row]] = [score for _, score in row]
-        assert result == pytest.approx(sums[number], rel=1e-6)
+        np.testing.assert_allclose(result, sums[number], rtol=1e-6, atol=1e-12)
         assert [score for _, score in row] == sorted(result[result > 0], reverse=True)
 
 
