@@ -27,6 +27,7 @@ MEMORY = (
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 NAMES = itertools.count()
 KINDS = ["sqlite", "postgresql"]
+SLOW_ON_POSTGRESQL = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 
 
 def _program(name):

@@ -26,7 +26,7 @@ PACKAGES = (
     *("adapters", "corpus", "errors", "evaluation", "metrics", "readers", "report"),
     *("spark", "store", "tuning"),
 )
-QUICK = ("README.md", "tutorial.md")
+QUICK = "README.md"
 OF_SPARK = ROOT / "docs" / "spark.md"  # its blocks are run by test_spark.py
 
 
@@ -57,7 +57,7 @@ def form(output: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.name, marks=[] if page.name in QUICK else [pytest.mark.slow])
+        pytest.param(page, id=page.name, marks=[] if page.name == QUICK else [pytest.mark.slow])
         for page in PAGES
         if page != OF_SPARK and (blocks(page, "sh") or blocks(page, "python"))
     ],

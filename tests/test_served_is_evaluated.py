@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from databases import SLOW_ON_POSTGRESQL
 from examples import examples
 from hypothesis import HealthCheck, given, reject
 from hypothesis import strategies as st
@@ -111,6 +112,7 @@ def filled(store):
     return store
 
 
+@pytest.mark.parametrize("new_url", SLOW_ON_POSTGRESQL, indirect=True)
 @given(histories=users, shape=shapes, taste=tastes, resolution=st.sampled_from([None, 24, 24 * 100]))
 @examples(25, suppress_health_check=[*HealthCheck])
 def test_the_engine_recommends_as_the_split_was_evaluated(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from databases import SLOW_ON_POSTGRESQL
 from examples import examples
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
@@ -213,6 +214,7 @@ class Machine(RuleBasedStateMachine):
         assert summary["n_inactive"] == len(self.inactive)
 
 
+@pytest.mark.parametrize("new_url", SLOW_ON_POSTGRESQL, indirect=True)
 def test_the_store_agrees_with_a_model_of_dictionaries(new_url):
     class OnThisDatabase(Machine):
         pass
