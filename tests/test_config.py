@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import tomllib
+from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
@@ -51,7 +52,12 @@ def test_an_error_suggests_the_nearest_name(setting, position, character):
     if len(name) < 4 or name == "objective":
         return
     misspelt = name[: position % len(name)] + character + name[position % len(name) + 1 :]
-    if misspelt == name:
+    others = {other for cls in OBJECTIVES.values() for other in cls.model_fields} - {name}
+    own = others.intersection(OBJECTIVES[objective].model_fields)
+    likeness = {other: SequenceMatcher(None, other, misspelt).ratio() for other in (*others, name)}
+    if misspelt == name or any(likeness[other] >= likeness[name] for other in own):
+        return
+    if any(likeness[other] > likeness[name] for other in others):
         return
     with pytest.raises(ConfigError, match=f"unknown setting '{misspelt}'; did you mean '{name}'"):
         TrainConfig(objective=objective, **{misspelt: 1})

@@ -117,10 +117,17 @@ class Settings(BaseModel):
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate most similar to a name, or ``None`` if none is similar.
 
-    >>> nearest("vectorsize", ["window", "vector_size"])
-    'vector_size'
+    Of equally similar candidates, the first is returned.
+
+    >>> nearest("vectorsize", ["window", "vector_size"]), nearest("ieed", ["seed", "tied"])
+    ('vector_size', 'seed')
     """
-    return next(iter(difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)), None)
+
+    def similarity(candidate: str) -> float:
+        return difflib.SequenceMatcher(None, candidate, name).ratio()
+
+    best = max(candidates, key=similarity, default="")
+    return best if similarity(best) >= 0.5 else None
 
 
 def either(names: Iterable[str]) -> str:

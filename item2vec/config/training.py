@@ -145,7 +145,7 @@ class TrainConfig(Settings):
     def explain_unknown(cls, name: str) -> str:
         """Return the error message for an unknown name, with the objectives that have such a setting."""
         own = cls.model_fields["objective"].default
-        near = nearest(name, [name for settings in OBJECTIVES.values() for name in settings.model_fields])
+        near = nearest(name, [known for c in (cls, *OBJECTIVES.values()) for known in c.model_fields])
         if others := objectives_with(name):
             return (
                 f"{name} is a setting of objective={either(others)}, not of {own!r}; leave it out, or set "

@@ -107,7 +107,7 @@ def ease_by_hand(settings):
 
 
 def lightgcn_(settings):
-    """Return fit and rank functions of PyTorch Geometric's LightGCN."""
+    """Return fit and rank functions of LightGCN."""
     from rivals_lightgcn import lightgcn
 
     def fit(sequences):
