@@ -121,8 +121,9 @@ class Eligible:
         Items, such as those of the model, whose attributes are read if no item of the catalogue has
         attributes. Optional.
     before
-        An earlier ``Eligible``. If its vocabulary and the vocabulary of its catalogue are the objects that
-        are passed now, its item codes are reused. Optional.
+        An earlier ``Eligible``. If it was created from the same ``vocabulary`` object, and
+        ``catalogue.items.vocabulary`` is also the same object, its mapping from model rows to item codes of
+        the catalogue is reused. Optional.
 
     Examples
     --------

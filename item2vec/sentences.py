@@ -131,7 +131,7 @@ class Sentences(Sequence[list[str]]):
         return np.bincount(self.tokens, minlength=len(self.vocabulary)).astype(np.int64)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 digest of the content in hexadecimal. Equal sentences have equal digests.
+        """Return the SHA-256 digest of all fields in hexadecimal. Equal fields give equal digests.
 
         >>> Sentences.of([["a", "b"]]).fingerprint()[:8]
         '599ccbe5'

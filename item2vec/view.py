@@ -313,7 +313,7 @@ class _Events(NamedTuple):
 
 
 def _merged(exclude: Iterable[Iterable[str]] | None, seen: Collection[Sequence[str]]) -> list[list[str]]:
-    """Return the union of excluded and seen items for each user."""
+    """Return, for each user, the ids of ``exclude`` followed by those of ``seen``."""
     given = [[]] * len(seen) if exclude is None else as_history(exclude, "exclude")
     excluded = [as_history(items, "exclude") for items in given]
     if len(excluded) != len(seen):

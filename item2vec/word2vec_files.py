@@ -144,7 +144,7 @@ def read_counts(path: Path, vocabulary: Vocabulary, encoding: str = "utf-8") -> 
     if missing.any():
         first = vocabulary.ids[int(missing.argmax())]
         log.warning(
-            "%s contains no count of %d of %d items (first: %r); their count is 1",
+            "%s lacks the counts of %d out of %d items (first: %r); these counts are set to 1",
             path,
             missing.sum(),
             len(counts),

@@ -239,7 +239,7 @@ def test_an_item_without_a_count_has_count_one(tmp_path, caplog):
     path = written(tmp_path, b"a 1 2\nb 3 4\nc 5 6\n")
     written(tmp_path, b"c 5\nx 9\na 2.5\n", "vectors.vocab")
     assert ItemVectors.load(path).counts.tolist() == [2.5, 1, 5]
-    assert "contains no count of 1 of 3 items (first: 'b')" in caplog.text
+    assert "lacks the counts of 1 out of 3 items (first: 'b')" in caplog.text
 
 
 @pytest.mark.parametrize(

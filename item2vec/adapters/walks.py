@@ -279,7 +279,7 @@ def _graph(edges: Any, directed: bool | None) -> Graph:
         return read_edges(edges, directed=directed)
     if directed and not edges.directed:
         raise ConfigError(
-            "directed is True for an undirected graph; create the graph with Graph.of(…, directed=True)"
+            "directed is True for an undirected graph; omit directed, or create the graph with directed=True"
         )
     return edges
 

@@ -51,7 +51,8 @@ class GatesConfig(Settings):
     """Conditions for the promotion of a new model.
 
     A gate whose value cannot be measured is not passed. A gate that compares the new model with earlier
-    versions is passed if no comparable result is known.
+    versions is passed if no comparable result is known. Gates that do not apply to a model, such as the norm
+    of output vectors if there are none, are omitted.
 
     >>> GatesConfig(min_queries=200).tolerance
     0.2

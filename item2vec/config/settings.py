@@ -108,7 +108,7 @@ class Settings(BaseModel):
     @classmethod
     @checked
     def explain_unknown(cls, name: str) -> str:
-        """Return the error message for an unknown name of a setting."""
+        """Return the error message for an unknown setting name."""
         near = nearest(name, cls.model_fields)
         hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(cls.model_fields)}"
         return f"unknown setting {short_repr(name)}; {hint}"

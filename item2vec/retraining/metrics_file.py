@@ -112,8 +112,9 @@ def _rendered(
 ) -> str:
     """Return the metrics of a run in Prometheus' text format.
 
-    Every sample has the label ``models``, because several models folders may write into one folder. A value
-    that the run did not measure has no sample.
+    Every sample has the label ``models``, the path of the models folder, because node_exporter may read the
+    metrics files of several models folders. A metric whose value is unknown has no sample; for example, a run
+    that evaluated nothing has no ``score``.
     """
     data, gates = report.get("data", {}), report.get("gates", [])
     values: dict[str, tuple[str, Samples]] = {

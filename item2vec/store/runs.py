@@ -139,7 +139,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def check_promotion(row: Mapping[str, Any]) -> None:
-    """Raise ``InputError`` for an id or a text of a promotion that a database cannot store."""
+    """Raise ``InputError`` if a version id or a text of a promotion cannot be stored in a database."""
     check_ids([row[name] for name in ("version", "previous") if row[name] is not None])
     for name in ("actor", "reason", "manifest_sha256"):
         check_text("" if name == "reason" and row[name] is None else row[name], name)

@@ -22,9 +22,9 @@ DRAWS_PER_PREDICTION = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Predictions of a target from the mean of its contexts, or from their sum if ``mean`` is false.
+    """A sample of word2vec predictions: each predicts a target from its contexts.
 
-    Items are given by row numbers.
+    The vectors of the contexts are averaged, or summed if ``mean`` is false. Items are given by row numbers.
 
     Prediction i has the target ``targets[i]`` and the contexts ``contexts[offsets[i] : offsets[i + 1]]``:
     one context for skip-gram, or all contexts of the window for CBOW.

@@ -31,7 +31,7 @@ class Clock:
         self._started = now()
 
     def left(self, reserved: float = 0.0) -> float:
-        """Return the remaining budget, minus ``reserved``, in seconds; negative if the budget is exceeded."""
+        """Return the remaining budget, minus ``reserved``, in seconds; negative if less is left."""
         return self.budget - reserved - (self.now() - self._started)
 
 
