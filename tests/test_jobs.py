@@ -47,7 +47,7 @@ def test_interactions_dated_in_the_future_are_ignored_and_counted(days, url, tmp
 
 
 @pytest.mark.parametrize(
-    ("ordered", "protocol"), [(True, "leave-last-1-out"), (False, "random 10 % of each sentence")]
+    ("ordered", "protocol"), [(True, "leave-last-1-out"), (False, "random 10 % of each sentence held out")]
 )
 def test_without_timestamps_the_last_items_or_random_items_are_held_out(url, tmp_path, ordered, protocol):
     listens = cut(made_listens(60), 1.0)

@@ -52,7 +52,7 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
 
 @models.command("show")
 def show_version(version: Id = None, models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """Show the states, metric and settings of a version, and the library versions that wrote it.
+    """Show states, metric, settings and library versions of a version.
 
     Example: item2vec models show
     """
