@@ -44,8 +44,8 @@ def main():
 
 
 def shown(output):
-    """Return whether an output has a content: a removed progress bar has none."""
-    return output.output_type == "stream" or any(output.data.values())
+    """Return whether an output is kept: not warnings, which name paths of the machine, nor removed bars."""
+    return output.name == "stdout" if output.output_type == "stream" else any(output.data.values())
 
 
 def light(output, page, number):

@@ -13,14 +13,14 @@ import numpy as np
 
 from item2vec.arguments import checked
 from item2vec.arrays import Floats, Mask
-from item2vec.errors import ConfigError, InputError, InvalidIdError, Remedy
+from item2vec.errors import ConfigError, InputError, InvalidIdError, Remedy, listed, short_repr
 from item2vec.graph import Graph
 from item2vec.layouts import suffix_of
 from item2vec.lines import MAX_LINE, check_max_line
 from item2vec.readers.collecting import read_columns
 from item2vec.readers.columns import Column, IdColumn, Values, WeightColumn
 from item2vec.readers.edge_rows import EdgeLines, Row, tuple_rows
-from item2vec.readers.faults import Fault, FaultReport, short_repr
+from item2vec.readers.faults import Fault, FaultReport
 from item2vec.readers.graph_files import GraphRows, read_graph_file
 from item2vec.readers.graph_objects import graph_of_object
 from item2vec.readers.table import Table, bare
@@ -325,10 +325,9 @@ def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
     if found:
         _LOG.info("%s: column %r holds the weights of edges", table.name, found)
     elif others:
-        names = ", ".join(map(short_repr, others[:10])) + (", …" if len(others) > 10 else "")
         _LOG.warning(
             "%s: no column 'weight'; the edges have no weights, and the columns %s are not used",
             table.name,
-            names,
+            listed(others),
         )
     return found

@@ -15,7 +15,14 @@ import numpy as np
 from item2vec.adapters.histories import EVERYTHING
 from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig
-from item2vec.errors import BundleExistsError, ConfigError, InputError, NothingToTrainError, short_repr
+from item2vec.errors import (
+    BundleExistsError,
+    ConfigError,
+    InputError,
+    NothingToTrainError,
+    listed,
+    short_repr,
+)
 from item2vec.sentences import Sentences
 from item2vec.shaping import DISLIKED, dislikes_of, log_unknown_events
 from item2vec.sharded import ShardedSentences, ShardWriter
@@ -221,10 +228,9 @@ class _Preparation:
         disliked = dislikes_of(adapter.events)
         log_unknown_events(disliked, sorted(found), DISLIKED)
         if unknown := [name for name in adapter.events or () if name not in found | disliked]:
-            known = ", ".join(sorted(found)[:10]) + (", …" if len(found) > 10 else "")
             raise InputError(
                 f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: "
-                f"{known or '(none found)'}"
+                f"{listed(sorted(found))}"
             )
         return {row.shard: row.n_sentences for row in done}
 
