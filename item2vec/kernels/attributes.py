@@ -11,10 +11,10 @@ codes of the attributes of item i. The gradients are ``drow``, ``dW`` and ``dA``
 otherwise always 1. If it is 0, the item is represented by its attributes alone, like an item without
 interactions (Volkovs et al., DropoutNet, NIPS 2017).
 
-An item's own vector is updated once per occurrence of the item as a history item, as a target, or in the
-block's list of negatives. The vector of an attribute is updated once per block, because an attribute may
-occur in most predictions of a block. Source of the sums: Kula, Metadata Embeddings for User and Item
-Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
+An item's own vector is updated once per occurrence of the item in the tokens of a run
+(``kernels.histories``), as a target, or in the block's list of negatives. The vector of an attribute is
+updated once per block, because an attribute may occur in most predictions of a block. Source of the sums:
+Kula, Metadata Embeddings for User and Item Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ import numpy as np
 
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.kernels.compiled import compiled, inlined
-from item2vec.kernels.dense import add, dot, mean_square, vectorised
+from item2vec.kernels.dense import add, mean_square, vectorised
 from item2vec.kernels.random import GOLDEN, HALF, mix
 
 __all__ = [
     "Attributes",
     "Gradients",
     "add_gradient",
-    "add_row",
-    "dot_row",
     "has_own",
     "learn",
     "learn_attributes",
@@ -96,48 +94,12 @@ def read_row(
 
     ``own`` holds the items' own vectors, and ``shared`` the vectors of the attributes.
     """
-    if has_own(attributes, item, key):
-        for i in range(len(to)):  # an assignment of arrays takes seconds to compile
-            to[i] = own[item, number, i]
-    else:
-        to[:] = np.float32(0)
+    # no branch that contains a view of an array: numba would count references to the array atomically
+    row, kept = own[item, number], np.float32(has_own(attributes, item, key))
+    for d in range(len(to)):
+        to[d] = kept * row[d]
     for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
         add(to, shared[attributes.codes[place], number], np.float32(1))
-
-
-@inlined
-def add_row(
-    to: Floats,
-    factor: np.float32,
-    own: Floats,
-    shared: Floats,
-    attributes: Attributes,
-    number: int,
-    item: int,
-    key: np.uint64,
-) -> None:
-    """Add ``factor`` times the row of an item to ``to``."""
-    if has_own(attributes, item, key):
-        add(to, own[item, number], factor)
-    for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
-        add(to, shared[attributes.codes[place], number], factor)
-
-
-@inlined
-def dot_row(
-    vector: Floats,
-    own: Floats,
-    shared: Floats,
-    attributes: Attributes,
-    number: int,
-    item: int,
-    key: np.uint64,
-) -> np.float32:
-    """Return the inner product of a vector and the row of an item."""
-    total = dot(own[item, number], vector) if has_own(attributes, item, key) else np.float32(0)
-    for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
-        total += dot(shared[attributes.codes[place], number], vector)
-    return total
 
 
 @inlined
@@ -164,7 +126,8 @@ def learn_attributes(
         gradient, one = gradients.sums[attribute], np.float32(1)
         square = mean_square(gradient)
         learn(shared[attribute, number], squares, attribute, gradient, square, one, rate, shrink)
-        gradient[:] = 0
+        for d in range(len(gradient)):
+            gradient[d] = 0
         gradients.has_sum[attribute] = 0
     gradients.n_touched[0] = 0
 

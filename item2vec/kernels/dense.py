@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from item2vec.arrays import Codes, Floats
-from item2vec.kernels.compiled import inlined
+from item2vec.kernels.compiled import compiled, inlined
+from item2vec.kernels.lanes import LANES, fma, load, pointer, splat, store
 
-__all__ = ["add", "dot", "exponentials", "mean_square", "product", "project", "to_length", "vectorised"]
+__all__ = [
+    "COLUMNS",
+    "add",
+    "dot",
+    "exponentials",
+    "maximum",
+    "mean_square",
+    "product",
+    "project",
+    "to_length",
+    "vectorised",
+]
 
+
+ROWS, COLUMNS = 8, 2 * LANES
+"""Rows and columns of a product that are computed at a time. 32 registers of AVX-512 hold all operands."""
 
 _LEAST = np.float32(-87.0)
 
@@ -46,31 +62,82 @@ def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32,
     return total
 
 
-@vectorised
-def product(a: Floats, b: Floats, out: Floats) -> None:
-    """Write ``a @ b`` to ``out``.
+@inlined
+def maximum(row: Floats, maxima: Floats, least: np.float32) -> np.float32:
+    """Return the largest of ``least`` and the entries of a vector.
 
-    Four rows of ``a`` and four rows of ``b`` are processed together, so that each number loaded from ``b`` is
-    used for four rows of ``out``.
+    ``maxima`` is working memory for the maxima of 16 interleaved subsets, because LLVM does not vectorise the
+    search for a single maximum.
     """
-    out[:] = 0
-    rows, inner = len(a) // 4 * 4, len(b) // 4 * 4
-    for i in range(0, rows, 4):
-        p0, p1, p2, p3 = out[i], out[i + 1], out[i + 2], out[i + 3]
-        for k in range(0, inner, 4):
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-            for j in range(out.shape[1]):
-                p0[j] += a00 * b0[j] + a01 * b1[j] + a02 * b2[j] + a03 * b3[j]
-                p1[j] += a10 * b0[j] + a11 * b1[j] + a12 * b2[j] + a13 * b3[j]
-                p2[j] += a20 * b0[j] + a21 * b1[j] + a22 * b2[j] + a23 * b3[j]
-                p3[j] += a30 * b0[j] + a31 * b1[j] + a32 * b2[j] + a33 * b3[j]
+    whole = len(row) // LANES * LANES
+    for lane in range(LANES):
+        maxima[lane] = least
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            maxima[lane] = max(maxima[lane], row[start + lane])
+    for lane in range(LANES):
+        least = max(least, maxima[lane])
+    for k in range(whole, len(row)):
+        least = max(least, row[k])
+    return least
+
+
+@compiled
+def product(a: Floats, b: Floats, panel: Floats, out: Floats) -> None:
+    """Write ``a @ b`` to ``out``. ``b`` and ``out`` are in C order.
+
+    32 columns of ``b`` at a time are copied to ``panel`` (at least ``len(b)`` × 32), so that they remain in
+    the cache. Then 8 rows by 32 columns of ``out`` are computed at a time, in registers (Goto & van de Geijn,
+    ACM TOMS 34, 2008).
+    """
+    width = b.shape[1] // COLUMNS * COLUMNS
+    for column in range(0, width, COLUMNS):
+        for k in range(len(b)):
+            for j in range(0, COLUMNS, LANES):
+                store(pointer(panel), k * COLUMNS + j, load(pointer(b), k * b.shape[1] + column + j))
+        for row in range(0, len(a), ROWS):
+            _product_of_tile(a, row, pointer(panel), len(b), out, column)
     for i in range(len(a)):
-        for k in range(inner if i < rows else 0, len(b)):
-            add(out[i], b[k], a[i, k])
+        for j in range(width, b.shape[1]):
+            out[i, j] = 0
+        for k in range(len(b)):
+            factor = a[i, k]
+            for j in range(width, b.shape[1]):
+                out[i, j] += factor * b[k, j]
+
+
+@inlined
+def _product_of_tile(a: Floats, row: int, panel: Any, inner: int, out: Floats, column: int) -> None:
+    """Write 8 rows by 32 columns of a product. The last row is repeated if fewer than 8 rows remain."""
+    last = len(a) - 1
+    r0, r1, r2, r3 = row, min(row + 1, last), min(row + 2, last), min(row + 3, last)
+    r4, r5, r6, r7 = min(row + 4, last), min(row + 5, last), min(row + 6, last), min(row + 7, last)
+    zero = splat(0.0)
+    x0, x1, x2, x3, x4, x5, x6, x7 = zero, zero, zero, zero, zero, zero, zero, zero
+    y0, y1, y2, y3, y4, y5, y6, y7 = zero, zero, zero, zero, zero, zero, zero, zero
+    for k in range(inner):
+        x, y = load(panel, k * COLUMNS), load(panel, k * COLUMNS + LANES)
+        a0, a1, a2, a3 = splat(a[r0, k]), splat(a[r1, k]), splat(a[r2, k]), splat(a[r3, k])
+        a4, a5, a6, a7 = splat(a[r4, k]), splat(a[r5, k]), splat(a[r6, k]), splat(a[r7, k])
+        x0, x1, x2, x3 = fma(a0, x, x0), fma(a1, x, x1), fma(a2, x, x2), fma(a3, x, x3)
+        x4, x5, x6, x7 = fma(a4, x, x4), fma(a5, x, x5), fma(a6, x, x6), fma(a7, x, x7)
+        y0, y1, y2, y3 = fma(a0, y, y0), fma(a1, y, y1), fma(a2, y, y2), fma(a3, y, y3)
+        y4, y5, y6, y7 = fma(a4, y, y4), fma(a5, y, y5), fma(a6, y, y6), fma(a7, y, y7)
+    _store_pair(out, r0, column, x0, y0)
+    _store_pair(out, r1, column, x1, y1)
+    _store_pair(out, r2, column, x2, y2)
+    _store_pair(out, r3, column, x3, y3)
+    _store_pair(out, r4, column, x4, y4)
+    _store_pair(out, r5, column, x5, y5)
+    _store_pair(out, r6, column, x6, y6)
+    _store_pair(out, r7, column, x7, y7)
+
+
+@inlined
+def _store_pair(out: Floats, row: int, column: int, x: Any, y: Any) -> None:
+    place = row * out.shape[1] + column
+    store(pointer(out), place, x)
+    store(pointer(out), place + LANES, y)
 
 
 @vectorised

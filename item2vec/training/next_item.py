@@ -12,7 +12,8 @@ from item2vec.config.settings import Learned
 from item2vec.errors import InputError, Remedy
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.attributes import Attributes, sums_of
-from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
+from item2vec.kernels.blocks import BLOCK, RUN, Draws, Part, Rules
+from item2vec.kernels.next_item import train_blocks
 from item2vec.training.attributes import ItemAttributes, NewItems
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, Piece
 from item2vec.training.trainer import Arrays, Loss, WithState
@@ -190,7 +191,10 @@ class NextItemTrainer(WithState):
         targets = np.flatnonzero(n_before).astype(np.int32)
         keys = [piece.entropy(config.seed, 5, piece.epoch, part.number) for part in parts]
         random = [np.random.default_rng(key) for key in keys]
-        orders = [generator.permutation(targets) for generator in random]
+        orders = [
+            _in_runs(targets, n_before, generator) if self._ordered else generator.permutation(targets)
+            for generator in random
+        ]
         n_blocks = -(-len(targets) // BLOCK)
         alpha = config.alpha - config.alpha_step * piece.position
         alpha_step = config.alpha_step * (piece.end - piece.start) / max(n_blocks, 1)
@@ -311,3 +315,18 @@ def _unordered_histories(tokens: Codes, offsets: Offsets) -> tuple[Codes, Codes]
     duplicated[second] = duplicated[second - n] = tokens
     n_before[second] = n - 1
     return duplicated, n_before
+
+
+def _in_runs(targets: Codes, n_before: Codes, random: np.random.Generator) -> Codes:
+    """Return the targets in random order of their runs: up to ``RUN`` successive targets of one sentence.
+
+    Sentences are cut into runs at places that are drawn anew for each call. A target with a short history is
+    a run of its own, because one more row is quickly read.
+    """
+    apart = (np.diff(targets, prepend=-1) != 1) | (n_before[targets] <= RUN)
+    starts = np.flatnonzero(apart | (targets % RUN == random.integers(RUN)))
+    lengths = np.diff(starts, append=len(targets))
+    order = random.permutation(len(starts))
+    starts, lengths = starts[order], lengths[order]
+    before = np.cumsum(lengths) - lengths
+    return targets[np.repeat(starts - before, lengths) + np.arange(len(targets))]
