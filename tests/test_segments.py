@@ -1,5 +1,7 @@
 """Segments divide the queries: every query is in exactly one segment of each kind."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from examples import examples
@@ -61,6 +63,26 @@ def test_cold_and_warm():
     assert own == {"warm": (2, 1.0), "cold users": (2, 0.5), "cold items": (1, 0.0)}
     histories, targets = (Sentences.of(part) for part in zip(*queries, strict=True))
     assert own.keys() == by_coldness(Split(Sentences.of([["a", "b"]]), histories, targets, "by hand")).keys()
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_an_item_that_is_only_disliked_in_training_is_cold(tmp_path, shards):
+    """Training drops dislikes, so that the item has no vector and no count."""
+    train = Sentences.of([["a", "b"], ["b", "a"], ["a", "c"]])
+    weights = np.where(train.tokens == train.vocabulary.code("b"), -1, 1).astype(np.float32)
+    train = dataclasses.replace(train, weights=weights)
+    if shards:
+        train.save(tmp_path / "corpus", shards=shards)
+        train = Sentences.open(tmp_path / "corpus")
+    histories, answers = Sentences.of([["c"], ["b"], ["c"]]), Sentences.of([["a"], ["c"], ["b"]])
+    split = Split(train, histories, answers, "by hand")
+    assert split.cold_items().tolist() == [False, False, True]
+    assert split.cold_users().tolist() == [False, True, False]
+    assert "trained on 4 tokens of 2 items" in repr(split)
+    evaluation = evaluate(Popularity(train), split, k=2, metrics=["hr", "coverage"])
+    assert evaluation.metrics["coverage@2"] == 1
+    thirds = {part.name: part.n_queries for part in segments(evaluation, split) if part.by == "popularity"}
+    assert thirds == {"head": 1, "tail": 2}
 
 
 @examples(100)

@@ -15,6 +15,7 @@ from item2vec.dislikes import split_dislikes
 from item2vec.durations import DAY
 from item2vec.errors import InputError
 from item2vec.evaluation.rankings import Ties
+from item2vec.evaluation.targets import liked_counts
 from item2vec.histories import encode_histories
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.compiled import view_of
@@ -72,9 +73,7 @@ class Baseline(ABC):
 
     @checked
     def __init__(self, sentences: Sentences | ShardedSentences) -> None:
-        counts = np.zeros(len(sentences.vocabulary), dtype=np.int64)
-        for shard in sentences.shards:
-            counts += shard.liked.counts()
+        counts = liked_counts(sentences)
         self._number(sentences.vocabulary, counts, counts > 0)
 
     def _number(self, vocabulary: Vocabulary, counts: Offsets, known: Mask) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.split import Split
+from item2vec.evaluation.targets import liked_counts
 from item2vec.kernels.cooccurrence import pair_cosines, sentences_of_items
 from item2vec.metrics.beyond_accuracy import (
     coverage,
@@ -33,7 +34,7 @@ class BeyondAccuracy:
     def __init__(self, rankings: Rankings, split: Split) -> None:
         self._rankings = rankings
         self._split = split
-        counts = split.train.counts()
+        counts = liked_counts(split.train)
         self._counts = np.concatenate(
             (counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64))
         )

@@ -13,6 +13,7 @@ from item2vec.arrays import Mask
 from item2vec.errors import InputError
 from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
+from item2vec.evaluation.targets import liked_counts
 
 __all__ = ["Segment", "by_coldness", "segments"]
 
@@ -131,7 +132,7 @@ def _by_length(split: Split) -> Iterator[tuple[str, Mask]]:
 
 
 def _by_popularity(split: Split) -> Iterator[tuple[str, Mask]]:
-    counts = split.train.counts()
+    counts = liked_counts(split.train)
     order = np.argsort(-counts, kind="stable")
     more_popular = np.empty(len(counts))
     more_popular[order] = np.cumsum(counts[order]) - counts[order]

@@ -14,6 +14,7 @@ from item2vec.arguments import check_fields, checked, checked_except
 from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.deprecated import Renamed
 from item2vec.errors import ConfigError, InputError
+from item2vec.evaluation.targets import liked_counts
 from item2vec.interactions import read_only
 from item2vec.notebook import html_table
 from item2vec.sentences import Sentences, ShardedSentences
@@ -114,20 +115,21 @@ class Split:
         return len(self.histories)
 
     def __repr__(self) -> str:
+        counts = liked_counts(self.train)
         parts = [
             f"{len(self):,} queries, {len(self.targets.tokens):,} targets, trained on "
-            f"{self.train.n_tokens:,} tokens of {np.count_nonzero(self.train.counts()):,} items"
+            f"{counts.sum():,} tokens of {np.count_nonzero(counts):,} items"
         ]
         parts += [f"{name} {first} to {last}" for name, (first, last) in self.spans.items()]
         parts += [f"dropped {n:,} {what}" for what, n in self.dropped.items() if n]
         return f"Split({self.protocol}: {'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        trained = int(np.count_nonzero(self.train.counts()))
+        counts = liked_counts(self.train)
         rows: list[tuple[str, object]] = [
             ("training sentences", len(self.train)),
-            ("training tokens", self.train.n_tokens),
-            ("training items", trained),
+            ("training tokens", int(counts.sum())),
+            ("training items", int(np.count_nonzero(counts))),
             ("queries", len(self)),
             ("targets", len(self.targets.tokens)),
             ("cold users", int(self.cold_users().sum())),
@@ -170,7 +172,7 @@ class Split:
     def _trained(self, sentences: Sentences) -> Mask:
         """Return a mask of the tokens whose item occurs in the training part."""
         codes = sentences.vocabulary.codes_in(self.train.vocabulary)
-        trained: Mask = np.append(self.train.counts() > 0, False)[codes][sentences.tokens]
+        trained: Mask = np.append(liked_counts(self.train) > 0, False)[codes][sentences.tokens]
         return trained
 
     @checked_except("min_history")

@@ -8,10 +8,10 @@ import numpy as np
 
 from item2vec.arrays import Mask, Offsets
 from item2vec.kernels.grouping import label_pairs
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.types import Vocabulary
 
-__all__ = ["first_positions", "further_items", "liked_tokens", "new_items"]
+__all__ = ["first_positions", "further_items", "liked_counts", "liked_tokens", "new_items"]
 
 
 def liked_tokens(sentences: Sentences) -> Mask:
@@ -24,6 +24,18 @@ def liked_tokens(sentences: Sentences) -> Mask:
         return np.ones(len(sentences.tokens), dtype=bool)
     liked: Mask = sentences.weights >= 0
     return liked
+
+
+def liked_counts(sentences: Sentences | ShardedSentences) -> Offsets:
+    """Return the number of tokens of each item that training counts: those without negative weight.
+
+    >>> liked_counts(dataclasses.replace(Sentences.of([["a", "b"]]), weights=np.array([0, -1]))).tolist()
+    [1, 0]
+    """
+    counts = np.zeros(len(sentences.vocabulary), np.int64)
+    for shard in sentences.shards:
+        counts += shard.liked.counts()
+    return counts
 
 
 def new_items(future: Sentences, seen: Sentences | None) -> Sentences:

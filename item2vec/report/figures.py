@@ -11,6 +11,7 @@ from item2vec.arrays import Doubles, Mask, Offsets
 from item2vec.curve import Epoch, chart_of
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.segments import Segment
+from item2vec.evaluation.targets import liked_counts
 from item2vec.metrics import beyond_accuracy
 from item2vec.metrics.accuracy import ACCURACY
 from item2vec.report.embedding import Map
@@ -146,7 +147,7 @@ def exposure_by_popularity(study: Study) -> Figure:
 
     The recommendations are the first ``study.k`` ranks of the model and of the best baseline.
     """
-    counts = study.split.train.counts()
+    counts = liked_counts(study.split.train)
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     decile = np.empty(len(counts), dtype=np.int64)
     decile[order] = np.arange(len(order)) * DECILES // len(order)
@@ -170,7 +171,7 @@ def lorenz(study: Study) -> Figure:
 
     A curve shows the cumulative share of tokens or recommendations by the cumulative share of items.
     """
-    trained = study.split.train.counts() > 0
+    trained = liked_counts(study.split.train) > 0
     lines: list[dict[str, Any]] = [
         {
             "type": "scatter",
@@ -255,7 +256,7 @@ def _counts(study: Study, rankings: Rankings) -> Offsets:
 
     This vocabulary begins with the items of the training part; other items have 0 tokens.
     """
-    counts = study.split.train.counts()
+    counts = liked_counts(study.split.train)
     return np.concatenate((counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64)))
 
 
@@ -265,7 +266,7 @@ def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
     A triple holds the name, the number of occurrences of each item, and the colour. The occurrences are the
     tokens of the item in the training part, or the rankings with the item in the first ``study.k`` ranks.
     """
-    counts = study.split.train.counts()
+    counts = liked_counts(study.split.train)
     exposures = [("training", counts.astype(np.float64), TRAINING)]
     for name, color in ((OURS, ACCENT), (study.best_baseline, BEST)):
         items = study.evaluations[name].rankings.items[:, : study.k]

@@ -2,10 +2,11 @@
 
     OPENBLAS_NUM_THREADS=1 taskset -c 0 scripts/benchmarks/next_item_cost.py [--sentences 3000] [--json FILE]
 
-Unordered sentences of 60 items with Zipf popularity are trained in one thread with the default settings,
-except for the window. The time of an epoch is half the difference between three epochs and one, in CPU time.
-A prediction takes three products of small matrices per part, and reads and updates up to ``window`` rows of
-history items. With few items, all rows stay in the processor's cache. The products are compared with BLAS.
+Sentences of 60 items with Zipf popularity are trained in one thread with the default settings, except for
+the window. The time of an epoch is half the difference between three epochs and one, in CPU time. A
+prediction takes three products of small matrices per part, and reads and updates up to ``window`` rows of
+history items; in ordered sentences, the rows are read once per run of predictions. With few items, all rows
+stay in the processor's cache. The products are compared with BLAS.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from item2vec import NextItem, Sentences, Vocabulary
 from item2vec.kernels.dense import COLUMNS, product
 
 LENGTH = 60
-CASES = ((41_000, 1), (41_000, 20), (41_000, 50), (1_500, 1), (1_500, 50))
+UNORDERED = ((41_000, 1), (41_000, 20), (41_000, 50), (1_500, 50))
+CASES = [(False, *case) for case in UNORDERED] + [(True, 41_000, 50), (True, 1_500, 50)]
 SHAPES = {"scores": (256, 128, 512), "user vectors": (256, 512, 128), "output rows": (512, 256, 128)}
 REPEATS = 100
 
@@ -37,13 +39,13 @@ def repeated_by_blas(a, b, _panel, out):
         np.dot(a, b, out=out)
 
 
-def sentences_of(n_sentences, n_items):
-    """Return unordered sentences, whose items are drawn with Zipf popularity."""
+def sentences_of(n_sentences, n_items, *, ordered):
+    """Return sentences whose items are drawn with Zipf popularity."""
     shares = 1 / np.arange(1, n_items + 1) ** 0.8
     tokens = np.random.default_rng(1).choice(n_items, n_sentences * LENGTH, p=shares / shares.sum())
     offsets = np.arange(0, len(tokens) + 1, LENGTH)
     ids = tuple(f"i{number}" for number in range(n_items))
-    return Sentences(Vocabulary(ids), tokens.astype(np.int32), offsets, ordered=False)
+    return Sentences(Vocabulary(ids), tokens.astype(np.int32), offsets, ordered=ordered)
 
 
 def seconds_of(call, *arguments):
@@ -88,18 +90,18 @@ def main() -> None:
     print("| product | loops, GFLOP/s | BLAS, GFLOP/s |\n|---|---|---|")
     for name, (loops, blas) in products.items():
         print(f"| {name} | {loops:.0f} | {blas:.0f} |")
-    print(
-        "\n| items | window | µs per prediction and part | GFLOP/s of the three products |\n|---|---|---|---|"
-    )
+    columns = "sentences", "items", "window", "µs per prediction and part", "GFLOP/s of the three products"
+    print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     epochs = []
     settings = NextItem()
     n_parts, size = len(settings.context_decay), settings.vector_size // len(settings.context_decay)
-    for n_items, window in CASES:
-        sentences = sentences_of(arguments.sentences, n_items)
+    for ordered, n_items, window in CASES:
+        sentences = sentences_of(arguments.sentences, n_items, ordered=ordered)
         seconds = epoch_seconds(sentences, window) / (sentences.n_tokens * n_parts)
         rate = 6e-9 * settings.negative * size / seconds
-        epochs.append({"items": n_items, "window": window, "seconds": seconds, "rate": rate})
-        print(f"| {n_items:,} | {window} | {1e6 * seconds:.1f} | {rate:.0f} |", flush=True)
+        kind = "ordered" if ordered else "unordered"
+        epochs.append({"kind": kind, "items": n_items, "window": window, "seconds": seconds, "rate": rate})
+        print(f"| {kind} | {n_items:,} | {window} | {1e6 * seconds:.1f} | {rate:.0f} |", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps({"products": products, "epochs": epochs}))
 
