@@ -323,10 +323,11 @@ def _in_runs(targets: Codes, n_before: Codes, random: np.random.Generator) -> Co
     Sentences are cut into runs at places that are drawn anew for each call. A target with a short history is
     a run of its own, because one more row is quickly read.
     """
-    apart = (np.diff(targets, prepend=-1) != 1) | (n_before[targets] <= RUN)
-    starts = np.flatnonzero(apart | (targets % RUN == random.integers(RUN)))
-    lengths = np.diff(starts, append=len(targets))
-    order = random.permutation(len(starts))
-    starts, lengths = starts[order], lengths[order]
-    before = np.cumsum(lengths) - lengths
-    return targets[np.repeat(starts - before, lengths) + np.arange(len(targets))]
+    apart = (np.diff(targets, prepend=np.int32(-1)) != 1) | (n_before[targets] <= RUN)
+    starts = np.flatnonzero(apart | (targets % RUN == random.integers(RUN))).astype(np.int32)
+    order = random.permutation(np.arange(len(starts), dtype=np.int32))
+    lengths = np.diff(starts, append=np.int32(len(targets)))[order]
+    places = np.repeat(starts[order] - (np.cumsum(lengths, dtype=np.int32) - lengths), lengths)
+    places += np.arange(len(targets), dtype=np.int32)
+    ordered: Codes = targets[places]
+    return ordered
