@@ -158,11 +158,11 @@ class Split:
         }
 
     def cold_users(self) -> Mask:
-        """Return a mask of the queries whose history contains no item of the training part."""
+        """Return a mask of the queries whose history contains no item with a liked training token."""
         return ~self._any_trained(self.histories)
 
     def cold_items(self) -> Mask:
-        """Return a mask of the queries whose targets contain no item of the training part."""
+        """Return a mask of the queries whose targets contain no item with a liked training token."""
         return ~self._any_trained(self.targets)
 
     def _any_trained(self, sentences: Sentences) -> Mask:
@@ -170,7 +170,7 @@ class Split:
         return np.bincount(owners, self._trained(sentences), minlength=len(sentences)) > 0
 
     def _trained(self, sentences: Sentences) -> Mask:
-        """Return a mask of the tokens whose item occurs in the training part."""
+        """Return a mask of the tokens whose item has a training token that is not a dislike."""
         codes = sentences.vocabulary.codes_in(self.train.vocabulary)
         trained: Mask = np.append(liked_counts(self.train) > 0, False)[codes][sentences.tokens]
         return trained

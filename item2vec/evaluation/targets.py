@@ -32,6 +32,8 @@ def liked_counts(sentences: Sentences | ShardedSentences) -> Offsets:
     >>> liked_counts(dataclasses.replace(Sentences.of([["a", "b"]]), weights=np.array([0, -1]))).tolist()
     [1, 0]
     """
+    if "weights" not in sentences.columns:
+        return sentences.counts()
     counts = np.zeros(len(sentences.vocabulary), np.int64)
     for shard in sentences.shards:
         counts += shard.liked.counts()

@@ -46,7 +46,7 @@ class Draws(NamedTuple):
     """The distribution of negatives.
 
     ``negative`` is the number n of negatives that are drawn per block, and ``table`` is the alias table.
-    ``log_expected`` is log(n q) per item, as in the module's docstring. If the table is empty, all items are
+    ``log_expected`` is log(n q) per item, see ``kernels.next_item``. If the table is empty, all items are
     negatives, and ``log_expected`` is 0.
     """
 
