@@ -53,17 +53,19 @@ class Catalogue:
         """Return the ids of the active items that meet all conditions; see ``Items.where``."""
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
 
-    def with_attributes_of(self, items: Items) -> Catalogue:
-        """Return a catalogue with the titles and attributes of ``items``, and the same active flags.
+    def completed(self, items: Items) -> Catalogue:
+        """Return the catalogue with missing titles and attributes from ``items``; see ``Items.completed``.
 
-        Items of the catalogue that are not in ``items`` do not change. Items that are not in the catalogue
-        are added, and are active.
+        Items that are not in the catalogue are added, and are active. If nothing is added, ``self`` is
+        returned.
 
         >>> shelf = Catalogue(Items.of({"s1": {}, "s2": {}}), np.array([True, False]), revision=3)
-        >>> shelf.with_attributes_of(Items.of({"s1": {"year": 1}, "s2": {"year": 1}})).where({"year": 1})
+        >>> shelf.completed(Items.of({"s1": {"year": 1}, "s2": {"year": 1}})).where({"year": 1})
         ['s1']
         """
-        joined = self.items.updated(items)
+        joined = self.items.completed(items)
+        if joined is self.items:
+            return self
         active = np.append(self.active, np.ones(len(joined) - len(self.items), dtype=bool))
         return Catalogue(joined, active, self.revision)
 
@@ -108,8 +110,7 @@ class Values(NamedTuple):
 class Eligible:
     """Cached masks of the model rows whose items are active and meet the conditions of a request.
 
-    Items of the model that are not in the catalogue count as active. They have no attributes, unless the
-    attributes of all items are read from ``attributes``.
+    Items of the model that are not in the catalogue count as active.
 
     Parameters
     ----------
@@ -118,8 +119,7 @@ class Eligible:
     vocabulary
         Items of the model, in row order.
     attributes
-        Items, such as those of the model, whose attributes are read if no item of the catalogue has
-        attributes. Optional.
+        Items, such as those of the model, that complete the catalogue; see ``Items.completed``. Optional.
     before
         An earlier ``Eligible``. If it was created from the same ``vocabulary`` object, and
         ``catalogue.items.vocabulary`` is also the same object, its mapping from model rows to item codes of
@@ -171,7 +171,7 @@ class Eligible:
 
     @property
     def items(self) -> Items:
-        """The items whose attributes are read."""
+        """The items of the catalogue, completed by ``attributes``."""
         return self._described.catalogue.items
 
     def mask(self, where: Where | None = None) -> Mask | None:
@@ -184,10 +184,9 @@ class Eligible:
 
     @cached_property
     def _described(self) -> Eligible:
-        """``self``, or an ``Eligible`` with the fallback attributes if the catalogue has no attributes."""
-        if self._fallback is None or any(self.catalogue.items.attributes):
-            return self
-        return Eligible(self.catalogue.with_attributes_of(self._fallback), self.vocabulary)
+        """An ``Eligible`` of the completed catalogue, without ``attributes``."""
+        completed = self.catalogue if self._fallback is None else self.catalogue.completed(self._fallback)
+        return self if completed is self.catalogue else Eligible(completed, self.vocabulary)
 
 
 def _mask(catalogue: Catalogue, codes: Codes, condition: Condition) -> Mask | None:

@@ -14,26 +14,22 @@ from item2vec.direction import Direction
 from item2vec.errors import InputTypeError
 from item2vec.geometry import Method, check_method, finite_vector, unit_query
 from item2vec.histories import encode_histories
+from item2vec.model_parts import ModelParts
 from item2vec.row_rules import NO_ROWS, RowRules
-from item2vec.rules import RuleArguments, Rules
+from item2vec.rules import CHANGE_SCORES, RuleArguments, Rules
 from item2vec.sentences import Sentences
 from item2vec.types import Recommendation, as_history
-from item2vec.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from item2vec.ranker import Ranker
 
 __all__ = ["ItemQueries"]
 
-CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
-"""Rules that change scores. All other rules select and order items without changing the scores."""
-
 
 @checked
-class ItemQueries:
+class ItemQueries(ModelParts):
     """The base class of ``Recommender``, with the queries by item, analogy, vector and user vector."""
 
-    vectors: ItemVectors
     _ranker: Ranker
 
     def similar_items(

@@ -195,6 +195,38 @@ class Items:
         vocabulary = self.vocabulary if len(ids) == len(self) else Vocabulary(tuple(ids))
         return Items(vocabulary, tuple(titles), tuple(attributes))
 
+    @checked
+    def completed(self, other: Items) -> Items:
+        """Return these items with missing titles and attributes from ``other``, and with its other items.
+
+        The attributes of an item are missing if the item has no attribute. If nothing is added, ``self`` is
+        returned.
+
+        >>> songs = Items.of({"s1": {"title": "Blue Monday"}, "s2": {"genre": "soul"}})
+        >>> model_items = Items.of({"s1": {"genre": "pop"}, "s2": {"genre": "jazz"}, "s3": {"genre": "jazz"}})
+        >>> completed = songs.completed(model_items)
+        >>> completed.titles, completed.attributes
+        (('Blue Monday', None, None), ({'genre': 'pop'}, {'genre': 'soul'}, {'genre': 'jazz'}))
+        """
+        rows: dict[str, Mapping[str, Any]] = {}
+        titles: list[str | None] = []
+        codes = self.vocabulary.encode(other.vocabulary.ids).tolist()
+        for code, id_, title, row in zip(
+            codes, other.vocabulary.ids, other.titles, other.attributes, strict=True
+        ):
+            own_title, own_row = (self.titles[code], self.attributes[code]) if code >= 0 else (None, {})
+            if code < 0 or (own_title is None and title is not None) or (row and not own_row):
+                rows[id_] = own_row or row
+                titles.append(title if own_title is None else own_title)
+        if not rows:
+            return self
+        return self.updated(Items(Vocabulary(tuple(rows)), tuple(titles), tuple(rows.values())))
+
+    @cached_property
+    def is_described(self) -> bool:
+        """Whether an item has a title or an attribute."""
+        return any(self.attributes) or any(title is not None for title in self.titles)
+
     @cached_property
     def attribute_names(self) -> tuple[str, ...]:
         """The names of all attributes, in order of first appearance. Titles are not attributes."""

@@ -34,7 +34,7 @@ from item2vec.ranker import Ranker
 from item2vec.row_rules import RowRules
 from item2vec.rules import RuleArguments, Rules
 from item2vec.sentences import Sentences
-from item2vec.types import Recommendation, Share, Vocabulary, as_history
+from item2vec.types import Recommendation, Share, as_history
 from item2vec.vectors import ItemVectors
 
 if TYPE_CHECKING:
@@ -147,12 +147,7 @@ class Recommender(ItemQueries):
         return model
 
     def _set_parts(self, parts: bundle.Parts) -> None:
-        self.parts = parts
-        self.vectors, self.taste = parts.vectors, parts.taste
-        self.index = parts.index
-        self.items, self.adapter = parts.items, parts.adapter
-        self.neighbours = parts.neighbours
-        self.prior = parts.prior
+        self._parts = parts
         self._ranker = Ranker(parts)
         self._catalogue: Eligible | None = None
         self._extension = Extension(parts)
@@ -164,16 +159,18 @@ class Recommender(ItemQueries):
         return html_of(self.parts)
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The items of the model, in the order of the rows."""
-        return self.vectors.vocabulary
-
-    @property
     def exact(self) -> Recommender:
         """The same model with an exact index; the model itself if its index is exact."""
         if self.index.kind == "exact":
             return self
-        return Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
+        exact = Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
+        exact._catalogue = self._catalogue
+        return exact
+
+    @property
+    def described_items(self) -> Items | None:
+        """The items whose attributes rules read: those of ``with_catalogue``, or else ``items``."""
+        return self.items if self._catalogue is None else self._catalogue.items
 
     def with_catalogue(self, eligible: Eligible) -> Recommender:
         """Return the same model with the attributes and active flags of a store, in place of ``items``.
@@ -215,6 +212,8 @@ class Recommender(ItemQueries):
             return self
         model = Recommender.from_parts(parts)
         model._extension = self._extension
+        if self._catalogue is not None:
+            model._catalogue = Eligible(self._catalogue.catalogue, model.vocabulary, attributes=model.items)
         return model
 
     def radio(
@@ -337,7 +336,7 @@ class Recommender(ItemQueries):
         rankings = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
         if as_arrays:
             found, untrained = [ranking[:3] for ranking in rankings], self.vectors.counts == 0
-            return Answers.of(found, k, self.vocabulary, untrained=untrained, titles=self.items)
+            return Answers.of(found, k, self.vocabulary, untrained=untrained, titles=self.described_items)
         return [ranking.listed(self.vectors) for ranking in rankings]
 
     def explain(

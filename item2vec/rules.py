@@ -21,6 +21,8 @@ from item2vec.types import as_history
 __all__ = ["RuleArguments", "Rules", "is_per_history"]
 
 _Interests = int | Literal["auto"] | None
+CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
+"""Rules that change scores. All other rules select and order items without changing the scores."""
 OTHER_ARGUMENTS = ("k", "filter_seen", "weights", "timestamps", "eligible")
 SMALLEST, LARGEST = 1e-6, 1e6
 
@@ -86,8 +88,10 @@ class Rules:
        is the value of ``diversity``, r is the score scaled to 0…1 within the pool, and c is the largest
        cosine to an item selected before. Demoted items are selected after all others.
 
-    Exactly ``k`` items are returned if ``k`` items are eligible and ``at_most`` admits them. Source of
-    maximal marginal relevance: Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998,
+    Exactly ``k`` items are returned if ``k`` items are eligible. With one cap on an attribute of single
+    values, the result has as many items as the cap admits, up to ``k``. Several caps, or lists of values, are
+    applied greedily in order of score, so that another selection might have more items. Source of maximal
+    marginal relevance: Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998,
     equation 1.
 
     Attributes
@@ -277,6 +281,8 @@ def _check_names(arguments: Mapping[str, Any]) -> None:
     for name in arguments:
         if name in _PARSERS:
             continue
+        if name in OTHER_ARGUMENTS:
+            raise InputTypeError(f"{name} is not an argument of this query; omit it")
         near = difflib.get_close_matches(name, [*_PARSERS, *OTHER_ARGUMENTS], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(_PARSERS)}"
         raise InputTypeError(f"unknown argument {short_repr(name)}; {hint}")

@@ -23,7 +23,7 @@ OVER_FETCHED = 2
 """Without diversity, the first block has ``OVER_FETCHED * k`` rows."""
 
 DEMOTION = 3.0
-"""Subtracted from the relevance of demoted rows; exceeds all differences of marginal relevances (-1 to 1)."""
+"""Subtracted from the relevance of demoted rows; exceeds 2, the range of marginal relevances."""
 
 POOL = 50
 POOL_PER_ITEM = 5

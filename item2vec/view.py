@@ -69,14 +69,12 @@ class View:
 
     @property
     def items(self) -> Items | None:
-        """The items of the catalogue, if one of them has a title or an attribute; else those of the model.
+        """The items of the catalogue, completed by those of the model; see ``Items.completed``.
 
-        The result is ``None`` if no item of the catalogue has a title or an attribute, and the model has no
-        items.
+        The result is ``None`` if no item has a title or an attribute.
         """
-        listed = self.catalogue.items
-        described = any(listed.attributes) or any(title is not None for title in listed.titles)
-        return listed if described else self.model.items
+        items = self.model.described_items
+        return items if items is not None and items.is_described else None
 
     def recommend(
         self,
@@ -151,7 +149,7 @@ class View:
         answers: list[list[Recommendation]] | Answers
         if as_arrays:
             arrays: Answers = self.model.recommend_many(histories, as_arrays=True, **request)
-            answers = replace(arrays, users=tuple(names), titles=self.items)
+            answers = replace(arrays, users=tuple(names))
         else:
             answers = self.model.recommend_many(histories, **request)
         if log:

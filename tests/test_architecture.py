@@ -25,7 +25,7 @@ LAYERS = [
     | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
-    {"described", "selection"},
+    {"described", "model_parts", "selection"},
     {"ranker", "extension", "item_queries"},
     {"recommender"},
     {"corpus", "fitting", "evaluation", "periods", "versions", "store"},

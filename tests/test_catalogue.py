@@ -6,7 +6,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from item2vec import Items, Vocabulary
+from item2vec import Items, ItemVectors, Recommender, Vocabulary
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.errors import InputError
 
@@ -68,3 +68,62 @@ def test_there_is_no_mask_if_every_row_is_allowed():
 def test_a_misspelt_attribute_is_an_error():
     with pytest.raises(InputError, match="did you mean 'genre'"):
         Eligible(catalogue_of({}), Vocabulary(("a",))).mask({"gnere": "jazz"})
+
+
+def model_of(index="exact", **rows):
+    items = Items.of(rows)
+    vectors = np.column_stack((np.cos(np.arange(len(rows))), np.sin(np.arange(len(rows)))))
+    return Recommender(
+        ItemVectors(items.vocabulary, vectors, None, np.ones(len(rows))), items=items, index=index
+    )
+
+
+described = st.fixed_dictionaries({}, optional={"title": st.sampled_from("xy"), "genre": genres})
+rows = st.dictionaries(st.sampled_from("abcd"), described, max_size=4)
+
+
+@examples(100)
+@given(rows, rows)
+def test_missing_titles_and_attributes_are_those_of_the_model(own, others):
+    completed = Items.of(own).completed(Items.of(others))
+    assert completed.vocabulary.ids == (*own, *(id_ for id_ in others if id_ not in own))
+    for id_ in completed.vocabulary.ids:
+        first, second = own.get(id_, {}), others.get(id_, {})
+        assert completed.title(id_) == first.get("title", second.get("title", id_))
+        described = [{name: row[name] for name in row if name != "title"} for row in (first, second)]
+        assert completed.about(id_) == (described[0] or described[1])
+    assert completed.completed(Items.of(others)) is completed
+
+
+def test_a_change_of_one_item_of_the_store_leaves_the_attributes_of_the_others():
+    model = model_of(a={"genre": "jazz"}, b={"genre": "soul"}, c={"genre": "jazz"})
+    listed = Catalogue(Items.of({"a": {}, "b": {}}), np.ones(2, dtype=bool), 1)
+    for catalogue in (
+        listed,
+        listed.updated(Catalogue(Items.of({"b": {"genre": "pop"}}), np.ones(1, bool), 2)),
+    ):
+        eligible = Eligible(catalogue, model.vocabulary, attributes=model.items)
+        assert eligible.mask({"genre": "jazz"}).tolist() == [True, False, True]
+        assert eligible.mask({"genre": "soul"}).tolist() == [False, catalogue is listed, False]
+    assert eligible.mask({"genre": "pop"}).tolist() == [False, True, False]
+
+
+def test_models_derived_from_a_model_keep_its_catalogue():
+    rows = {id_: {"genre": "jazz" if code % 2 else "soul"} for code, id_ in enumerate("abcdefgh")}
+    model = model_of("annoy", **rows)
+    catalogue = Catalogue(Items.of({"b": {"genre": "pop"}, "c": {}}), np.array([True, False]), 1)
+    served = model.with_catalogue(Eligible(catalogue, model.vocabulary, attributes=model.items))
+    newer = served.with_items(Items.of({"new": {"genre": "jazz"}}))
+    for derived in (served, served.exact, newer):
+        found = [item for item, _ in derived.recommend(["a"], k=20)]
+        assert "b" in found
+        assert "c" not in found
+        assert [item for item, _ in derived.recommend(["a"], k=20, where={"genre": "pop"})] == ["b"]
+    assert "new" in [item for item, _ in newer.recommend(["a"], k=20, where={"genre": "jazz"})]
+
+
+def test_the_attributes_of_a_model_cannot_be_set():
+    model = model_of(a={}, b={})
+    for name in ("parts", "vectors", "taste", "index", "items", "adapter", "neighbours", "prior"):
+        with pytest.raises(AttributeError):
+            setattr(model, name, None)

@@ -226,7 +226,7 @@ def test_rules_are_values():
 
 @pytest.fixture
 def shop(tmp_path):
-    """An engine whose store has events and no attributes; those of the model's items apply."""
+    """An engine whose store has events and no attributes; those of the model's items complete them."""
     publish(songs(), tmp_path / "models")
     with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
         store.upgrade()
@@ -235,7 +235,7 @@ def shop(tmp_path):
         yield engine
 
 
-def test_the_engine_reads_the_attributes_of_the_model_if_the_store_has_none(shop):
+def test_the_engine_reads_attributes_that_the_store_lacks_from_the_model(shop):
     assert ids(shop.recommend("u", where={"genre": "soul"})) == "cb"
     assert ids(shop.recommend("u", at_most={"genre": 1})) == "ce"
     assert ids(shop.recommend("u", boost=[({"genre": "jazz"}, 100)])) == "bce"
@@ -244,7 +244,7 @@ def test_the_engine_reads_the_attributes_of_the_model_if_the_store_has_none(shop
     assert ids(shop.recommend(history=["a"], where={"year": {">": 1960}})) == "be"
     assert ids(shop.recommend(history=["a"])) == "bce"
     shop.store.ingest_items(Items.of({"e": {"genre": "soul"}}))
-    assert ids(shop.recommend("u", where={"genre": "soul"})) == "e"
+    assert ids(shop.recommend("u", where={"genre": "soul"})) == "cbe"
 
 
 def test_the_engine_has_the_same_rules(shop):

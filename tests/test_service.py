@@ -4,12 +4,13 @@ import json
 import re
 import time
 
+import numpy as np
 import pytest
 from services import is_problem, wait_until_ready, wait_until_whole
 from shops import open_shop
 from starlette.testclient import TestClient
 
-from item2vec import Recommender, publish
+from item2vec import Interactions, ItemVectors, Recommender, publish
 from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.service import ApiKeys, Serving, create_app
@@ -235,6 +236,27 @@ def test_an_item_is_changed_removed_and_returned(client, app):
     assert client.put(f"/v1/items/{item}", json={"active": True}).json() == before
     assert item in ids(client.post("/v1/recommendations", json={"history": [], "k": 50}))
     is_problem(client.delete("/v1/items/unknown-song"), 404)
+
+
+def test_a_change_of_one_item_leaves_the_facts_of_the_model_in_place(tmp_path):
+    songs = Items.of({id_: {"title": id_.upper(), "genre": "jazz"} for id_ in "abc"})
+    vectors = ItemVectors(songs.vocabulary, np.eye(3), None, np.ones(3))
+    publish(Recommender(vectors, items=songs), f"{tmp_path}/models")
+    url = f"sqlite:///{tmp_path}/shop.db"
+    with Store(url) as store:
+        store.upgrade()
+        store.ingest(Interactions.of(user=["u", "u"], item=["a", "b"]))
+    with TestClient(create_app(Serving(f"{tmp_path}/models", url))) as client:
+        wait_until_ready(client)
+        before = client.get("/v1/items/a").json()
+        assert (before["title"], before["attributes"]) == ("A", {"genre": "jazz"})
+        for id_ in "bc":
+            changed = client.put(f"/v1/items/{id_}", json={"title": "New"}).json()
+            assert (changed["title"], changed["attributes"]) == ("New", {"genre": "jazz"})
+        client.put("/v1/items/b", json={"attributes": {"genre": "soul"}})
+        assert client.get("/v1/items/a").json() == before
+        wanted = client.post("/v1/recommendations", json={"history": [], "where": {"genre": "jazz"}})
+        assert sorted(ids(wanted)) == ["a", "c"]
 
 
 def test_ids_that_paths_cannot_carry(client):

@@ -17,7 +17,8 @@ from item2vec.neighbours import link_propagation, transitions
 from item2vec.training import ease as ease_module
 from item2vec.training import train_with_table
 from item2vec.training.ease import ease
-from item2vec.tuning.sampler import Sampler, starts_of
+from item2vec.tuning.sampler import Sampler
+from item2vec.tuning.starts import starts_of
 from item2vec.tuning.trial import Trial
 
 OBJECTIVES = ("transitions", "linkprop", "ease")

@@ -1,10 +1,12 @@
 """Tuning holds out validation queries, and returns the default unless a finalist is significantly better."""
 
 import dataclasses
+import warnings
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
+import optuna
 import pytest
 
 import item2vec
@@ -13,8 +15,9 @@ from item2vec.errors import ConfigError, InputError, InputTypeError, TrainingErr
 from item2vec.evaluation import temporal_split
 from item2vec.tuning.finalists import decide, lower_bounds, train_rounds, users_of
 from item2vec.tuning.problem import make_problem
-from item2vec.tuning.sampler import SPACES, Sampler, family_of, starts_of
-from item2vec.tuning.trial import DEFAULT_WITH_BEST_TASTE, Limits, Trial
+from item2vec.tuning.sampler import SPACES, Sampler, family_of
+from item2vec.tuning.starts import starts_of
+from item2vec.tuning.trial import DEFAULT_WITH_BEST_TASTE, Limits, Trial, run_trial
 
 
 def chains(n_sentences=60, n_items=30, length=6, seed=1):
@@ -548,3 +551,30 @@ def test_lsa_and_glove_are_not_searched_unless_specified():
         ConfigError, match=r"weighting is a setting of objective='lsa', .* set objective='lsa'"
     ):
         starts_of({"weighting": "raw"})
+
+
+def test_a_search_without_free_training_settings_ends_after_the_first_trials():
+    fixed = {"objective": "transitions", "window": 2, "fade": 0.5, "smoothing": 1.0, "max_neighbours": 50}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for settings in ({}, {"trials": 7}, {"budget": "10min"}):
+            assert len(item2vec.tune(chains(), vector_size=4, **fixed, **settings).trials) == 1
+
+
+def test_the_log_level_of_optuna_is_that_of_the_caller():
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.DEBUG)
+    try:
+        item2vec.tune(chains(), trials=4, vector_size=4, epochs=1, objective="skipgram", jobs=1)
+        assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+@pytest.mark.parametrize(("epochs", "n_rungs"), [(1, 0), (2, 2), (3, 2), (4, 3), (9, 3)])
+def test_short_trainings_are_compared_at_the_same_share_of_their_epochs(epochs, n_rungs):
+    config = Config().with_settings(objective="skipgram", vector_size=4, epochs=epochs)
+    rungs = run_trial(make_problem(chains(), "ndcg@10"), 1, config, ()).rungs
+    assert len(rungs) == n_rungs
+    if epochs == 2:  # the score after one of two epochs is the score at a quarter and at a half
+        assert rungs[0] == rungs[1]

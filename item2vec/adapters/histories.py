@@ -94,7 +94,7 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     events
         Names of the events to keep. ``None``: all events. A mapping, such as ``{"click": 1, "purchase": 5}``,
         also multiplies the weight of each interaction by the weight of its event. Events of negative weight
-        are dislikes, and are dropped; a warning is logged for each dislike that does not occur.
+        are dislikes, and are dropped; if no interaction has the name of a dislike, a warning is logged.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
         with fewer than ``min_user_count`` interactions.

@@ -114,7 +114,7 @@ def recommend(
                 exclude_shown=exclude_shown,
                 **rules.arguments(view.items),
             )
-    rows = as_rows(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
+    rows = as_rows(recommendations, _titles(items, model.described_items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
 
 
@@ -194,7 +194,7 @@ def _show_analogy(
     else:
         model = load(location("models", models))
         found = model.analogy(**query, **rules.arguments())
-    show_rows(as_rows(found, _titles(items, model.items), as_json=as_json), as_json=as_json)
+    show_rows(as_rows(found, _titles(items, model.described_items), as_json=as_json), as_json=as_json)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
 
@@ -28,6 +28,7 @@ def intervals(
     level: float = 0.95,
     seed: int = 1,
     least: float = 0.0,
+    bounded: Container[str] = BOUNDED,
 ) -> dict[str, tuple[float, float]]:
     """Return the confidence interval of the mean of each metric, by the percentile cluster bootstrap.
 
@@ -36,7 +37,7 @@ def intervals(
     1993, chapter 13; for clusters: Cameron, Gelbach & Miller, Review of Economics and Statistics 2008.
 
     If all clusters have the same mean, for example 0 hits, the bootstrap interval has width 0. For metrics in
-    ``BOUNDED``, the interval is then widened, because clusters with other values between ``least`` and 1 may
+    ``bounded``, the interval is then widened, because clusters with other values between ``least`` and 1 may
     exist, but be too rare for the sample. The lower limit moves towards ``least``, and the upper limit
     towards 1, by the share ``p = 1 - ((1 - level) / 2) ** (1 / n)`` of the distance. p is the exact two-sided
     binomial limit for 0 events in n clusters, about 3.7 / n at 95 %. (The rule of three, 3 / n, approximates
@@ -57,7 +58,9 @@ def intervals(
     seed
         Seed of the resampling.
     least
-        Smallest possible value of the metrics in ``BOUNDED``: 0, or -1 for differences of metrics.
+        Smallest possible value of the metrics in ``bounded``: 0, or -1 for differences of metrics.
+    bounded
+        Names, without cut-offs, of the metrics whose values lie between ``least`` and 1.
 
     Raises
     ------
@@ -83,8 +86,8 @@ def intervals(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
     rare_share = 1 - ((1 - level) / 2) ** (1 / len(sums))
-    bounded = np.array([name.partition("@")[0] in BOUNDED for name in per_query])
-    constant = bounded & (np.ptp(sums / n_queries[:, None], axis=0) < NOISE)
+    is_bounded = np.array([name.partition("@")[0] in bounded for name in per_query])
+    constant = is_bounded & (np.ptp(sums / n_queries[:, None], axis=0) < NOISE)
     low = np.where(constant, low - rare_share * (low - least), low)
     high = np.where(constant, high + rare_share * (1 - high), high)
     return {name: (float(a), float(b)) for name, a, b in zip(per_query, low, high, strict=True)}

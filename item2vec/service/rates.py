@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["Rates"]
 
 BURST_SECONDS = 1.0
-MAX_CLIENTS = 10_000
+MIN_CLIENTS = 10_000
+"""Up to this number of clients, none is removed."""
 
 
 class Rates:
@@ -31,6 +32,7 @@ class Rates:
     def __init__(self, rate: float) -> None:
         self._interval = 1.0 / rate
         self._next: dict[str, float] = {}
+        self._n_to_sweep = MIN_CLIENTS
 
     def delay(self, client: str, now: float) -> float:
         """Return the number of seconds after ``now`` at which a request of the client would be admitted.
@@ -40,7 +42,8 @@ class Rates:
         due = max(self._next.get(client, now), now)
         if due - now > BURST_SECONDS:
             return due - now - BURST_SECONDS
-        if len(self._next) >= MAX_CLIENTS:
+        if len(self._next) >= self._n_to_sweep:
             self._next = {other: at for other, at in self._next.items() if at > now}
+            self._n_to_sweep = max(MIN_CLIENTS, 2 * len(self._next))
         self._next[client] = due + self._interval
         return 0.0

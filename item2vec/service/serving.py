@@ -16,7 +16,7 @@ from typing import Any
 from item2vec.engine import Engine
 from item2vec.errors import InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
-from item2vec.rules import RuleArguments
+from item2vec.rules import CHANGE_SCORES
 from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearches
@@ -33,9 +33,6 @@ RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
 STORE_WAIT_SECONDS = 1.0
 STORE_THREADS = 8  # of Limits.threads (16); if the store does not respond, the others serve plain histories
-FILTERS = {"where", "exclude", "allow", "deny", "at_most", "diversity"}
-"""Rules that select items, but do not change the scores of items."""
-SCORE_RULES = frozenset(RuleArguments.__annotations__) - FILTERS
 
 log = logging.getLogger(__name__)
 
@@ -261,7 +258,7 @@ class Serving:
 
 def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rules that change scores. ``explain`` needs these rules, so that shares sum to the score."""
-    return {name: value for name, value in rules.items() if name in SCORE_RULES}
+    return {name: value for name, value in rules.items() if name in CHANGE_SCORES}
 
 
 def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -229,7 +229,7 @@ class NextItemTrainer(WithState):
                 spans.append(threads.submit(train, span, i, spans[-len(parts)] if span else None))
         for future in spans:
             future.result()
-        return Loss(float(losses.sum() / losses.size * n_blocks) if n_blocks else 0.0, len(targets))
+        return Loss(float(losses.sum()) / len(parts), len(targets))
 
 
 def _n_spans(workers: int, n_parts: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Offsets
 from item2vec.config import Config
-from item2vec.evaluation.bootstrap import intervals
+from item2vec.evaluation.bootstrap import intervals, sums_by_cluster
 from item2vec.progress import progress_bar
 from item2vec.tuning.problem import Problem
 from item2vec.tuning.trial import Trial
@@ -59,8 +59,8 @@ class Estimate:
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
         """
-        name = "hr" if bounded else "own"  # intervals() knows that hr lies between 0 and 1
-        low, high = intervals({name: values}, clusters, least=least)[name]
+        bounds = intervals({"metric": values}, clusters, least=least, bounded=["metric"] if bounded else [])
+        low, high = bounds["metric"]
         return cls(float(values.mean()), low, high)
 
 
@@ -180,12 +180,9 @@ def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float =
     >>> lower_bounds(gains, np.arange(4), seed=1) > 0
     array([False,  True])
     """
-    users = np.unique(clusters, return_inverse=True)[1]
-    n_users = int(users.max()) + 1
-    centred = gains - gains.mean(axis=0)
-    sums = np.column_stack([np.bincount(users, column, minlength=n_users) for column in centred.T])
+    sums, _ = sums_by_cluster(gains - gains.mean(axis=0), clusters)
     errors = np.sqrt((sums**2).sum(axis=0))
-    draws = np.random.default_rng(seed).standard_normal((N_DRAWS, n_users)) @ sums
+    draws = np.random.default_rng(seed).standard_normal((N_DRAWS, len(sums))) @ sums
     largest = np.divide(draws, errors, out=np.zeros_like(draws), where=errors > 0).max(axis=1)
     bounds: Doubles = gains.mean(axis=0) - np.quantile(largest, level) * errors / len(gains)
     return bounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -18,20 +18,14 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from item2vec.config import CBOW, Config, NextItem, SkipGram
-from item2vec.config.settings import Learned
-from item2vec.errors import ConfigError
+from item2vec.tuning.starts import Decays, Objective, decays_of, first_configs
 from item2vec.tuning.trial import Trial
 
-__all__ = ["Sampler", "family_of", "scaled", "searched", "starts_of"]
+__all__ = ["Sampler", "family_of", "scaled", "searched"]
 
-Objective = Literal["next_item", "skipgram", "cbow", "lsa", "glove", "transitions", "linkprop", "ease"]
 Space = Mapping[str, BaseDistribution]
-Memory = tuple[float | Learned, ...]
 
-OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
-COUNTING: tuple[Objective, ...] = ("lsa", "glove", "transitions", "linkprop", "ease")
-"""Objectives based on counts, which are searched only if ``objective`` is fixed to one of them."""
-SEARCHED_MEMORIES: tuple[Memory, ...] = (
+SEARCHED_DECAYS: tuple[Decays, ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),
     ("learned", 0.98),
@@ -45,11 +39,11 @@ SEARCHED_MEMORIES: tuple[Memory, ...] = (
 """Values of ``context_decay`` in the search space."""
 
 
-def _name_of(memory: Memory) -> str:
-    return " ".join(map(str, memory))
+def _name_of(decays: Decays) -> str:
+    return " ".join(map(str, decays))
 
 
-_MEMORY_NAMED = {_name_of(memory): memory for memory in SEARCHED_MEMORIES}
+_DECAYS_NAMED = {_name_of(decays): decays for decays in SEARCHED_DECAYS}
 
 
 WORD2VEC: Space = {
@@ -65,7 +59,7 @@ WORD2VEC: Space = {
     "forward_only": CategoricalDistribution([False, True]),
 }
 NEXT_ITEM: Space = {
-    "memory": CategoricalDistribution([_name_of(decays) for decays in SEARCHED_MEMORIES]),
+    "memory": CategoricalDistribution([_name_of(decays) for decays in SEARCHED_DECAYS]),
     "tied": IntDistribution(0, 2),
     "similarity": CategoricalDistribution(["cosine", "inner"]),
     "temperature": FloatDistribution(0.05, 0.2, log=True),
@@ -117,35 +111,6 @@ SPACES = {
     "ease": EASE,
 }
 
-FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
-    ("next_item", {}),
-    ("skipgram", {}),
-    ("next_item", {"context_decay": (0.98,), "tied": 1}),
-    ("next_item", {"context_decay": ("learned", "learned"), "dropout": 0.1}),
-    ("cbow", {}),
-    ("next_item", {"similarity": "inner", "tied": 0, "context_decay": (0.3, 0.8, 0.98)}),
-    ("skipgram", {"window": 20, "shrink_windows": False}),
-    ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
-    ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
-    ("lsa", {}),
-    ("lsa", {"matrix": "sentences"}),
-    ("lsa", {"forward_only": True, "vector_size": 128}),
-    ("glove", {}),
-    ("glove", {"x_max": 3.0}),
-    ("transitions", {}),
-    ("transitions", {"window": 2}),
-    ("transitions", {"window": 10, "smoothing": 20.0}),
-    ("linkprop", {}),
-    ("linkprop", {"max_neighbours": 1000}),
-    ("ease", {}),
-    ("ease", {"l2": 50.0}),
-    ("ease", {"l2": 1000.0}),
-)
-"""Objective of each of the first trials, and the settings that differ from the default of the objective.
-
-Each configuration suits a different kind of data.
-"""
-
 
 def scaled(epochs: int, share: float) -> int:
     """Return the number of epochs multiplied by ``share``, rounded, but at least 1.
@@ -154,38 +119,6 @@ def scaled(epochs: int, share: float) -> int:
     (10, 1)
     """
     return max(1, round(epochs * share))
-
-
-def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
-    """Return the default configuration of each objective, with the fixed settings applied.
-
-    Objectives that do not have all fixed settings, or do not allow a fixed value, are omitted. If
-    ``objective`` is fixed, all other objectives are omitted. The objectives of ``COUNTING`` are included only
-    in this case. The order is the order of ``OBJECTIVES``. Unless ``backend`` is fixed, skip-gram and CBOW
-    use the faster numba backend if it supports the settings.
-
-    Raises
-    ------
-    ConfigError
-        If all objectives are omitted.
-    """
-    starts: dict[Objective, Config] = {}
-    first_error: ConfigError | None = None
-    chosen = fixed.get("objective")
-    for objective in (*OBJECTIVES, *COUNTING):
-        if chosen != objective and (chosen is not None or objective in COUNTING):
-            continue
-        for backend in ({"backend": "numba"}, {}) if objective in {"skipgram", "cbow"} else ({},):
-            try:
-                starts[objective] = Config().with_settings(**{"objective": objective, **backend, **fixed})
-                break
-            except ConfigError as error:
-                first_error = first_error or error
-    if not starts:
-        raise first_error or ConfigError(
-            f"objective is {fixed['objective']!r}; expected one of {', '.join((*OBJECTIVES, *COUNTING))}"
-        )
-    return starts
 
 
 class Sampler:
@@ -222,13 +155,12 @@ class Sampler:
         n_tokens: int = 0,
         ordered: bool = True,
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         starts = {
             objective: start.replace(train=start.train.for_data(n_tokens, ordered=ordered))
             for objective, start in starts.items()
         }
         self.default = next(iter(starts.values()))
-        self._first = list(dict.fromkeys([self.default, *_first_configs(starts, fixed)]))
+        self._first = list(dict.fromkeys([self.default, *first_configs(starts, fixed)]))
         self._families = {
             family_of(start): _Family(start, fixed, share) for start in reversed(list(starts.values()))
         }
@@ -241,6 +173,11 @@ class Sampler:
     def n_first(self) -> int:
         """Number of the first trials, whose configurations are predefined, not suggested by the estimator."""
         return len(self._first)
+
+    @property
+    def n_configs(self) -> float:
+        """Number of training configurations to try: ``n_first`` if all settings are fixed, else infinite."""
+        return float("inf") if any(family.searches for family in self._families.values()) else self.n_first
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -298,11 +235,16 @@ class _Family:
             unsearched.add("forward_only")
         if "vector_size" in fixed:
             unsearched |= {"part_size", "memory"}
-        if "context_decay" in fixed or set(memory_of(start)) == {1.0}:
+        if "context_decay" in fixed or set(decays_of(start)) == {1.0}:
             unsearched.add("memory")
         self._space = {name: range_ for name, range_ in space.items() if name not in unsearched}
         self._start = start
         self._trials: list[FrozenTrial] = []
+
+    @property
+    def searches(self) -> bool:
+        """Whether the search space has a setting that is not fixed."""
+        return bool(self._space)
 
     def observe(self, trial: Trial) -> None:
         settings = _parameters_of(trial.config)
@@ -325,21 +267,33 @@ class _Family:
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=3)
         # A new Optuna study is created for each suggestion, because a shared one would depend on earlier
         # suggestions, which are unknown after a resumption.
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials(self._trials)
-        settings = study.ask(self._space).params
+        with _quiet():
+            study = optuna.create_study(direction="maximize", sampler=sampler)
+            study.add_trials(self._trials)
+            settings = study.ask(self._space).params
         for name in {"alpha", "weight_decay", "smoothing", "l2"} & set(settings):
             settings[name] = float(f"{settings[name]:.3g}")
         if "alpha" in settings:
             settings["alpha"] = max(settings["alpha"], self._lowest_alpha)
-        memory = memory_of(self._start)
+        decays = decays_of(self._start)
         if "memory" in settings:
-            memory = settings["context_decay"] = _MEMORY_NAMED[settings.pop("memory")]
+            decays = settings["context_decay"] = _DECAYS_NAMED[settings.pop("memory")]
         if "tied" in settings:
-            settings["tied"] = min(settings["tied"], len(memory))
+            settings["tied"] = min(settings["tied"], len(decays))
         if "part_size" in settings:
-            settings["vector_size"] = settings.pop("part_size") * len(memory)
+            settings["vector_size"] = settings.pop("part_size") * len(decays)
         return self._start.with_settings(**settings)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress Optuna's log messages below the level of errors, and restore its level at exit."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def family_of(config: Config) -> str:
@@ -351,11 +305,6 @@ def family_of(config: Config) -> str:
     return "word2vec" if isinstance(config.train, SkipGram | CBOW) else config.train.objective
 
 
-def memory_of(config: Config) -> Memory:
-    """Return ``context_decay`` (one value per part) of next_item, or an empty tuple for other objectives."""
-    return config.train.context_decay if isinstance(config.train, NextItem) else ()
-
-
 def searched(config: Config) -> dict[str, Any]:
     """Return the training settings of a configuration that its family searches.
 
@@ -365,7 +314,7 @@ def searched(config: Config) -> dict[str, Any]:
     10
     """
     names = {"objective", "vector_size", *SPACES[family_of(config)]}
-    if memory_of(config):
+    if decays_of(config):
         names.add("context_decay")
     return {name: value for name, value in config.train.model_dump().items() if name in names}
 
@@ -373,22 +322,6 @@ def searched(config: Config) -> dict[str, Any]:
 def _parameters_of(config: Config) -> dict[str, Any]:
     """Return the searched training settings of a configuration, by their names in the search space."""
     settings = searched(config)
-    if memory := memory_of(config):
-        settings |= {"memory": _name_of(memory), "part_size": settings["vector_size"] // len(memory)}
+    if decays := decays_of(config):
+        settings |= {"memory": _name_of(decays), "part_size": settings["vector_size"] // len(decays)}
     return settings
-
-
-def _first_configs(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> Iterator[Config]:
-    """Yield the configurations of ``FIRST_TRIALS``, with the fixed settings in place of their own.
-
-    A configuration is omitted if its objective is not in ``starts``, if all its changes are to fixed
-    settings, or if it is invalid. ``context_decay`` is not changed if the decay of all parts in ``starts`` is
-    1, which is the default for unordered sentences.
-    """
-    for objective, changes in FIRST_TRIALS:
-        free = {name: value for name, value in changes.items() if name not in fixed}
-        if objective in starts and (free or not changes):
-            if set(memory_of(starts[objective])) == {1.0}:
-                free.pop("context_decay", None)
-            with contextlib.suppress(ConfigError):
-                yield starts[objective].with_settings(**free)

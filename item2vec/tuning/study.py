@@ -16,7 +16,7 @@ from typing import Any
 
 from item2vec.adapters import histories
 from item2vec.arguments import checked_except
-from item2vec.config import AdapterConfig, Config
+from item2vec.config import AdapterConfig, Config, TasteConfig
 from item2vec.config.defaults import FULL_EPOCHS_TOKENS
 from item2vec.durations import seconds_of
 from item2vec.errors import TrainingError, TuningWarning
@@ -39,23 +39,13 @@ from item2vec.tuning.finalists import (
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem, n_readable
 from item2vec.tuning.result import Tuning
-from item2vec.tuning.sampler import Sampler, starts_of, with_epochs
+from item2vec.tuning.sampler import Sampler, with_epochs
+from item2vec.tuning.starts import starts_of
 from item2vec.tuning.trial import Trial
 from item2vec.tuning.workers import Clock, Workers
 
 __all__ = ["tune"]
 
-TASTE = (
-    "score",
-    "decay",
-    "half_life",
-    "last_n",
-    "part_weights",
-    "repeat_bonus",
-    "mixture",
-    "popularity",
-    "popularity_half_life",
-)
 MAX_TOKENS = 1_000_000
 FINALISTS = 4
 MAX_SHARE_FOR_FINALS = 0.5
@@ -128,9 +118,9 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         nor ``trials`` is specified. A trial other than trial 0 is ended if its remaining training would take
         more than half of the budget, or more than is left for the search.
     trials
-        Number of configurations to try. If it is ``None``, only the budget limits the number. Without a
-        budget, equal data, settings, ``seed`` and ``jobs`` give equal results if a single process runs the
-        study.
+        Number of configurations to try; fewer if all training settings are fixed. If it is ``None``, only the
+        budget limits the number. Without a budget, equal data, settings, ``seed`` and ``jobs`` give equal
+        results if a single process runs the study.
     metric
         The metric to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off,
         or a function, as in ``evaluate`` (see ``evaluation.Metric``), with the cut-off ``k``. Threads call
@@ -224,8 +214,10 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     n_tokens = n_readable(data)
     whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.folds[0].train.n_tokens)
-    free = tuple(name for name in TASTE if name not in fixed)
+    free = tuple(name for name in TasteConfig.model_fields if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
+    if math.isfinite(sampler.n_configs):
+        trials = min(int(sampler.n_configs), sampler.n_first if trials is None else trials)
     workers = Workers(usable_cpus() if jobs is None else int(jobs), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {

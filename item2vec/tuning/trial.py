@@ -147,15 +147,16 @@ class _Watch:
         reason = self.limits.reason_to_stop(remaining) if epoch < self.epochs else None
         if reason:
             raise _Stopped("unfinished", reason)
-        rung = len(self.rungs)
-        if rung == len(RUNGS) or epoch < RUNGS[rung] * self.epochs or epoch == self.epochs:
+        n_passed = sum(epoch >= rung * self.epochs for rung in RUNGS)
+        n_new = n_passed - len(self.rungs)
+        if n_new == 0 or epoch == self.epochs:
             return
         candidates = self.earlier.tastes if self.taste is None else (self.taste,)
         tastes = [t for t in candidates if t.score == "cosine" or vectors.output is not None]
         if not tastes:
             return
-        self.rungs.append(max(self.problem.score(vectors, taste, few=True) for taste in tastes))
-        scores = self.earlier.rungs[rung]
+        self.rungs += n_new * [max(self.problem.score(vectors, taste, few=True) for taste in tastes)]
+        scores = self.earlier.rungs[n_passed - 1]
         if len(scores) >= MIN_TRIALS_TO_COMPARE and self.rungs[-1] < median(scores):
             raise _Stopped(
                 "stopped",

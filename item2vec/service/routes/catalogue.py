@@ -81,13 +81,14 @@ def _changed(item: str, body: ItemBody, context: Context, *, must_exist: bool = 
     view = engine.view()
     if must_exist:
         _facts(view, item)
-    known = view.catalogue.items
-    is_listed = item in known.vocabulary
-    title = known.titles[known.vocabulary.code(item)] if is_listed else None
+    is_listed = item in view.catalogue.items.vocabulary
     if not is_listed or body.title is not None or body.attributes is not None:
-        attributes = known.about(item) if body.attributes is None else body.attributes
-        new_title = title if body.title is None else body.title
-        row = attributes if new_title is None else {**attributes, "title": new_title}
+        title, attributes = _described(view, item)
+        if body.title is not None:
+            title = body.title
+        if body.attributes is not None:
+            attributes = body.attributes
+        row = attributes if title is None else {**attributes, "title": title}
         engine.store.ingest_items(Items.of({item: row}))
     if body.active is not None:
         (engine.store.activate_items if body.active else engine.store.deactivate_items)([item])
@@ -99,15 +100,23 @@ def _facts(view: View, item: str) -> dict[str, Any]:
     code, row = int(listed.vocabulary.encode([item])[0]), int(model.vocabulary.encode([item])[0])
     if code < 0 and row < 0:
         raise UnknownItemError(f"unknown item {item!r}; expected the id of an item of the model or the store")
-    items = view.items
-    title = None if items is None else items.title(item)
+    title, attributes = _described(view, item)
     return {
         "item": item,
-        "title": None if title == item else title,
-        "attributes": {} if items is None else items.about(item),
+        "title": title,
+        "attributes": attributes,
         "count": 0 if row < 0 else int(model.vectors.counts[row]),
         "active": code < 0 or bool(view.catalogue.active[code]),
     }
+
+
+def _described(view: View, item: str) -> tuple[str | None, dict[str, Any]]:
+    """Return the title of an item, ``None`` if it has none, and its attributes."""
+    items = view.items
+    if items is None:
+        return None, {}
+    title = items.title(item)
+    return None if title == item else title, items.about(item)
 
 
 def _frequent(context: Context, k: int) -> tuple[View, list[str]]:
