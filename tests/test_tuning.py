@@ -574,7 +574,7 @@ def test_the_log_level_of_optuna_is_that_of_the_caller():
 @pytest.mark.parametrize(("epochs", "n_rungs"), [(1, 0), (2, 2), (3, 2), (4, 3), (9, 3)])
 def test_short_trainings_are_compared_at_the_same_share_of_their_epochs(epochs, n_rungs):
     config = Config().with_settings(objective="skipgram", vector_size=4, epochs=epochs)
-    rungs = run_trial(make_problem(chains(), "ndcg@10"), 1, config, ()).rungs
+    rungs = run_trial(make_problem(chains(), "ndcg@10", max_tokens=10**6, seed=1), 1, config, ()).rungs
     assert len(rungs) == n_rungs
     if epochs == 2:  # the score after one of two epochs is the score at a quarter and at a half
         assert rungs[0] == rungs[1]
