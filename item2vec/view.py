@@ -73,8 +73,8 @@ class View:
 
         The result is ``None`` if no item has a title or an attribute.
         """
-        items = self.model.described_items
-        return items if items is not None and items.is_described else None
+        items = self.model.described_items or self.catalogue.items
+        return items if items.is_described else None
 
     def recommend(
         self,

@@ -35,6 +35,8 @@ other parts are best at predicting the items of the next weeks.
 FULL_EPOCHS_TOKENS = 250_000
 """Number of tokens above which training needs fewer epochs, because an epoch has more updates."""
 MIN_EPOCHS = 5
+UNORDERED_WINDOW = 12
+"""Default of ``window`` for unordered sentences."""
 
 
 def fitting_memory(vector_size: int) -> tuple[float | Learned, ...]:

@@ -11,6 +11,7 @@ from item2vec.arguments import checked
 from item2vec.config.defaults import (
     DEFAULT_PART_WEIGHTS,
     MEMORIES,
+    UNORDERED_WINDOW,
     epochs_for,
     fitting_memory,
     size_of_parts,
@@ -214,7 +215,8 @@ class NextItem(ByDescent):
     vector_size: VectorSize = Field(default_factory=size_of_parts)
     """Dimensions of an item vector; by default 128 per part of ``context_decay``."""
     window: Window = 50
-    """Maximum number of history items per prediction; ``"full"`` for all items."""
+    """Maximum number of history items per prediction; ``"full"`` for all items. By default 50, or 12 for
+    unordered sentences, of which each prediction reads a random subset."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
     """Number of negative samples per block of 256 predictions; all items if there are at most as many."""
     ns_exponent: Exponent = 0.5
@@ -256,13 +258,15 @@ class NextItem(ByDescent):
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
         """Return the settings for sentences of this size and kind; the settings in ``given`` do not change.
 
-        For unordered sentences, ``context_decay`` is all 1. Above 250,000 tokens, ``epochs`` decreases.
+        For unordered sentences, ``context_decay`` is all 1, and ``window`` is 12. Above 250,000 tokens,
+        ``epochs`` decreases.
 
         >>> NextItem().for_data(1_000_000, ordered=True).epochs
         8
         """
-        decay = self.context_decay if ordered else (1.0,) * len(self.context_decay)
-        defaults = {"epochs": epochs_for(n_tokens, self.epochs), "context_decay": decay}
+        defaults: dict[str, Any] = {"epochs": epochs_for(n_tokens, self.epochs)}
+        if not ordered:
+            defaults |= {"context_decay": (1.0,) * len(self.context_decay), "window": UNORDERED_WINDOW}
         free = {n: v for n, v in defaults.items() if n not in self.given() and v != getattr(self, n)}
         return self.replace(**free)
 
