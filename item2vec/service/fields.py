@@ -108,7 +108,7 @@ def by_type(names: dict[type, str], expected: str) -> Discriminator:
     """Return the choice of a member of a union by the type of a value; ``expected`` describes the members."""
 
     def kind(value: Any) -> str | None:
-        return next((name for type_, name in names.items() if isinstance(value, type_)), None)
+        return names.get(type(value))
 
     return Discriminator(kind, custom_error_type="type", custom_error_message=expected)
 
