@@ -118,7 +118,7 @@ def test_a_get_request_has_no_unknown_query_parameters(client, app):
         (error,) = is_problem(client.get(path, params={"limt": 3}), 422)["errors"]
         assert (error["field"], error["found"]) == ("limt", "'3'"), path
     (error,) = is_problem(client.get("/v1/runs?limt=3"), 422)["errors"]
-    assert error["expected"] == "'limit'"
+    assert error["expected"] == "a known name; did you mean 'limit'?"
     (error,) = is_problem(client.get("/v1/items?query=a&k=3"), 422)["errors"]
     assert error["expected"] == "'q', 'item' or 'k'"
     assert client.get("/livez?now=1").status_code == 200
@@ -290,7 +290,7 @@ INVALID = {
     "neither user nor history": ("body", {}),
     "both": ("body", {"user": "u42", "history": []}),
     "a number as an id": ("user", {"user": 42}),
-    "an empty id": ("history[1].constrained-str", {"history": ["a", ""]}),
+    "an empty id": ("history[1]", {"history": ["a", ""]}),
     "a list": ("body", []),
     "diversity above 1": ("diversity", {"user": "u42", "diversity": 1.5}),
     "a long history": ("history", {"history": ["a"] * 10_001}),
@@ -301,7 +301,7 @@ INVALID = {
 def test_invalid_input_names_the_field(client, field, body):
     problem = is_problem(client.post("/v1/recommendations", json=body), 422)
     named = [error["field"] for error in problem["errors"]]
-    assert any(name.startswith(field.partition("[")[0]) for name in named), named
+    assert named == [field]
     assert all(error.keys() == {"field", "found", "expected"} for error in problem["errors"])
 
 

@@ -2,15 +2,17 @@
 
 import logging
 import threading
+import time
 
 import pytest
 from faults.child import HANGING
 from services import is_problem, wait_until_ready
 from starlette.testclient import TestClient
 
-from item2vec import Engine
+from item2vec import Engine, Items, adapters, fit, publish
 from item2vec.errors import StoreError
 from item2vec.service import Serving, create_app
+from item2vec.store import Store
 
 
 class Attempts:
@@ -72,3 +74,41 @@ def test_after_an_error_of_any_type_the_engine_is_opened_again(served, attempts,
         (f"no model is loaded yet: {kind}: {error}", kind != "StoreError"),  # a bug needs its traceback
         ("no model is loaded yet: OSError: another cause", True),
     ]
+
+
+def test_before_a_model_is_published_the_store_is_served(tmp_path):
+    """A new shop collects its first events and items over HTTP, and trains its first model from them."""
+    url = f"sqlite:///{tmp_path}/item2vec.db"
+    with Store(url) as store:
+        store.upgrade()
+        store.ingest_items(Items.of({"old": {"title": "Old", "genre": "jazz"}}))
+    app = create_app(Serving(f"{tmp_path}/models", url, reload_every=0.05))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        events = {"events": [{"user": f"u{n}", "item": item} for n in range(30) for item in "abc"]}
+        assert client.post("/v1/events", json=events).json() == {"new": 90, "known": 0}
+        assert client.put("/v1/items/new", json={"title": "New"}).json()["title"] == "New"
+        changed = client.put("/v1/items/old", json={"title": "Renamed"}).json()
+        assert (changed["title"], changed["attributes"]) == ("Renamed", {"genre": "jazz"})
+        assert client.delete("/v1/items/old").json()["active"] is False
+        assert client.get("/v1/items/old").json()["active"] is False
+        assert client.get("/v1/versions").json() == {"versions": []}
+        assert client.get("/v1/runs").json() == {"runs": []}
+        for route in ("/readyz", "/v1/users/u1/recommendations", "/v1/items?q=a", "/v1/items/unknown"):
+            detail = is_problem(client.get(route), 503)["detail"]
+            assert "yet" in detail
+            assert "Error" not in detail
+        while "no model is published yet" not in client.get("/readyz").json()["detail"]:
+            time.sleep(0.01)
+        with Store(url) as store:
+            publish(fit(adapters.histories(store.interactions()), vector_size=8), tmp_path / "models")
+        wait_until_ready(client)
+        found = client.get("/v1/users/u1/recommendations?filter_seen=false").json()["items"]
+        assert {item["item"] for item in found} == {"a", "b", "c"}
+        assert client.get("/v1/items/new").json()["title"] == "New"
+
+
+def test_without_a_store_events_are_refused(tmp_path):
+    with TestClient(create_app(Serving(f"{tmp_path}/models", None))) as client:
+        problem = is_problem(client.post("/v1/events", json={"events": [{"user": "u", "item": "i"}]}), 422)
+        assert "no store" in problem["detail"]
+        is_problem(client.get("/v1/items/i"), 503)

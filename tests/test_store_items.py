@@ -1,7 +1,7 @@
 """Items in the store, on SQLite and PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from databases import listens
@@ -13,6 +13,7 @@ from item2vec import Items
 from item2vec.errors import InputError, InputTypeError, UnknownItemError
 from item2vec.store import Ingested, catalogue
 
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
 ON_EACH = examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SONGS = Items.of(
@@ -152,6 +153,10 @@ def test_an_attribute_of_inactive_items_only_is_accepted(store):
 
 CHANGES = {
     "a new item": lambda store: store.ingest_items(Items.of({"s5": {}})),
+    "a new item in an event": lambda store: store.ingest(listens(("ann", "s5", 1))),
+    "a new item that was shown": lambda store: store.impressions.record(
+        ["ann"], [["s5"]], version=None, now=NOW
+    ),
     "another attribute": lambda store: store.ingest_items(Items.of({"s4": {"genre": "soul"}})),
     "another title": lambda store: store.ingest_items(Items.of({"s4": {"title": "Ceremony"}})),
     "deactivated": lambda store: store.deactivate_items(["s1", "s2"]),
@@ -178,7 +183,7 @@ def test_only_changes_of_a_catalogue_are_read(store, change):
 steps = st.lists(
     st.tuples(st.just("items"), st.dictionaries(st.sampled_from("abc"), attributes, min_size=1))
     | st.tuples(st.sampled_from(["in", "out", "read"]), st.sampled_from("abc"))
-    | st.tuples(st.just("event"), st.sampled_from("abc")),
+    | st.tuples(st.just("event"), st.sampled_from("abcd")),  # "d" is new
     max_size=10,
 )
 

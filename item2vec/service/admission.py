@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,7 @@ READING = {"GET", "HEAD", "OPTIONS", "POST"}
 WRITING_ROUTES = ("/v1/events",)
 CHALLENGE = 'Bearer realm="item2vec", Basic realm="item2vec"'
 DRAINED = 64  # a body of up to 64 times the limit is read to its end, so that the client gets the answer
+ENCODING = "percent-encoded UTF-8"
 BODY_TYPES = {"application/json"}
 
 log = logging.getLogger(__name__)
@@ -34,13 +36,13 @@ class Admission:
     """ASGI middleware that refuses requests before a route reads them, and limits the time until an answer.
 
     A request is checked in this order (in brackets, the status of a refusal): the API key (401, 403); the
-    rate of the requests with this key, or from this IP address if ``keys`` is ``None`` (429); the number of
-    requests in progress (503); the ``Content-Length``, which must not exceed 64 times ``limits.max_body``
-    (413); the type and the encoding of the body (415); the size of the body (413), and the time until the
-    body has arrived (408); the time until a thread is free (503); and the time until the answer is ready
-    (503). At most ``limits.max_body`` bytes of a body are kept in memory. When the body has arrived, the
-    request waits for a thread; the request that has waited longest gets the next free thread. The path
-    ``/livez`` needs no key, and is never refused.
+    rate of the requests with this key, or from this IP address if ``keys`` is ``None`` (429); the encoding of
+    the path and the query (422); the number of requests in progress (503); the ``Content-Length``, which must
+    not exceed 64 times ``limits.max_body`` (413); the type and the encoding of the body (415); the size of
+    the body (413), and the time until the body has arrived (408); the time until a thread is free (503); and
+    the time until the answer is ready (503). At most ``limits.max_body`` bytes of a body are kept in memory.
+    When the body has arrived, the request waits for a thread; the request that has waited longest gets the
+    next free thread. The path ``/livez`` needs no key, and is never refused.
 
     Parameters
     ----------
@@ -90,6 +92,7 @@ class Admission:
             return
         headers = _headers(scope)
         self._check_rate(self._checked_key(scope, headers) or str((scope["client"] or ("",))[0]))
+        _check_text(scope)
         if self._in_flight >= self._limits.max_in_flight:
             self._metrics.refuse()
             raise Problem(
@@ -200,6 +203,19 @@ def _needed(scope: Scope) -> Right:
     if scope["method"] in READING and scope["path"].rstrip("/") not in WRITING_ROUTES:
         return "read"
     return "write"
+
+
+def _check_text(scope: Scope) -> None:
+    """Raise ``Problem`` if the path or the query is not UTF-8: different ids would be read as the same id."""
+    for field, encoded in (
+        ("path", scope.get("raw_path") or b""),
+        ("query", scope["query_string"].replace(b"+", b" ")),
+    ):
+        try:
+            unquote_to_bytes(encoded).decode()
+        except UnicodeDecodeError:
+            error = {"field": field, "found": short_repr(encoded.decode("latin-1")), "expected": ENCODING}
+            raise Problem(422, f"the {field} is not UTF-8; expected {ENCODING}", errors=[error]) from None
 
 
 def _headers(scope: Scope) -> dict[str, str]:

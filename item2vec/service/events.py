@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from item2vec.durations import PLAUSIBLE, SECOND, TICKS, microseconds_of
-from item2vec.errors import InputError, short_repr
+from item2vec.durations import microseconds_of
 from item2vec.interactions import Interactions
 from item2vec.service.schemas import Event
 from item2vec.store import Store
 from item2vec.store.ingest import NO_EVENT
 
-__all__ = ["instant", "stored"]
+__all__ = ["stored"]
 
 SOURCE = "http"
 
@@ -40,39 +39,12 @@ def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None
     return n_new, len(events) - n_new
 
 
-def instant(value: str | int) -> int:
-    """Convert ISO 8601 text, or a number of s, ms, µs or ns since 1970, to microseconds since 1970.
-
-    Text without a time zone is interpreted as UTC. The unit of a number is the unit in which the number is a
-    date from 1990 to 2099. Raise ``InputError`` for any other number or text.
-
-    >>> {instant(value) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000)}
-    {1704067200000000}
-    """
-    if isinstance(value, str):
-        try:
-            return microseconds_of(datetime.fromisoformat(value))
-        except (ValueError, OverflowError):
-            raise InputError(
-                f"timestamp is {short_repr(value)}; expected ISO 8601, such as 2024-02-29T12:00:00Z"
-            ) from None
-    for ticks in TICKS.values():
-        if PLAUSIBLE[0] * ticks <= value < PLAUSIBLE[1] * ticks:
-            return value * SECOND // ticks
-    raise InputError(
-        f"timestamp is {value}; expected ISO 8601, or a number of seconds, milliseconds, microseconds or "
-        "nanoseconds since 1970, in the years 1990 to 2099"
-    )
-
-
 def _interactions(events: Sequence[Event], *, has_sessions: bool, now: datetime) -> Interactions:
     weighted = any(event.weight is not None for event in events)
     return Interactions.of(
         user=[event.user for event in events],
         item=[event.item for event in events],
-        timestamp=[
-            microseconds_of(now) if event.timestamp is None else instant(event.timestamp) for event in events
-        ],
+        timestamp=[microseconds_of(now) if event.timestamp is None else event.timestamp for event in events],
         weight=[1.0 if event.weight is None else event.weight for event in events] if weighted else None,
         event=[event.event or NO_EVENT for event in events],
         session=[str(event.session) for event in events] if has_sessions else None,

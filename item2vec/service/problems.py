@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -14,12 +15,27 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from item2vec.config.settings import either, nearest
 from item2vec.errors import InputError, Item2VecError, StoreError, UnknownItemError, short_repr
 
-__all__ = ["MEDIA_TYPE", "Problem", "fields_of", "handle_errors", "problem_of", "problem_response"]
+__all__ = [
+    "MEDIA_TYPE",
+    "Problem",
+    "fields_of",
+    "handle_errors",
+    "instead_of",
+    "invalid",
+    "named",
+    "problem_of",
+    "problem_response",
+]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
+SOURCES = {"body", "query", "path"}
+OBJECTS = {"model_type", "model_attributes_type", "dict_type"}  # pydantic's names of these errors
+MEMBERS = {"<id>", "<object>", "<mapping>", "<pairs>"}
+"""Tags of the members of unions in ``schemas``, which are no part of the path of a field."""
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +93,49 @@ def problem_of(error: Item2VecError) -> Problem:
     if isinstance(error, UnknownItemError):
         return Problem(404, str(error))
     if isinstance(error, InputError):
-        return Problem(422, str(error))
+        return invalid(error)
     log.error("a request failed: %s", error)
     if isinstance(error, StoreError):
         return Problem(503, "the store is unavailable; try again later")
     return Problem(500, "the service failed; its log contains the error")
+
+
+def invalid(error: Exception, field: str = "body") -> Problem:
+    """Return the problem of an invalid field: an argument of the route, or a path in the body.
+
+    >>> invalid(InputError("k is 0; expected an integer of at least 1"), "k").errors
+    [{'field': 'k', 'found': '0', 'expected': 'an integer of at least 1'}]
+    """
+    return Problem(422, str(error), errors=[_named_parts(field, str(error))])
+
+
+@contextmanager
+def named(field: str) -> Iterator[None]:
+    """Convert an ``InputError`` of the block to a ``Problem`` that names the field with the invalid input."""
+    try:
+        yield
+    except InputError as error:
+        raise invalid(error, field) from None
+
+
+def instead_of(name: str, known: Iterable[str]) -> str:
+    """Return what was expected instead of an unknown name: the nearest known name, or all known names.
+
+    >>> instead_of("whre", ["k", "where"]), instead_of("limit", ["k", "where"]), instead_of("k", [])
+    ("a known name; did you mean 'where'?", "'k' or 'where'", 'no parameters')
+    """
+    near = nearest(name, known := list(known))
+    if near is not None:
+        return f"a known name; did you mean {near!r}?"
+    return either(known) if known else "no parameters"
+
+
+def _named_parts(field: str, message: str) -> dict[str, str]:
+    """Split a message of this package at its first semicolon: what was found, and what was expected."""
+    found, _, expected = message.partition("; ")
+    found = found.removeprefix(f"{field.rpartition('.')[2]} is ")
+    expected = expected.removeprefix("expected ") or "valid input"
+    return {"field": field, "found": found, "expected": expected}
 
 
 def problem_response(problem: Problem) -> Response:
@@ -134,17 +188,20 @@ def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:
 
     A field is a path such as ``history[2].weight``.
     """
-    return [
-        {
-            "field": _path(error["loc"]),
-            "found": short_repr(error.get("input")),
-            "expected": str(error["msg"]),
-        }
-        for error in errors[:100]
-    ]
+    return [_fault(error) for error in errors[:100]]
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+    field, cause = _path(error["loc"]), error.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return _named_parts(field, str(cause))
+    expected = "a JSON object" if error["type"] in OBJECTS else str(error["msg"])
+    return {"field": field, "found": short_repr(error.get("input")), "expected": expected}
 
 
 def _path(location: Sequence[Any]) -> str:
-    steps = [step for step in location if step not in {"body", "query", "path"}]
+    steps = [step for step in location[:1] if step not in SOURCES] + [
+        step for step in location[1:] if step not in MEMBERS
+    ]
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return path.lstrip(".") or "body"

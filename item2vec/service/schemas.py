@@ -8,17 +8,40 @@ parameters are text, and are converted.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
-from item2vec.durations import PLAUSIBLE
 from item2vec.errors import InputError
-from item2vec.service.strict_json import parse
+from item2vec.service.fields import (
+    Boost,
+    Finite,
+    Id,
+    Ids,
+    Interests,
+    JsonText,
+    Pair,
+    QueryIds,
+    StoredId,
+    Text,
+    Timestamp,
+    Where,
+    Whole,
+    by_type,
+    refuse_unknown,
+)
 
 __all__ = [
     "JSON_PARAMETERS",
+    "LIST_PARAMETERS",
     "Analogy",
     "Answer",
     "Batch",
@@ -39,60 +62,35 @@ __all__ = [
 ]
 
 
-def _whole(value: Any) -> Any:
-    """Convert a float without a fraction, such as 10.0, to an integer, because JSON has one number type.
+class _Named(BaseModel):
+    """A schema without unknown names, whose errors contain the nearest known name."""
 
-    The result has the digits of the number, such as 1704067200140891000 for 1.704067200140891e18, not the
-    digits of the nearest float64, which is 120 smaller.
-    """
-    is_whole = isinstance(value, float) and value.is_integer()
-    return int(Decimal(repr(value))) if is_whole else value
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-Whole = BeforeValidator(_whole)
-Id = Annotated[str, Field(min_length=1, max_length=512)]
-Ids = Annotated[list[Id], Field(max_length=10_000)]
-QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # fewer, because the size of the head is limited
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Factor = Annotated[Finite, Field(gt=0, le=1e6)]
-Conditions = Annotated[dict[str, Any], Field(max_length=100)]
-Pair = Annotated[list[Conditions], Field(min_length=2, max_length=2)]
-UNITS = (10**0, 10**3, 10**6, 10**9)  # s, ms, µs and ns since 1970, in the years 1990 to 2099
-Timestamp = Annotated[
-    Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)],
-    Whole,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "format": "date-time"},
-                *(
-                    {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": PLAUSIBLE[1] * unit - 1}
-                    for unit in UNITS
-                ),
-            ]
-        }
-    ),
-]
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, fields: Any) -> Any:
+        return refuse_unknown(fields, cls.model_fields)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+class _Strict(_Named):
+    model_config = ConfigDict(strict=True)
 
 
 class Rules(_Strict):
     """The fields that all requests for ranked items have in common: ``k`` and the rules."""
 
     k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
-    where: Conditions | None = None
+    where: Where | None = None
     exclude: Ids = []
     allow: Ids | None = None
     deny: Ids = []
     disliked: Ids = []
     at_most: Annotated[dict[str, Annotated[int, Field(ge=1), Whole]], Field(max_length=10)] = {}
     diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
-    boost: Annotated[dict[Id, Factor], Field(max_length=10_000)] = {}
+    boost: Boost = {}
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
-    interests: Annotated[int, Field(ge=1, le=20), Whole] | Literal["auto"] | None = None
+    interests: Interests | None = None
     direction: Pair | None = None
 
     def arguments(self) -> dict[str, Any]:
@@ -113,6 +111,15 @@ class HistoryItem(_Strict):
     weight: Annotated[Finite, Field(ge=-1e6, le=1e6)] | None = None
 
 
+Token = Annotated[
+    Annotated[Id, Tag("<id>")] | Annotated[HistoryItem, Tag("<object>")],
+    by_type(
+        {str: "<id>", dict: "<object>", HistoryItem: "<object>"},
+        "an id, or an object with the field item",
+    ),
+]
+
+
 class Recommend(Rules):
     """A request for recommendations: for a user of the store, or for a history, oldest item first."""
 
@@ -121,15 +128,15 @@ class Recommend(Rules):
     )
 
     # None is the default, but not valid in a request: a request has exactly one of the two fields.
-    user: Annotated[Id, Field(default=None)]
-    history: Annotated[list[Id | HistoryItem], Field(default=None, max_length=10_000)]
+    user: Annotated[StoredId, Field(default=None)]
+    history: Annotated[list[Token], Field(default=None, max_length=10_000)]
     filter_seen: bool = True
     explain: bool = False
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.user is None) == (self.history is None):
-            raise ValueError(
+            raise InputError(
                 f"got {'neither' if self.user is None else 'both'} of user and history; expected one of them"
             )
         return self
@@ -156,7 +163,7 @@ class CompareBody(Recommend):
 class Batch(_Strict):
     """Several requests for recommendations. The elements of ``requests`` are validated separately."""
 
-    requests: Annotated[list[dict[str, Any]], Field(max_length=1_000)]
+    requests: Annotated[list[Annotated[Any, WithJsonSchema({"type": "object"})]], Field(max_length=1_000)]
 
 
 class SimilarBody(Rules):
@@ -183,13 +190,13 @@ class Event(_Strict):
     of the request is stored. ``event`` is the name of the event.
     """
 
-    user: Id
-    item: Id
+    user: StoredId
+    item: StoredId
     timestamp: Timestamp | None = None
-    event: Id | None = None
+    event: StoredId | None = None
     weight: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
-    session: Id | None = None
-    key: Id | None = None
+    session: StoredId | None = None
+    key: StoredId | None = None
 
 
 class EventList(_Strict):
@@ -201,7 +208,7 @@ class EventList(_Strict):
 class ItemBody(_Strict):
     """Changes of an item. Omitted fields keep their values; ``attributes`` replaces all attributes."""
 
-    title: Annotated[str, Field(max_length=10_000)] | None = None
+    title: Annotated[Text, Field(max_length=10_000)] | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=1_000)] | None = None
     active: bool | None = None
 
@@ -209,53 +216,31 @@ class ItemBody(_Strict):
 class ItemWithId(ItemBody):
     """Changes of an item whose id is in the body."""
 
-    item: Id
+    item: StoredId
 
 
-def _from_json(value: Any) -> Any:
-    """Parse the JSON text of a query parameter; raise ``ValueError`` if the text is not valid JSON.
-
-    For a field that is a list, FastAPI passes a list of the texts of the parameter, which has several
-    elements if the request repeats the parameter. A list of several texts, and a value that is not text, are
-    returned unchanged; pydantic then checks the type.
-    """
-    text = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if not isinstance(text, str):
-        return value
-    try:
-        return parse(text.encode("utf-8", "surrogatepass"))
-    except InputError as error:
-        raise ValueError(str(error)) from None
-
-
-def _interests(value: Any) -> Any:
+def _digits(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
-JsonText = BeforeValidator(_from_json)
-
-
-class SimilarQuery(BaseModel):
+class SimilarQuery(_Named):
     """The fields of ``Rules`` as query parameters.
 
     ``where``, ``at_most`` and ``boost`` are JSON objects, and ``direction`` is a JSON array of two objects.
+    ``boost`` may also be a JSON array of pairs.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     k: Annotated[int, Field(ge=1, le=1_000)] = 10
-    where: Annotated[Conditions, JsonText] = {}
+    where: Annotated[Where, JsonText] = {}
     exclude: QueryIds = []
     allow: QueryIds | None = None
     deny: QueryIds = []
     disliked: QueryIds = []
     at_most: Annotated[dict[str, Annotated[int, Field(ge=1), Whole]], JsonText] = {}
     diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
-    boost: Annotated[dict[Id, Factor], JsonText] = {}
+    boost: Annotated[Boost, JsonText] = {}
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
-    interests: Annotated[
-        Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None, BeforeValidator(_interests)
-    ] = None
+    interests: Annotated[Interests | None, BeforeValidator(_digits)] = None
     direction: Annotated[Pair | None, JsonText] = None
 
     def rules(self) -> dict[str, Any]:
@@ -273,6 +258,9 @@ class Query(SimilarQuery):
 
 JSON_PARAMETERS = {name for name, field in Query.model_fields.items() if JsonText in field.metadata}
 """The query parameters whose values are JSON."""
+
+LIST_PARAMETERS = {"exclude", "allow", "deny", "disliked"}
+"""The query parameters that may be repeated."""
 
 
 class Share(BaseModel):

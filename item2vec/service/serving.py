@@ -13,14 +13,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from item2vec.catalogue import Catalogue
+from item2vec.catalogue_cache import CatalogueCache
 from item2vec.engine import Engine
-from item2vec.errors import InputError, Item2VecError, StoreError
+from item2vec.errors import BundleNotFoundError, InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
 from item2vec.rules import CHANGE_SCORES
-from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearches
 from item2vec.service.problems import Problem
+from item2vec.store import Store
 from item2vec.types import Recommendation
 from item2vec.versions import load
 from item2vec.versions.layout import find
@@ -68,7 +70,9 @@ class Serving:
             "wait_for_new_items": False,
         }
         self._engine: Engine | None = None
-        self._why_not_ready = "the model is being loaded"
+        self._store = None if store is None else Store(store)  # until a model is loaded
+        self._catalogue: CatalogueCache | None = None  # of this store
+        self._why_not_ready = "no model is loaded yet: the model is being loaded"
         self._failure = ""  # type and message of the error of the last attempt
         self._stopped = threading.Event()
         self._searches = ItemSearches()
@@ -87,13 +91,34 @@ class Serving:
         self._thread.join()
         if self._engine is not None:
             self._engine.close()
+        if self._store is not None:
+            self._store.close()
 
     @property
     def engine(self) -> Engine:
         """The engine. If no model is loaded yet, a ``Problem`` with status 503 is raised."""
         if self._engine is None:
-            raise Problem(503, f"no model is loaded: {self._why_not_ready}")
+            raise Problem(503, self._why_not_ready)
         return self._engine
+
+    @property
+    def store(self) -> Store:
+        """The store, which needs no model. If the service has no store, ``InputError`` is raised."""
+        if self._store is None:
+            raise InputError("the service has no store; start it with item2vec serve --store URL")
+        return self._store if self._engine is None else self._engine.store
+
+    def listing(self) -> tuple[Catalogue, Recommender | None]:
+        """Return the catalogue and the model; before a model is loaded, that of the store and ``None``.
+
+        If there is neither a model nor a store, a ``Problem`` with status 503 is raised.
+        """
+        if self._engine is not None or self._store is None:
+            view = self.engine.view()
+            return view.catalogue, view.model
+        if self._catalogue is None:
+            self._catalogue = CatalogueCache(self._store, every=self._arguments["reload_every"])
+        return self._catalogue.catalogue, None
 
     @property
     def is_ready(self) -> bool:
@@ -208,15 +233,13 @@ class Serving:
 
     def versions(self) -> list[dict[str, Any]]:
         """Return the versions of the models folder as JSON values, newest first."""
-        self.engine.view()
         models = Path(self._arguments["models"])
         rows = [_version(row) for row in overview(models)] if (models / "versions").is_dir() else []
         return rows[::-1]
 
     def runs(self, limit: int) -> list[dict[str, Any]]:
         """Return the latest ``limit`` nightly runs as JSON values, newest first; none without a store."""
-        engine = self.engine
-        return [] if not self.has_store else [run.as_json() for run in engine.store.runs(limit)]
+        return [] if not self.has_store else [run.as_json() for run in self.store.runs(limit)]
 
     def search(self, query: str, k: int) -> tuple[View, list[str]]:
         """Return the current view, and the ids of the ``k`` items whose ids or titles best match a query."""
@@ -231,7 +254,7 @@ class Serving:
                 self._record_failure(error)
                 self._stopped.wait(RETRY_SECONDS)
             else:
-                self._engine = engine
+                self._engine, self._catalogue = engine, None
                 log.info("serving %s", engine.version)
                 # Otherwise, the garbage collector would visit all ids and attributes while requests wait.
                 gc.collect()
@@ -253,7 +276,11 @@ class Serving:
         if self._failure != (failure := f"{kind}: {error}"):
             is_bug = not isinstance(error, Item2VecError)
             log.warning("no model is loaded yet: %s: %s", kind, error, exc_info=is_bug)
-        self._failure, self._why_not_ready = failure, f"{kind}; the log of the service has the message"
+        self._failure = failure
+        if isinstance(error, BundleNotFoundError):
+            self._why_not_ready = "no model is published yet; run item2vec train, or item2vec retrain"
+        else:
+            self._why_not_ready = f"no model is loaded: {kind}; the log of the service has the message"
 
 
 def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,12 +289,18 @@ def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:
-    for number, token in enumerate(tokens):
-        if token.get("timestamp") is None:
-            raise InputError(
-                f"history[{number}] has no timestamp; expected a timestamp for each item, or for no item"
-            )
-    return [instant(token["timestamp"]) for token in tokens]
+    """Return the timestamps of a history that contains at least one timestamp.
+
+    An item without a timestamp has the timestamp of the next item with one or, after the last of these, of
+    the previous item, because histories are in the order of time.
+    """
+    given = [token.get("timestamp") for token in tokens]
+    latest: int = next(value for value in reversed(given) if value is not None)
+    timestamps = []
+    for value in reversed(given):
+        latest = latest if value is None else value
+        timestamps.append(latest)
+    return timestamps[::-1]
 
 
 @lru_cache(maxsize=1)

@@ -16,8 +16,8 @@ LONGEST_NUMBER = 400
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(body: bytes, *, max_depth: int = 32) -> Any:
-    """Parse JSON in UTF-8.
+def parse(body: bytes, *, max_depth: int = 32, what: str = "body") -> Any:
+    """Parse JSON in UTF-8. ``what`` names the text in messages.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def parse(body: bytes, *, max_depth: int = 32) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start} of the body is not UTF-8; expected JSON in UTF-8") from None
+        raise InputError(f"byte {error.start} of the {what} is not UTF-8; expected JSON in UTF-8") from None
     try:
         value = json.loads(
             text,
@@ -52,7 +52,7 @@ def parse(body: bytes, *, max_depth: int = 32) -> Any:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise InputError(
-            f"the body is not JSON: {error.msg} at character {error.pos}; expected a JSON object in UTF-8"
+            f"the {what} is not JSON: {error.msg} at character {error.pos}; expected JSON in UTF-8"
         ) from None
     except UnicodeEncodeError:
         raise InputError("the JSON contains a lone surrogate; expected valid Unicode text") from None

@@ -1,6 +1,6 @@
 """Read and change the items of the database: titles, attributes and active flags.
 
-Each change has a revision number, so that a reader can query only the items that have changed since.
+Each change has a revision number (see ``revisions``), so that a reader can query only later changes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from item2vec.catalogue import Catalogue
 from item2vec.items import Items
 from item2vec.store.connect import undamaged
 from item2vec.store.ids import as_json, insert_into, listed
+from item2vec.store.revisions import last_revision, next_revision
 from item2vec.store.tables import item
 from item2vec.store.values import check_text, check_value
 from item2vec.types import Vocabulary
 
 __all__ = ["check_items", "inactive_items", "read_catalogue", "read_items", "set_active", "upsert"]
-
-ADVISORY_LOCK = 0x17E3_CA7A  # an arbitrary key that other applications are unlikely to use
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
@@ -46,7 +45,7 @@ def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
 
     An update replaces the title and the attributes of an item.
     """
-    revision = _next_revision(connection)
+    revision = next_revision(connection)
     insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
     new = set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
     existing = [
@@ -71,7 +70,7 @@ def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -
 
     Raise ``UnknownItemError`` if an id is unknown.
     """
-    revision = _next_revision(connection)
+    revision = next_revision(connection)
     is_listed = item.c.external_id.in_(listed(connection))
     parameters = {"ids": as_json(ids)}
     existing = set(connection.scalars(sa.select(item.c.external_id).where(is_listed), parameters))
@@ -98,10 +97,9 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
     """Return all items with their active flags.
 
     ``known`` is the catalogue that an earlier call returned, or ``None`` to read all items. With ``known``,
-    only the items that ``upsert`` or ``set_active`` has changed since that call are read. Items that were
-    inserted in another way since that call, such as by the ingestion of interactions, are then missing.
+    only the items that were inserted or changed since that call are read.
     """
-    revision = _revision(connection)
+    revision = last_revision(connection)
     if known is not None and known.revision == revision:
         return known
     # After a restore from backup, the revision may be lower than ``known.revision``. All items are then read.
@@ -116,26 +114,6 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
         items = Items(Vocabulary(ids), titles, attributes)
     changes = Catalogue(items, np.array(active, dtype=bool), revision)
     return changes if known is None else known.updated(changes)
-
-
-def _revision(connection: sa.Connection) -> int:
-    """Return the revision of the last change by ``upsert`` or ``set_active``; 0 if there was no such change.
-
-    Other functions, such as the ingestion of interactions, insert missing items with revision 0.
-    """
-    return connection.scalar(sa.select(sa.func.max(item.c.revision))) or 0
-
-
-def _next_revision(connection: sa.Connection) -> int:
-    """Return the revision for the changes of this transaction: the last revision plus 1.
-
-    On PostgreSQL, an advisory lock serialises changes until commit. Without the lock, two transactions could
-    use the same revision. A reader that reads between the two commits would then never read the changes of
-    the later commit. SQLite serialises all writers.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
-    return _revision(connection) + 1
 
 
 def inactive_items(connection: sa.Connection) -> list[str]:

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from item2vec.arrays import Offsets
+from item2vec.store.revisions import next_revision
+from item2vec.store.tables import item
 
 __all__ = ["as_json", "insert_into", "listed", "numbers_of"]
 
@@ -38,7 +40,11 @@ def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | p
 
 
 def numbers_of(connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> Offsets:
-    """Return the row numbers of distinct external ids, in the order of ``ids``. Missing ids are inserted."""
+    """Return the row numbers of distinct external ids, in the order of ``ids``. Missing ids are inserted.
+
+    New items get a revision, so that readers of changes find them. A transaction that also inserts users
+    must insert the users first: on PostgreSQL, another order of locks could deadlock.
+    """
     select = _select_numbers(connection, table)
     numbers = _numbers(connection, select, ids)
     # Only missing ids are inserted, because on PostgreSQL an INSERT consumes a sequence number even if the id
@@ -47,8 +53,10 @@ def numbers_of(connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -
         # Ids are sorted, so that all writers lock rows in the same order and cannot deadlock.
         missing = sorted(ids[position] for position in unknown.tolist())
         # Without a WHERE clause, SQLite would parse the ON of ON CONFLICT as a join condition.
-        new = listed(connection).where(sa.true())
-        insert = insert_into(connection, table).from_select(["external_id"], new)
+        columns, new = ["external_id"], listed(connection).where(sa.true())
+        if table is item:
+            columns, new = [*columns, "revision"], new.add_columns(sa.literal(next_revision(connection)))
+        insert = insert_into(connection, table).from_select(columns, new)
         connection.execute(insert.on_conflict_do_nothing(), {"ids": as_json(missing)})
         numbers = _numbers(connection, select, ids)
     return numbers

@@ -262,9 +262,8 @@ class Store:
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
         """Return all items with their attributes and active flags.
 
-        With ``known``, a catalogue that an earlier call returned, only later changes by ``ingest_items``,
-        ``activate_items`` and ``deactivate_items`` are read; without such changes, ``known`` is returned.
-        Items that other methods, such as ``ingest``, have added since are then missing.
+        With ``known``, a catalogue that an earlier call returned, only the items that were added or changed
+        since are read; without such items, ``known`` is returned.
         """
         return self._data("read", partial(catalogue.read_catalogue, known=known))
 

@@ -74,8 +74,8 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
-    # Revision of the last transaction that ingested the item or changed its active flag. The revision is 0
-    # for an item that only other transactions have inserted, such as the ingestion of interactions.
+    # Revision of the last transaction that inserted or changed the item. The revision is 0 for an item that
+    # the ingestion of interactions of an earlier version of this package has inserted.
     sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),

@@ -8,11 +8,15 @@ from fastapi import APIRouter
 from fastapi import Query as FromQuery
 from starlette.responses import Response
 
+from item2vec.catalogue import Catalogue
 from item2vec.errors import UnknownItemError
 from item2vec.items import Items
-from item2vec.service.problems import Problem
-from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, Context, InService, json_response
+from item2vec.recommender import Recommender
+from item2vec.service.fields import StoredId
+from item2vec.service.problems import named
+from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, Context, InService, above, json_response
 from item2vec.service.schemas import ItemAnswer, ItemBody, ItemWithId, SearchAnswer
+from item2vec.service.serving import Serving
 from item2vec.service.strict_route import StrictRoute
 from item2vec.view import View
 
@@ -37,23 +41,23 @@ def search(
     returned.
     """
     if item is not None:
-        return json_response({"items": [_facts(context.serving.engine.view(), item)]})
+        return json_response({"items": [_facts(context.serving, item)]})
     if k > context.limits.max_k:
-        raise Problem(422, f"k is {k}; expected at most {context.limits.max_k}")
+        raise above("k", k, context.limits.max_k)
     view, found = context.serving.search(q, k) if q.strip() else _frequent(context, k)
     known = (view.model.vocabulary, view.catalogue.items.vocabulary)
     listed = [id_ for id_ in found if id_ in known[0] or id_ in known[1]]
-    return json_response({"items": [_facts(view, id_) for id_ in listed]})
+    return json_response({"items": [_facts_of(view.catalogue, view.model, id_) for id_ in listed]})
 
 
 @router.get("/items/{item}", response_model=ItemAnswer, dependencies=CHECKED_QUERY)
 def facts(item: str, context: InService) -> Response:
     """Return the title, the attributes, the number of training tokens and the active flag of an item."""
-    return json_response(_facts(context.serving.engine.view(), item))
+    return json_response(_facts(context.serving, item))
 
 
 @router.put("/items/{item}", response_model=ItemAnswer)
-def change(item: str, body: ItemBody, context: InService) -> Response:
+def change(item: StoredId, body: ItemBody, context: InService) -> Response:
     """Create an item, or change the title, the attributes or the active flag of an item."""
     return _changed(item, body, context)
 
@@ -65,54 +69,66 @@ def change_of_body(body: ItemWithId, context: InService) -> Response:
 
 
 @router.delete("/items/{item}", response_model=ItemAnswer)
-def remove(item: str, context: InService) -> Response:
+def remove(item: StoredId, context: InService) -> Response:
     """Deactivate an item, so that later recommendations do not contain it."""
     return _changed(item, ItemBody(active=False), context, must_exist=True)
 
 
 @router.delete("/items", response_model=ItemAnswer)
-def remove_by_query(item: Id, context: InService) -> Response:
+def remove_by_query(item: Annotated[StoredId, FromQuery()], context: InService) -> Response:
     """Deactivate the item whose id is a query parameter."""
     return _changed(item, ItemBody(active=False), context, must_exist=True)
 
 
 def _changed(item: str, body: ItemBody, context: Context, *, must_exist: bool = False) -> Response:
-    engine = context.serving.engine
-    view = engine.view()
+    serving = context.serving
+    store = serving.store
     if must_exist:
-        _facts(view, item)
-    is_listed = item in view.catalogue.items.vocabulary
+        _facts(serving, item)
+    catalogue, model = serving.listing()
+    is_listed = item in catalogue.items.vocabulary
     if not is_listed or body.title is not None or body.attributes is not None:
-        title, attributes = _described(view, item)
+        title, attributes = _described(catalogue, model, item)
         if body.title is not None:
             title = body.title
         if body.attributes is not None:
             attributes = body.attributes
         row = attributes if title is None else {**attributes, "title": title}
-        engine.store.ingest_items(Items.of({item: row}))
+        with named("attributes"):  # the schema has checked the other fields
+            store.ingest_items(Items.of({item: row}))
     if body.active is not None:
-        (engine.store.activate_items if body.active else engine.store.deactivate_items)([item])
-    return json_response(_facts(engine.view(), item))
+        (store.activate_items if body.active else store.deactivate_items)([item])
+    return json_response(_facts(serving, item))
 
 
-def _facts(view: View, item: str) -> dict[str, Any]:
-    listed, model = view.catalogue.items, view.model
-    code, row = int(listed.vocabulary.encode([item])[0]), int(model.vocabulary.encode([item])[0])
+def _facts(serving: Serving, item: str) -> dict[str, Any]:
+    catalogue, model = serving.listing()
+    if model is None and item not in catalogue.items.vocabulary:
+        _ = serving.engine  # status 503, because the model may know the item
+    return _facts_of(catalogue, model, item)
+
+
+def _facts_of(catalogue: Catalogue, model: Recommender | None, item: str) -> dict[str, Any]:
+    """Return the facts of an item; raise ``UnknownItemError`` if it is in neither catalogue nor model."""
+    code = int(catalogue.items.vocabulary.encode([item])[0])
+    row = -1 if model is None else int(model.vocabulary.encode([item])[0])
     if code < 0 and row < 0:
         raise UnknownItemError(f"unknown item {item!r}; expected the id of an item of the model or the store")
-    title, attributes = _described(view, item)
+    title, attributes = _described(catalogue, model, item)
     return {
         "item": item,
         "title": title,
         "attributes": attributes,
-        "count": 0 if row < 0 else int(model.vectors.counts[row]),
-        "active": code < 0 or bool(view.catalogue.active[code]),
+        "count": 0 if model is None or row < 0 else int(model.vectors.counts[row]),
+        "active": code < 0 or bool(catalogue.active[code]),
     }
 
 
-def _described(view: View, item: str) -> tuple[str | None, dict[str, Any]]:
+def _described(
+    catalogue: Catalogue, model: Recommender | None, item: str
+) -> tuple[str | None, dict[str, Any]]:
     """Return the title of an item, ``None`` if it has none, and its attributes."""
-    items = view.items
+    items = catalogue.items if model is None else model.described_items
     if items is None:
         return None, {}
     title = items.title(item)

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from item2vec.config.settings import either
-from item2vec.errors import short_repr
+from item2vec.errors import InputError, short_repr
 from item2vec.items import Items
 from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
-from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of
+from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of, instead_of, invalid
 from item2vec.service.schemas import ProblemDetails, Recommend, Rules
 from item2vec.service.serving import Answered, Serving
+from item2vec.view import View
 
-__all__ = ["CHECKED_QUERY", "ERRORS", "Context", "InService", "check_limits", "json_response", "validated"]
+__all__ = [
+    "CHECKED_QUERY",
+    "ERRORS",
+    "Context",
+    "InService",
+    "above",
+    "check_limits",
+    "json_response",
+    "naming_rules",
+    "refused",
+    "validated",
+]
 
 _PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -77,7 +90,7 @@ async def _check_query(request: Request) -> None:
     """Raise ``Problem`` if a request has a query parameter that its route does not have."""
     known = [field.alias for field in request.scope["route"].dependant.query_params]
     errors = [
-        {"field": name, "found": short_repr(value), "expected": either(known) if known else "no parameters"}
+        {"field": name, "found": short_repr(value), "expected": instead_of(name, known)}
         for name, value in request.query_params.items()
         if name not in known
     ]
@@ -106,13 +119,41 @@ def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
 def check_limits(request: Rules, limits: Limits) -> None:
     """Raise ``Problem`` if ``k`` or the length of a list exceeds one of the configured ``limits``."""
     if request.k > limits.max_k:
-        raise _above("k", request.k, limits.max_k)
+        raise above("k", request.k, limits.max_k)
     lists = {name: getattr(request, name) for name in ("exclude", "allow", "deny", "disliked")}
     if isinstance(request, Recommend):
         lists["history"] = request.history
     for name, values in lists.items():
         if values is not None and len(values) > limits.max_history:
-            raise _above(name, len(values), limits.max_history, "elements")
+            raise above(name, len(values), limits.max_history, "elements")
+
+
+@contextmanager
+def naming_rules(view: View, arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Convert an ``InputError`` of a query with these arguments to a ``Problem``; see ``refused``."""
+    try:
+        yield
+    except InputError as error:
+        raise refused(error, view, arguments) from None
+
+
+def refused(error: Exception, view: View, arguments: Mapping[str, Any]) -> Problem:
+    """Return the problem of a query that was refused, which names the rule with the invalid value.
+
+    The schemas have checked the form of the rules. The model and the catalogue may still refuse a rule, for
+    example because no item has an attribute. It is the rule that is refused with the same message alone.
+    """
+    rules = {name: value for name, value in arguments.items() if name in Rules.model_fields}
+    names = (name for name, value in rules.items() if _refusal(view, {name: value}) == str(error))
+    return invalid(error, next(names, "body"))
+
+
+def _refusal(view: View, rule: dict[str, Any]) -> str | None:
+    try:
+        view.model.recommend([], **rule)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _item(item: Any, items: Items | None, why: Any) -> dict[str, Any]:
@@ -125,7 +166,8 @@ def _item(item: Any, items: Items | None, why: Any) -> dict[str, Any]:
     return row
 
 
-def _above(field: str, found: int, limit: int, unit: str = "") -> Problem:
+def above(field: str, found: int, limit: int, unit: str = "") -> Problem:
+    """Return the problem of a field whose number or length exceeds a limit."""
     found_text = f"{found:,} {unit}".strip()
     error = {"field": field, "found": found_text, "expected": f"at most {limit:,} {unit}".strip()}
     return Problem(422, f"{field} is above the limit of {limit:,}", errors=[error])

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from item2vec.service.events import stored
-from item2vec.service.problems import Problem
-from item2vec.service.routes.common import ERRORS, InService, json_response
+from item2vec.service.problems import named
+from item2vec.service.routes.common import ERRORS, InService, above, json_response
 from item2vec.service.schemas import EventList, EventsAnswer
 from item2vec.service.strict_route import StrictRoute
 
@@ -26,6 +26,7 @@ def store_events(body: EventList, context: InService) -> Response:
     stored are compared. An event without a timestamp gets the time of the request.
     """
     if len(body.events) > context.limits.max_batch:
-        raise Problem(422, f"{len(body.events)} events; expected at most {context.limits.max_batch:,}")
-    new, known = stored(context.serving.engine.store, body.events)
+        raise above("events", len(body.events), context.limits.max_batch, "elements")
+    with named("events"):
+        new, known = stored(context.serving.store, body.events)
     return json_response({"new": new, "known": known})

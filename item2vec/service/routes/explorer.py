@@ -11,8 +11,9 @@ from fastapi import Query as FromQuery
 from starlette.responses import Response
 
 from item2vec.service.explorer_data import facts, map_data
+from item2vec.service.fields import StoredId
 from item2vec.service.problems import Problem
-from item2vec.service.routes.common import InService, check_limits, json_response
+from item2vec.service.routes.common import InService, check_limits, json_response, naming_rules
 from item2vec.service.schemas import CompareBody
 from item2vec.service.strict_route import StrictRoute
 
@@ -34,8 +35,6 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-
-Id = Annotated[str, FromQuery(min_length=1, max_length=512)]
 
 
 @cache
@@ -72,7 +71,7 @@ def model_facts(context: InService) -> Response:
 
 
 @router.get("/explorer/history")
-def history(context: InService, user: Id) -> Response:
+def history(context: InService, user: Annotated[StoredId, FromQuery()]) -> Response:
     """Return the items of a user's history, oldest first."""
     view = context.serving.engine.view()
     items = view.items
@@ -104,7 +103,8 @@ def compare(request: CompareBody, context: InService) -> Response:
     """Return recommendations, computed with a certain version of the models folder."""
     check_limits(request, context.limits)
     view = context.serving.view_of(request.version)
-    answered = context.serving.recommend(request.arguments(), view)
+    with naming_rules(view, request.arguments()):
+        answered = context.serving.recommend(request.arguments(), view)
     return json_response(context.answer(answered))
 
 

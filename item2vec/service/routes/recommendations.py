@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi import Query as FromQuery
 from starlette.responses import Response
 
-from item2vec.errors import Item2VecError
+from item2vec.errors import InputError, Item2VecError, UnknownItemError, short_repr
 from item2vec.service.problems import Problem, problem_of
 from item2vec.service.routes.common import (
     ERRORS,
     Context,
     InService,
+    above,
     check_limits,
     json_response,
+    naming_rules,
+    refused,
     validated,
 )
 from item2vec.service.schemas import (
@@ -26,6 +31,7 @@ from item2vec.service.schemas import (
     BatchAnswer,
     Query,
     Recommend,
+    Rules,
     SimilarBody,
     SimilarQuery,
 )
@@ -54,7 +60,7 @@ def of_request(request: Recommend, context: InService) -> Response:
 def of_batch(batch: Batch, context: InService) -> Response:
     """Answer several requests with one version. For an invalid request, the answer is the error."""
     if len(batch.requests) > context.limits.max_batch:
-        raise Problem(422, f"{len(batch.requests)} requests; expected at most {context.limits.max_batch:,}")
+        raise above("requests", len(batch.requests), context.limits.max_batch, "elements")
     view = context.serving.engine.view()
     answers: dict[int, dict[str, Any]] = {}
     groups: dict[str, dict[int, dict[str, Any]]] = {}
@@ -89,22 +95,43 @@ def analogy(request: Analogy, context: InService) -> Response:
     """List the items that are near the positive items, and far from the negative items."""
     check_limits(request, context.limits)
     view = context.serving.engine.view()
-    rules = request.arguments()
-    items = view.analogy(positive=request.positive, negative=request.negative, **rules)
+    with _naming(view, request, [*request.positive, *request.negative]):
+        items = view.analogy(positive=request.positive, negative=request.negative, **request.arguments())
     return json_response(context.answer(Answered(view, items)))
 
 
 def _recommended(request: Recommend, context: Context) -> Response:
     check_limits(request, context.limits)
-    answered = context.serving.recommend(request.arguments())
+    view = context.serving.engine.view()
+    with naming_rules(view, request.arguments()):
+        answered = context.serving.recommend(request.arguments(), view)
     return json_response(context.answer(answered))
 
 
 def _near(request: SimilarBody, context: Context) -> Response:
     check_limits(request, context.limits)
     view = context.serving.engine.view()
-    items = view.similar_items(request.item, **request.arguments())
+    with _naming(view, request, [request.item]):
+        items = view.similar_items(request.item, **request.arguments())
     return json_response(context.answer(Answered(view, items)))
+
+
+@contextmanager
+def _naming(view: View, request: Rules, ids: list[str]) -> Iterator[None]:
+    """Name the invalid rule of a query, and say of an item of the catalogue that it has no vectors yet."""
+    try:
+        with naming_rules(view, request.arguments()):
+            yield
+    except UnknownItemError:
+        listed, known = view.catalogue.items.vocabulary, view.model.vocabulary
+        new = next((id_ for id_ in ids if id_ in listed and id_ not in known), None)
+        if new is None or view.model.adapter.group_by is not None:
+            raise
+        raise Problem(
+            404,
+            f"item {short_repr(new)} has no vectors yet; a thread computes them from the attributes of the "
+            "item, if the model knows a value of these: try again later, or add attributes",
+        ) from None
 
 
 def _group(number: int, arguments: dict[str, Any]) -> str:
@@ -127,5 +154,6 @@ def _answers(group: list[dict[str, Any]], context: Context, view: View) -> list[
         return [context.answer(answered) for answered in context.serving.recommend_many(group, view)]
     except Item2VecError as error:
         if len(group) == 1:
-            return [problem_of(error).body()]
+            is_input = isinstance(error, InputError)
+            return [(refused(error, view, group[0]) if is_input else problem_of(error)).body()]
         return [_answers([request], context, view)[0] for request in group]
