@@ -15,7 +15,7 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.arguments import checked
 from item2vec.batch.users import Request, Stored, answers_of, digest_of, users_in
-from item2vec.errors import ConfigError, CorruptBundleError, InputError, short_repr
+from item2vec.errors import ConfigError, CorruptBundleError, InputError, refusing_unwritable, short_repr
 from item2vec.interactions import Interactions
 from item2vec.progress import progress_bar
 from item2vec.readers.writing import count_rows, parquet
@@ -114,10 +114,10 @@ def recommend_all(
     Raises
     ------
     ConfigError
-        If ``out`` contains other files, or recommendations of another version of item2vec, or of a call with
-        other arguments, another model or other histories; if both or neither of ``out`` and ``to_store`` are
-        specified; or if ``to_store`` is specified without ``version``, or is not ``histories``; or if
-        ``block_users`` is below 1.
+        If ``out`` is not a folder, or contains other files, or recommendations of another version of
+        item2vec, or of a call with other arguments, another model or other histories; if both or neither of
+        ``out`` and ``to_store`` are specified; or if ``to_store`` is specified without ``version``, or is not
+        ``histories``; or if ``block_users`` is below 1.
     InputError
         If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
         differs from the number of histories, or ``users`` is specified for histories other than
@@ -127,7 +127,7 @@ def recommend_all(
     StoreError
         If the store cannot be read or written.
     WriteError
-        If the mode of a file in ``out`` cannot be set.
+        If ``out`` cannot be created, or a file in it cannot be written.
     LockHeldError
         If another call, in this or another process, writes to the folder.
     PlatformError
@@ -158,10 +158,21 @@ def recommend_all(
             )
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, "recommend --all", name=LOCK):
-        size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
-        return _write_files(model, histories, request, folder, version, users, block_users or size)
+    with refusing_unwritable(folder):
+        _make_folder(folder)
+        with locked(folder, "recommend --all", name=LOCK):
+            size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
+            return _write_files(model, histories, request, folder, version, users, block_users or size)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"out is {folder}, which is not a folder; expected a new or empty folder, or a folder of "
+            "recommendations: choose another path"
+        ) from error
 
 
 def _write_files(
