@@ -182,7 +182,7 @@ class Remedy:
     Parameters
     ----------
     argument
-        Name of the parameter of the function.
+        Name of the parameter of the function; empty if the advice is not to pass an argument.
     value
         Value to pass; Ellipsis (``...``) if the value depends on the data.
     text

@@ -149,8 +149,8 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --gap 2h", "--gap does not apply to sentences from --playlists"),
         ("--playlists lists.txt --protocol k-fold --report x.html", "choose another --protocol"),
         ("--playlists lists.txt --report no/x.html", "the folder no does not exist; create it first"),
-        ("--playlists lists.txt -k 0", "k is 0"),
-        ("--playlists lists.txt --vector-size 0", "vector_size is 0"),
+        ("--playlists lists.txt -k 0", "--k is 0"),
+        ("--playlists lists.txt --vector-size 0", "--vector-size is 0"),
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),
         (
             "--playlists lists.txt --decay x",

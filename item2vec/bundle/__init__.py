@@ -50,7 +50,13 @@ from item2vec.bundle.manifest import (
 from item2vec.bundle.parts import Parts
 from item2vec.bundle.plausible import check_norms
 from item2vec.config import NextItem
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, Item2VecError, refusing_unwritable
+from item2vec.errors import (
+    BundleNotFoundError,
+    CorruptBundleError,
+    Item2VecError,
+    Remedy,
+    refusing_unwritable,
+)
 from item2vec.files import (
     FOLDER_MODE,
     READ_ONLY_MODE,
@@ -73,6 +79,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Manifest", "Parts", "read", "verify", "with_layout", "write"]
 
 MANIFEST = "manifest.json"
+TRAIN_ONE = "train one: item2vec train --playlists FILE --models DIR"
 NEIGHBOURS = ("offsets", "items", "weights")
 OTHER_COPY = "use another copy of the bundle"
 
@@ -282,8 +289,8 @@ def _regular_files(path: Path) -> dict[str, int]:
 
 def _not_found(path: Path) -> BundleNotFoundError:
     return BundleNotFoundError(
-        f"{path} contains no bundle; save a model there (model.save), or train one: "
-        "item2vec train --playlists FILE --models DIR"
+        f"{path} contains no bundle",
+        remedies=[Remedy("", text=f"save a model there (model.save), or {TRAIN_ONE}", otherwise=TRAIN_ONE)],
     )
 
 
