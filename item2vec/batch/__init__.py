@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -24,10 +25,17 @@ from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.shaping import check_least
 from item2vec.store import Store
-from item2vec.store.recommendations import replace_recommendations, users_of, without_recommendations
+from item2vec.store.recommendations import (
+    largest_rank,
+    replace_recommendations,
+    users_of,
+    without_recommendations,
+)
 from item2vec.versions.locks import locked
 
 __all__ = ["Recommended", "Request", "answers_of", "recommend_all"]
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "_manifest.json"
 LOCK = "_LOCK"
@@ -98,8 +106,8 @@ def recommend_all(
     to_store
         Store to write to, instead of the folder ``out``: the recommendations become rows of the table
         ``recommendation``, with ``version`` in each row. ``histories`` must be the same ``Store``. A block is
-        one transaction. Users who have recommendations of this version are skipped, even if the rules or
-        ``k`` were different.
+        one transaction. Users who have recommendations of this version are skipped, even if the rules were
+        different, or ``k`` was lower.
     version
         Id of the version of the model. It is part of the manifest, and required for ``to_store``.
     users
@@ -117,11 +125,12 @@ def recommend_all(
         If ``out`` is not a folder, or contains other files, or recommendations of another version of
         item2vec, or of a call with other arguments, another model or other histories; if both or neither of
         ``out`` and ``to_store`` are specified; or if ``to_store`` is specified without ``version``, or is not
-        ``histories``; or if ``block_users`` is below 1.
+        ``histories``, or has recommendations of this version with ranks above ``k``; or if ``block_users`` is
+        below 1.
     InputError
-        If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
-        differs from the number of histories, or ``users`` is specified for histories other than
-        ``Sentences``; or if ``ShardedSentences`` contain no user ids.
+        If ``k`` or a rule is invalid, ``k`` exceeds both 10,000 and the number of items, or a rule has a list
+        per user; if user ids are repeated, their number differs from the number of histories, or ``users`` is
+        specified for histories other than ``Sentences``; or if ``ShardedSentences`` contain no user ids.
     CorruptBundleError
         If ``_manifest.json`` in the folder cannot be read.
     StoreError
@@ -213,6 +222,11 @@ def _write_files(
 
 
 def _fill_table(model: Recommender, store: Store, request: Request, version: str, size: int) -> Recommended:
+    if (largest := largest_rank(store, version)) > request.k:
+        raise ConfigError(
+            f"k is {request.k}, and the store has recommendations of version {version} with up to {largest} "
+            f"items per user; expected the k of that call, or {_removal(version)}"
+        )
     source = Stored.of(model, store)
     n_blocks = source.n_blocks(size)
     n_rows = n_resumed = 0
@@ -226,7 +240,18 @@ def _fill_table(model: Recommender, store: Store, request: Request, version: str
             elif users_of(store, numbers):
                 n_resumed += 1
             advance(f"{n_rows:,} rows")
+    if largest:
+        log.info(
+            "users who had recommendations of version %s keep them, whatever k and rules are now; to replace "
+            "them, %s",
+            version,
+            _removal(version),
+        )
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
+
+
+def _removal(version: str) -> str:
+    return f"first delete the rows with version = '{version}' from the table recommendation"
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

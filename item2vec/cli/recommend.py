@@ -210,6 +210,7 @@ class _EveryUser:
     def run(self, models: str, url: str) -> dict[str, Any]:
         """Recommend for all users; return a summary."""
         from item2vec import Engine, recommend_all
+        from item2vec.store.connect import parse_url, shown
 
         if (self.out is None) != self.to_store:
             found = "neither --out nor --to-store" if self.out is None else "both --out and --to-store"
@@ -221,7 +222,7 @@ class _EveryUser:
             rules = self.rules.arguments(engine.view().items)
             target: Any = {"to_store": store} if self.to_store else {"out": self.out}
             done = recommend_all(view.model, store, k=self.k, version=view.version, **target, **rules)
-        place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}
+        place = {"store": shown(parse_url(url))} if self.to_store else {"out": str(self.out)}
         return {**place, "version": view.version, "k": self.k, **asdict(done)}
 
     def _of_corpus(self, models: str, corpus: Path) -> dict[str, Any]:
