@@ -71,7 +71,18 @@ def test_ingest_train_and_recommend_with_default_settings(item2vec, tmp_path):
     code, out, _ = item2vec("recommend", "--user", "u0", "--json")
     assert (code, [row["item"] for row in json.loads(out)]) == (0, ["d"])
     assert json.loads(item2vec("recommend", "a", "b", "c", "--json")[1])[0]["item"] == "d"
-    assert json.loads(item2vec("recommend", "--user", "nobody", "--json")[1])[0]["source"] == "popular"
+    for words, note in (
+        (["--user", "nobody"], "user 'nobody' is unknown: the store has no interactions of this user"),
+        (["TYPO"], "no item of the history is known to the model: 'TYPO'"),
+    ):
+        code, out, err = item2vec("recommend", *words, "--json")
+        assert (code, json.loads(out)[0]["source"]) == (0, "popular")
+        assert err == f"item2vec: {note}; popular items follow\n"
+    for words in (["--user", "u0"], ["a", "TYPO"]):
+        assert "popular" not in item2vec("recommend", *words, "--json")[2]
+    code, out, err = item2vec("recommend", "")
+    assert (code, out) == (2, "")
+    assert "id at position 0 is empty" in err
 
 
 def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path, published):
