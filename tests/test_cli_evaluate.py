@@ -170,11 +170,11 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ),
         (
             "--playlists lists.txt --context-decay 0.5,x",
-            "context_decay is '0.5,x'; expected a list of values, such as (0.5",
+            "--context-decay is '0.5,x'; expected a list of values, such as (0.5",
         ),
         (
             "--playlists lists.txt --context-decay 0.5,0.9 --vector-size 65",
-            "vector_size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
+            "--vector-size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
         ),
         (
             "--playlists lists.txt --objective next_item --backend gensim",
