@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers"]
 
+MOST_COLUMNS = 10_000
+"""Maximum ``k`` of arrays for models with fewer items; cells beyond the number of items stay empty."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Answers:
@@ -87,7 +90,17 @@ class Answers:
         A ranking is a tuple of the model rows of at most ``k`` items, the scores of these rows, and the name
         of the source. ``untrained`` (bool) has one flag per row of the model. For the rows that it marks,
         the source ``"model"`` is replaced by ``"attributes"``.
+
+        Raises
+        ------
+        InputError
+            If ``k``, the number of columns, exceeds both ``MOST_COLUMNS`` and the number of items.
         """
+        if k > max(MOST_COLUMNS, len(vocabulary)):
+            raise InputError(
+                f"k is {k:,}, and the model has {len(vocabulary):,} items; expected at most "
+                f"{max(MOST_COLUMNS, len(vocabulary)):,} for arrays, which have k columns: lower k"
+            )
         columns = tuple(zip(*rankings, strict=True))
         all_rows, all_scores, of_answers = columns or ((), (), ())
         counts = np.array([len(rows) for rows in all_rows], dtype=np.int64)

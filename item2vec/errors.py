@@ -36,9 +36,10 @@ small.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,7 @@ __all__ = [
     "listed",
     "masked",
     "reason_of",
+    "refusing_unwritable",
     "short_repr",
 ]
 
@@ -152,6 +154,27 @@ def reason_of(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+@contextlib.contextmanager
+def refusing_unwritable(
+    path: object, advice: str = "check the disk and the permissions of the folder, or choose another path"
+) -> Iterator[None]:
+    """Convert an ``OSError`` of the block, which writes to ``path``, to ``WriteError`` with advice.
+
+    Errors of this package are not converted.
+
+    >>> with refusing_unwritable("corpus", "choose another path"):
+    ...     raise PermissionError(13, "Permission denied")
+    Traceback (most recent call last):
+    item2vec.errors.WriteError: corpus could not be written: Permission denied; choose another path
+    """
+    try:
+        yield
+    except Item2VecError:
+        raise
+    except OSError as error:
+        raise WriteError(f"{path} could not be written: {reason_of(error)}; {advice}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """An argument that avoids an error or a warning.
@@ -159,7 +182,7 @@ class Remedy:
     Parameters
     ----------
     argument
-        Name of the parameter of the function.
+        Name of the parameter of the function; empty if the advice is not to pass an argument.
     value
         Value to pass; Ellipsis (``...``) if the value depends on the data.
     text

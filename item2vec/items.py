@@ -244,8 +244,14 @@ class Items:
             return
         if not self.attribute_names:
             raise InputError(
-                f"no item has an attribute {short_repr(name)}, because the items have no attributes; "
-                "load items with attributes (readers.read_items, or --items FILE of item2vec train or ingest)"
+                f"no item has an attribute {short_repr(name)}, because the items have no attributes",
+                remedies=[
+                    Remedy(
+                        "",
+                        text="load items with attributes (readers.read_items)",
+                        otherwise="load attributes with --items FILE of item2vec train or ingest",
+                    )
+                ],
             )
         similar = difflib.get_close_matches(name, names, n=1)
         listed = ", ".join([*names][:10]) + (", …" if len(names) > 10 else "")

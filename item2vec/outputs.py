@@ -96,6 +96,7 @@ def _advice(path: Path) -> str:
     folder = path.absolute().parent
     if not os.path.lexists(folder):
         return f"the folder {folder} does not exist; create it, or choose another file"
-    if path.is_dir():
-        return "it is a folder; choose the name of a file"
+    with contextlib.suppress(PermissionError):  # of a folder that this user may not enter
+        if path.is_dir():
+            return "it is a folder; choose the name of a file"
     return "check the disk and the permissions of the folder, or choose another file"

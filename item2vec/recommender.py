@@ -329,7 +329,7 @@ class Recommender(ItemQueries):
         list per history. ``exclude`` holds one list of item ids per history. ``disliked`` holds item ids for
         all histories, or one list of item ids per history. ``eligible`` and the other rules apply to all
         histories. The result is a list per history or, with ``as_arrays``, an ``Answers``, which holds arrays
-        in place of an object per item.
+        in place of an object per item; ``k`` must not exceed both 10,000 and the number of items.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)

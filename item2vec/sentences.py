@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked, row_indices
 from item2vec.arrays import Codes, Floats, Mask, Offsets
-from item2vec.errors import BundleNotFoundError, InputError
+from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.shards.columns import COLUMNS, fault_of, fingerprint_of, offsets_of
-from item2vec.shards.folder import read_sentences, refusing_inconsistent, write_sentences
+from item2vec.shards.folder import is_sharded, read_sentences, refusing_inconsistent, write_sentences
 from item2vec.shards.lazy import LazyShards, mapped
-from item2vec.shards.manifest import MANIFEST, Manifest
+from item2vec.shards.manifest import Manifest
 from item2vec.shards.writer import ShardWriter
 from item2vec.types import Vocabulary, as_history
 
@@ -221,7 +221,7 @@ class Sentences(Sequence[list[str]]):
     def save(self, path: str | PathLike[str], *, shards: int | None = None) -> None:
         """Write the sentences to a new folder, for ``Sentences.open``.
 
-        If the path exists, ``BundleExistsError`` is raised.
+        If the path exists, ``BundleExistsError`` is raised; if it cannot be written, ``WriteError``.
 
         If ``shards`` is set, the sentences are written as ``ShardedSentences`` with this number of shards of
         about equally many tokens. If the process is killed, a repeated call writes only the missing shards.
@@ -255,11 +255,7 @@ class Sentences(Sequence[list[str]]):
             If a file is missing, unreadable or damaged, or the folder has another kind or a newer format.
         """
         folder = Path(path)
-        if not folder.is_dir():
-            raise BundleNotFoundError(
-                f"no folder {folder}; expected a folder that Sentences.save, prepare or walks wrote"
-            )
-        if (folder / MANIFEST).exists():
+        if is_sharded(folder):
             return ShardedSentences.open(folder)
         ids, arrays, ordered = read_sentences(folder)
         with refusing_inconsistent(folder):

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.config import TrainConfig, of_its_objective
-from item2vec.errors import CorruptBundleError, Item2VecError, WriteError, reason_of
+from item2vec.errors import CorruptBundleError, Item2VecError, refusing_unwritable
 from item2vec.files import (
     atomic_folder,
     open_array,
@@ -30,6 +30,7 @@ from item2vec.files import (
     write_bytes,
     write_ids,
 )
+from item2vec.opening import reading
 
 __all__ = ["is_folder_of_vectors", "read_folder", "write_folder"]
 
@@ -39,8 +40,12 @@ ARRAYS |= {"positions": (np.float32, 2)}
 
 
 def is_folder_of_vectors(path: Path) -> bool:
-    """Return whether a path is a folder with the files ``ids.jsonl`` and ``training.json``."""
-    return (path / IDS).is_file() and (path / TRAINING).is_file()
+    """Return whether a path is a folder with the files ``ids.jsonl`` and ``training.json``.
+
+    Raise ``InputError`` if this user may not look up the path.
+    """
+    with reading(path):
+        return (path / IDS).is_file() and (path / TRAINING).is_file()
 
 
 def write_folder(
@@ -56,19 +61,12 @@ def write_folder(
         If a file cannot be written.
     """
     settings = None if config is None else config.model_dump(mode="json")
-    try:
-        with atomic_folder(path) as folder:
-            write_ids(folder / IDS, ids)
-            for name, array in arrays.items():
-                write_array(folder / f"{name}.npy", array)
-            write_bytes(folder / TRAINING, json.dumps(settings).encode())
-    except Item2VecError:
-        raise
-    except OSError as error:
-        raise WriteError(
-            f"{path} could not be written: {reason_of(error)}; check that the folder is writable and that "
-            "the disk has free space"
-        ) from error
+    advice = "check that the folder is writable and that the disk has free space"
+    with refusing_unwritable(path, advice), atomic_folder(path) as folder:
+        write_ids(folder / IDS, ids)
+        for name, array in arrays.items():
+            write_array(folder / f"{name}.npy", array)
+        write_bytes(folder / TRAINING, json.dumps(settings).encode())
 
 
 def read_folder(path: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]], TrainConfig | None]:

@@ -409,6 +409,32 @@ def test_the_table_of_a_store_is_filled_once_per_version(filled):
     assert stored(filled) == [row for row in rows if row[0] != user]
 
 
+def test_rows_of_a_larger_k_are_refused_and_kept_rows_are_logged(filled, caplog):
+    caplog.set_level("INFO", "item2vec")
+    arguments = {"to_store": filled, "version": "g1", "block_users": 7}
+    recommend_all(model(), filled, k=5, **arguments)
+    assert "to replace" not in caplog.text
+    rows = stored(filled)
+    removal = "first delete the rows with version = 'g1' from the table recommendation"
+    with pytest.raises(ConfigError, match=f"^k is 4, and .* up to 5 items per user; .*, or {removal}"):
+        recommend_all(model(), filled, k=4, **arguments)
+    assert recommend_all(model(), filled, k=6, **arguments).n_rows == 0
+    assert "users who had recommendations of version g1 keep them" in caplog.text
+    assert removal in caplog.text
+    assert stored(filled) == rows
+
+
+@pytest.mark.parametrize("k", [10_001, 10**9])
+def test_k_of_arrays_is_bounded(tmp_path, k):
+    message = f"k is {k:,}, and the model has 30 items; expected at most 10,000 for arrays"
+    with pytest.raises(InputError, match=message):
+        model().recommend_many([["i1"]], k=k, as_arrays=True)
+    with pytest.raises(InputError, match=message):
+        recommend_all(model(), histories(5), k=k, out=tmp_path / "files")
+    assert model().recommend_many([["i1"]], k=10_000, as_arrays=True).items.shape == (1, 10_000)
+    assert len(model().recommend_many([["i1"]], k=k)[0]) == N_ITEMS - 1
+
+
 def test_blocks_without_users_are_not_resumed(filled):
     """Row numbers have gaps where users were deleted."""
     for user in users_of(filled, (8, 14)):
@@ -488,6 +514,10 @@ def test_the_command_writes_files_and_the_table(item2vec, tmp_path, filled):  # 
     assert item2vec("recommend", "--all", "--out", "recs", "-k", "4")[0] == 2
     code, out, _ = item2vec("recommend", "--all", "--to-store", "-k", "3", "--json")
     assert (code, json.loads(out)["n_rows"]) == (0, len(stored(filled, summary["version"])))
+    assert json.loads(out)["store"] == "sqlite:///item2vec.db"
+    code, out, err = item2vec("recommend", "--all", "--to-store", "-k", "2")
+    assert (code, out) == (2, "")
+    assert "--k is 2, and the store has recommendations" in err
     for wrong, message in (
         (["--all"], "got neither --out nor --to-store; expected one of them"),
         (["--out", "x"], "got --out without --all; add --all, or omit --out"),

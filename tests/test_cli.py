@@ -71,7 +71,18 @@ def test_ingest_train_and_recommend_with_default_settings(item2vec, tmp_path):
     code, out, _ = item2vec("recommend", "--user", "u0", "--json")
     assert (code, [row["item"] for row in json.loads(out)]) == (0, ["d"])
     assert json.loads(item2vec("recommend", "a", "b", "c", "--json")[1])[0]["item"] == "d"
-    assert json.loads(item2vec("recommend", "--user", "nobody", "--json")[1])[0]["source"] == "popular"
+    for words, note in (
+        (["--user", "nobody"], "user 'nobody' is unknown: the store has no interactions of this user"),
+        (["TYPO"], "no item of the history is known to the model: 'TYPO'"),
+    ):
+        code, out, err = item2vec("recommend", *words, "--json")
+        assert (code, json.loads(out)[0]["source"]) == (0, "popular")
+        assert err == f"item2vec: {note}; popular items follow\n"
+    for words in (["--user", "u0"], ["a", "TYPO"]):
+        assert "popular" not in item2vec("recommend", *words, "--json")[2]
+    code, out, err = item2vec("recommend", "")
+    assert (code, out) == (2, "")
+    assert "id at position 0 is empty" in err
 
 
 def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path, published):
@@ -100,8 +111,11 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
     ("words", "code", "message"),
     [
         ("similar x", 2, "unknown item 'x' (4 known)"),
-        ("similar a -k 0", 2, "k is 0; expected an integer of at least 1"),
-        ("similar a --models elsewhere", 2, "elsewhere contains no bundle"),
+        ("similar a -k 0", 2, "--k is 0; expected an integer of at least 1"),
+        ("similar a --models elsewhere", 2, "elsewhere contains no bundle; train one: item2vec train"),
+        ("recommend a --interests 0", 2, "item2vec: --interests is 0; expected 'auto' or an integer"),
+        ("recommend a --popularity -1", 2, "item2vec: --popularity is -1.0; expected"),
+        ("recommend a --boost b=-1", 2, "item2vec: the factor of 'b' in --boost is -1.0; expected"),
         ("recommend", 2, "got neither item ids nor --user"),
         ("recommend a --where genre=jazz", 2, "item2vec db upgrade"),
         ("similar a --where genre=jazz", 2, "item2vec db upgrade"),
@@ -113,13 +127,13 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
             "--boost is 'b=high'; expected an item id and a number: --boost",
         ),
         ("recommend a --interests many", 2, "--interests is 'many'; expected an integer, or auto"),
-        ("similar a --diversity 2", 2, "diversity is 2.0; expected a number from 0 to 1"),
+        ("similar a --diversity 2", 2, "--diversity is 2.0; expected a number from 0 to 1"),
         ("recommend --user u", 2, "item2vec db upgrade"),
         ("train --playlists nowhere.txt", 2, "nowhere.txt"),
         ("train --playlists empty.txt", 2, "empty.txt contains no playlists"),
         ("train --playlists single.txt", 4, "no sentence has two"),
         ("train --playlists lists.txt --min-count 99", 4, "occurs 1 times; expected at least min_count=99"),
-        ("train --playlists lists.txt --vector-size 0", 2, "vector_size is 0"),
+        ("train --playlists lists.txt --vector-size 0", 2, "--vector-size is 0"),
         ("train --playlists lists.txt --objective skipgrm", 2, "did you mean 'skipgram'"),
         (
             "train --playlists lists.txt --edges lists.txt",

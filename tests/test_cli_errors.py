@@ -14,8 +14,9 @@ import pytest
 
 from item2vec import adapters, cli, readers
 from item2vec.cli.app import tree
-from item2vec.cli.remedies import Command
+from item2vec.cli.remedies import Command, message_of
 from item2vec.errors import InputError, Remedy
+from item2vec.items import Items
 
 INPUTS = Path(__file__).parent / "inputs"
 FUNCTIONS = (
@@ -148,7 +149,9 @@ def test_a_hint_is_left_out_where_it_does_not_apply(fail):
         (Remedy("connection"), [], ""),
     ],
 )
-def test_remedies_become_flags(item2vec, monkeypatch, remedy, words, expected):
+def test_remedies_become_flags(item2vec, tmp_path, monkeypatch, remedy, words, expected):
+    (tmp_path / "x.csv").write_text(GOOD)
+
     def fails(*_, **__):
         raise InputError("bad", remedies=[remedy])
 
@@ -161,6 +164,37 @@ def test_several_remedies_are_alternatives():
     error = InputError("bad", remedies=[Remedy("a", 1), Remedy("b", None, "set {}"), Remedy("c")])
     assert str(error) == "bad; pass a=1, or set b=None, or pass c="
     assert error.described(lambda remedy: remedy.argument if remedy.argument == "b" else "") == "bad; b"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("evaluate --playlists good.csv --k 0", "item2vec: --k is 0; expected"),
+        ("evaluate --playlists good.csv -k 0", "item2vec: --k is 0; expected"),
+        ("tune --playlists good.csv --budget 5x", "item2vec: --budget is '5x'; expected"),
+        ("tune --playlists good.csv --metric foo", "followed by @ and k, such as ndcg@10\n"),
+        ("train --playlists good.csv --min-count 0", "item2vec: --min-count is 0; expected"),
+        ("train --playlists good.csv --window 0 --epochs 0", "or 'full'; --epochs is 0; expected"),
+        ("ingest good.csv --max-bad 2", "item2vec: --max-bad is 2.0; expected"),
+    ],
+)
+def test_an_argument_is_named_by_its_flag(fail, command, message):
+    assert message in fail(command)
+
+
+def test_an_argument_that_no_flag_sets_keeps_its_name(item2vec, tmp_path):
+    (tmp_path / "lists.txt").write_text("a b\n")
+    (tmp_path / "item2vec.toml").write_text("[train]\nepochs = 0\n")
+    code, _, err = item2vec("train", "--playlists", "lists.txt", "--window", "3")
+    assert code == 2
+    assert "item2vec.toml [train]: epochs is 0; expected" in err
+
+
+def test_advice_that_is_no_argument_differs_on_the_command_line():
+    with pytest.raises(InputError, match=r"; load items with attributes \(readers.read_items\)$") as raised:
+        Items.of({"a": {}}).column("genre")
+    expected = "; load attributes with --items FILE of item2vec train or ingest"
+    assert message_of(raised.value).endswith(expected)
 
 
 def test_every_command_renders_remedies():

@@ -149,8 +149,8 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --gap 2h", "--gap does not apply to sentences from --playlists"),
         ("--playlists lists.txt --protocol k-fold --report x.html", "choose another --protocol"),
         ("--playlists lists.txt --report no/x.html", "the folder no does not exist; create it first"),
-        ("--playlists lists.txt -k 0", "k is 0"),
-        ("--playlists lists.txt --vector-size 0", "vector_size is 0"),
+        ("--playlists lists.txt -k 0", "--k is 0"),
+        ("--playlists lists.txt --vector-size 0", "--vector-size is 0"),
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),
         (
             "--playlists lists.txt --decay x",
@@ -170,11 +170,11 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ),
         (
             "--playlists lists.txt --context-decay 0.5,x",
-            "context_decay is '0.5,x'; expected a list of values, such as (0.5",
+            "--context-decay is '0.5,x'; expected a list of values, such as (0.5",
         ),
         (
             "--playlists lists.txt --context-decay 0.5,0.9 --vector-size 65",
-            "vector_size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
+            "--vector-size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
         ),
         (
             "--playlists lists.txt --objective next_item --backend gensim",

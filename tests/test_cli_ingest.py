@@ -129,3 +129,34 @@ def test_invalid_options_are_refused(item2vec, words, message):
     code, out, err = item2vec("ingest", "listens.csv", *words.split())
     assert (code, out) == (2, "")
     assert message in err
+
+
+def stored_users():
+    with Store("sqlite:///item2vec.db") as store:
+        return len(store.interactions().users)
+
+
+@pytest.fixture
+def first(tmp_path):
+    """The file a.csv, with one user."""
+    (tmp_path / "a.csv").write_text("user_id,item_id,timestamp\nann,x,1\n")
+
+
+@pytest.mark.parametrize("name", ["nope.csv", "folder", "folder/*.csv"])
+def test_a_missing_file_is_found_before_the_first_file_is_stored(item2vec, tmp_path, first, name):
+    (tmp_path / "folder").mkdir()
+    code, out, err = item2vec("ingest", "a.csv", name)
+    assert (code, out) == (2, "")
+    assert name in err
+    assert not (tmp_path / "item2vec.db").exists()
+
+
+def test_a_failing_file_names_the_stored_ones(item2vec, tmp_path, first):
+    (tmp_path / "b.csv").write_text("user_id,item_id,timestamp\nbob,x,1\n")
+    (tmp_path / "c.csv").write_text("user_id,song,timestamp\ncy,x,1\n")
+    code, _, err = item2vec("ingest", "a.csv", "b.csv", "c.csv")
+    assert code == 2
+    assert "(stored: a.csv, b.csv)" in err
+    assert stored_users() == 2
+    code, _, err = item2vec("ingest", "c.csv", "a.csv")
+    assert (code, "stored:" in err, stored_users()) == (2, False, 2)

@@ -74,8 +74,8 @@ def test_list(item2vec, models, ids):
     ]
     assert [row["created_at"] for row in rows] == [
         None,
-        "2024-03-02 00:00:00+00:00",
-        "2024-03-03 00:00:00+00:00",
+        "2024-03-02T00:00:00+00:00",
+        "2024-03-03T00:00:00+00:00",
     ]
     assert [row["items"] for row in rows] == [None, 40, 40]
     assert rows[1]["bytes"] == sum(file.stat().st_size for file in model[0].path.iterdir())
@@ -120,13 +120,17 @@ def test_show(item2vec, models, ids):
     assert facts["note"] == NOTE
     assert facts["train"]["seed"] == 2
     assert facts["hold"]["reason"] == "jazz"
+    at = facts["hold"]["at"]
+    assert "T" in at
+    assert datetime.fromisoformat(at) == versions.held(models).at
+    assert json_of(item2vec, "release")["at"] == at
 
 
 def test_show_prints_numbers_in_full_and_settings_by_their_names(item2vec, models, ids):
     code, out, _ = item2vec("models", "show", ids[1])
     lines = [re.sub(r"(?<=\S) {2,}", "  ", line) for line in out.splitlines()]
     assert (code, lines[0]) == (0, f"version  {ids[1]}")
-    assert {"created_at  2024-03-02 00:00:00+00:00", "items  40"} <= {*lines}
+    assert {"created_at  2024-03-02T00:00:00+00:00", "items  40"} <= {*lines}
     assert any(re.fullmatch(r"tokens  [\d,]+", line) for line in lines), "without decimals"
     train = block(lines, "train")
     assert {"min_alpha  0.0001", "seed  1", "weight_decay  0.003"} <= {*train}
@@ -164,6 +168,18 @@ def test_verify(item2vec, models, ids):
     assert f"1 of 3 versions are damaged: {ids[1]}" in err
     assert item2vec("models", "verify", "g0000000009-00000000")[0] == 2
     assert item2vec("models", "verify", ids[0], "--all")[0] == 2
+
+
+def test_a_missing_folder_of_the_served_version_is_corrupt(item2vec, models, ids):
+    shutil.rmtree(models / "versions" / ids[2])
+    for words in ("verify", "verify --all", f"verify {ids[2]}", "show", "pin", "list"):
+        code, _, err = item2vec("models", *words.split())
+        assert code == 5, words
+        assert f"models serves {ids[2]}, but models/versions/{ids[2]} does not exist; restore" in err
+    assert item2vec("similar", "i1")[0] == 5
+    assert item2vec("models", "rollback", "--to", ids[1], "--reason", "x")[0] == 0
+    assert item2vec("models", "verify")[0] == 0
+    assert item2vec("models", "verify", ids[2])[0] == 2
 
 
 def test_rollback_and_release(item2vec, models, ids):

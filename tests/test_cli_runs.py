@@ -89,7 +89,7 @@ def test_the_table_of_runs_shortens_reasons(item2vec, url, recorded):
     assert header.split() == [
         "id", "started_at", "seconds", "status", "version", "passed", "refused", "metric", "value", "reason",
     ]  # fmt: skip
-    assert "2024-03-03 03:15:00+00:00" in running
+    assert "2024-03-03T03:15:00+00:00" in running
     assert "finite: xxx" in refused
     assert "…" in refused
     assert "x" * 60 not in refused

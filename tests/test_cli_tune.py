@@ -119,7 +119,7 @@ def test_an_existing_study_is_resumed(item2vec, playlists, tmp_path):
         (("--budget", "ages"), "budget is 'ages'"),
         (("--protocol", "temporal"), "--protocol temporal requires timestamps"),
         (("--protocol", "lest"), "--protocol is 'lest'"),
-        (("--vector-size", "0"), "vector_size is 0"),
+        (("--vector-size", "0"), "--vector-size is 0"),
         (("--out", "lists.txt"), "--out lists.txt is not valid TOML"),
         (("--out", "nowhere/item2vec.toml"), "the folder nowhere does not exist"),
     ],

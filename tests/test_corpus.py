@@ -37,7 +37,7 @@ from item2vec.errors import (
 from item2vec.readers.staging import InteractionFormat
 from item2vec.sentences import Sentences
 from item2vec.sharded import shard_of
-from item2vec.shards.writer import locked
+from item2vec.shards.locks import locked
 
 SAMPLE = Path("sample_data/listens.csv.gz")
 DAY = 86_400

@@ -187,8 +187,9 @@ def test_bad_tables_and_tuples_are_reported(tmp_path):
     for edges in (["ab"], [("a", "b", 1, 2)], [()], [7], 7):
         with pytest.raises(InputTypeError, match=r"tuples|row 0"):
             readers.read_edges(edges)
-    with pytest.raises(InvalidIdError, match=r"list row 1: node None"):
-        readers.read_edges([("a", "b"), ("a", None)])
+    for node in (None, b"a", 1.5, True):
+        with pytest.raises(InputTypeError, match=rf"list row 1: node {node}; expected an id"):
+            readers.read_edges([("a", "b"), ("a", node)])
     with pytest.raises(InvalidIdError, match=r"list row 0: node ''"):
         readers.read_edges([("a", "")])
     for weight in (-1, 1e39, 1e-60):

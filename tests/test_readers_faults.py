@@ -317,6 +317,15 @@ def test_columns_of_unsupported_types_are_errors(values):
             readers.read_interactions(table.set_column(position, name, values), weight="weight")
 
 
+@pytest.mark.parametrize("value", [b"a", bytearray(b"a"), np.bytes_(b"a")])
+def test_python_bytes_in_a_dataframe_are_no_ids(value):
+    frame = pd.DataFrame({"user_id": ["u", "v"], "item_id": pd.Series(["x", value], dtype=object)})
+    with pytest.raises(InputError, match=r"DataFrame row 1: item_id .*b'a'"):
+        readers.read_interactions(frame, timestamp=None)
+    with pytest.raises(InputError, match=r"DataFrame row 1: target .*b'a'"):
+        readers.read_edges(frame.set_axis(["source", "target"], axis=1))
+
+
 def test_bytes_that_are_not_utf8_are_errors():
     table = pa.table({"user_id": pa.array([b"\xff"]), "item_id": ["x"]})
     with pytest.raises(InputError, match="not UTF-8"):

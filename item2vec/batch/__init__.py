@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.arguments import checked
 from item2vec.batch.users import Request, Stored, answers_of, digest_of, users_in
-from item2vec.errors import ConfigError, CorruptBundleError, InputError, short_repr
+from item2vec.errors import ConfigError, CorruptBundleError, InputError, refusing_unwritable, short_repr
 from item2vec.interactions import Interactions
 from item2vec.progress import progress_bar
 from item2vec.readers.writing import count_rows, parquet
@@ -24,10 +25,17 @@ from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.shaping import check_least
 from item2vec.store import Store
-from item2vec.store.recommendations import replace_recommendations, users_of, without_recommendations
+from item2vec.store.recommendations import (
+    largest_rank,
+    replace_recommendations,
+    users_of,
+    without_recommendations,
+)
 from item2vec.versions.locks import locked
 
 __all__ = ["Recommended", "Request", "answers_of", "recommend_all"]
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "_manifest.json"
 LOCK = "_LOCK"
@@ -98,8 +106,8 @@ def recommend_all(
     to_store
         Store to write to, instead of the folder ``out``: the recommendations become rows of the table
         ``recommendation``, with ``version`` in each row. ``histories`` must be the same ``Store``. A block is
-        one transaction. Users who have recommendations of this version are skipped, even if the rules or
-        ``k`` were different.
+        one transaction. Users who have recommendations of this version are skipped, even if the rules were
+        different, or ``k`` was lower.
     version
         Id of the version of the model. It is part of the manifest, and required for ``to_store``.
     users
@@ -114,20 +122,21 @@ def recommend_all(
     Raises
     ------
     ConfigError
-        If ``out`` contains other files, or recommendations of another version of item2vec, or of a call with
-        other arguments, another model or other histories; if both or neither of ``out`` and ``to_store`` are
-        specified; or if ``to_store`` is specified without ``version``, or is not ``histories``; or if
-        ``block_users`` is below 1.
+        If ``out`` is not a folder, or contains other files, or recommendations of another version of
+        item2vec, or of a call with other arguments, another model or other histories; if both or neither of
+        ``out`` and ``to_store`` are specified; or if ``to_store`` is specified without ``version``, or is not
+        ``histories``, or has recommendations of this version with ranks above ``k``; or if ``block_users`` is
+        below 1.
     InputError
-        If ``k`` or a rule is invalid, or a rule has a list per user; if user ids are repeated, their number
-        differs from the number of histories, or ``users`` is specified for histories other than
-        ``Sentences``; or if ``ShardedSentences`` contain no user ids.
+        If ``k`` or a rule is invalid, ``k`` exceeds both 10,000 and the number of items, or a rule has a list
+        per user; if user ids are repeated, their number differs from the number of histories, or ``users`` is
+        specified for histories other than ``Sentences``; or if ``ShardedSentences`` contain no user ids.
     CorruptBundleError
         If ``_manifest.json`` in the folder cannot be read.
     StoreError
         If the store cannot be read or written.
     WriteError
-        If the mode of a file in ``out`` cannot be set.
+        If ``out`` cannot be created, or a file in it cannot be written.
     LockHeldError
         If another call, in this or another process, writes to the folder.
     PlatformError
@@ -158,10 +167,21 @@ def recommend_all(
             )
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, "recommend --all", name=LOCK):
-        size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
-        return _write_files(model, histories, request, folder, version, users, block_users or size)
+    with refusing_unwritable(folder):
+        _make_folder(folder)
+        with locked(folder, "recommend --all", name=LOCK):
+            size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
+            return _write_files(model, histories, request, folder, version, users, block_users or size)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"out is {folder}, which is not a folder; expected a new or empty folder, or a folder of "
+            "recommendations: choose another path"
+        ) from error
 
 
 def _write_files(
@@ -202,6 +222,11 @@ def _write_files(
 
 
 def _fill_table(model: Recommender, store: Store, request: Request, version: str, size: int) -> Recommended:
+    if (largest := largest_rank(store, version)) > request.k:
+        raise ConfigError(
+            f"k is {request.k}, and the store has recommendations of version {version} with up to {largest} "
+            f"items per user; expected the k of that call, or {_removal(version)}"
+        )
     source = Stored.of(model, store)
     n_blocks = source.n_blocks(size)
     n_rows = n_resumed = 0
@@ -215,7 +240,18 @@ def _fill_table(model: Recommender, store: Store, request: Request, version: str
             elif users_of(store, numbers):
                 n_resumed += 1
             advance(f"{n_rows:,} rows")
+    if largest:
+        log.info(
+            "users who had recommendations of version %s keep them, whatever k and rules are now; to replace "
+            "them, %s",
+            version,
+            _removal(version),
+        )
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
+
+
+def _removal(version: str) -> str:
+    return f"first delete the rows with version = '{version}' from the table recommendation"
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -50,7 +50,13 @@ from item2vec.bundle.manifest import (
 from item2vec.bundle.parts import Parts
 from item2vec.bundle.plausible import check_norms
 from item2vec.config import NextItem
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, Item2VecError, WriteError, reason_of
+from item2vec.errors import (
+    BundleNotFoundError,
+    CorruptBundleError,
+    Item2VecError,
+    Remedy,
+    refusing_unwritable,
+)
 from item2vec.files import (
     FOLDER_MODE,
     READ_ONLY_MODE,
@@ -73,6 +79,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Manifest", "Parts", "read", "verify", "with_layout", "write"]
 
 MANIFEST = "manifest.json"
+TRAIN_ONE = "train one: item2vec train --playlists FILE --models DIR"
 NEIGHBOURS = ("offsets", "items", "weights")
 OTHER_COPY = "use another copy of the bundle"
 
@@ -120,34 +127,27 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     (ItemVectors(2 items × 2 dimensions, input only), True)
     """
     check_norms(parts.vectors)
-    try:
-        with atomic_folder(path) as folder:
-            set_mode(folder, FOLDER_MODE)
-            index_settings = _write_parts(parts, folder)
-            history_decay = None if parts.neighbours is None else parts.neighbours.decay
-            entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
-            manifest = describe(
-                parts.vectors,
-                parts.taste,
-                parts.adapter,
-                index=index_settings,
-                neighbours_decay=history_decay,
-                has_prior=parts.prior is not None,
-                has_layout=parts.layout is not None,
-                files=entries,
-                note=note,
-                now=now,
-            )
-            write_bytes(folder / MANIFEST, sealed_manifest(manifest))
-            _finish_file(folder / MANIFEST)
-            read(folder)
-    except Item2VecError:
-        raise
-    except OSError as error:
-        raise WriteError(
-            f"{path} could not be written: {reason_of(error)}; check the disk and the permissions of the "
-            "folder"
-        ) from error
+    advice = "check the disk and the permissions of the folder"
+    with refusing_unwritable(path, advice), atomic_folder(path) as folder:
+        set_mode(folder, FOLDER_MODE)
+        index_settings = _write_parts(parts, folder)
+        history_decay = None if parts.neighbours is None else parts.neighbours.decay
+        entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
+        manifest = describe(
+            parts.vectors,
+            parts.taste,
+            parts.adapter,
+            index=index_settings,
+            neighbours_decay=history_decay,
+            has_prior=parts.prior is not None,
+            has_layout=parts.layout is not None,
+            files=entries,
+            note=note,
+            now=now,
+        )
+        write_bytes(folder / MANIFEST, sealed_manifest(manifest))
+        _finish_file(folder / MANIFEST)
+        read(folder)
     return manifest
 
 
@@ -289,8 +289,8 @@ def _regular_files(path: Path) -> dict[str, int]:
 
 def _not_found(path: Path) -> BundleNotFoundError:
     return BundleNotFoundError(
-        f"{path} contains no bundle; save a model there (model.save), or train one: "
-        "item2vec train --playlists FILE --models DIR"
+        f"{path} contains no bundle",
+        remedies=[Remedy("", text=f"save a model there (model.save), or {TRAIN_ONE}", otherwise=TRAIN_ONE)],
     )
 
 

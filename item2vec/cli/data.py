@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from item2vec.cli.output import show
 from item2vec.cli.parameters import ItemsFile, items_file
 from item2vec.cli.settings import location
 from item2vec.config import IngestConfig
-from item2vec.errors import ConfigError, InputError
+from item2vec.errors import ConfigError, InputError, Item2VecError
 from item2vec.items import Items
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def ingest(
     from item2vec.store import Store
 
     source = _source(files or [], from_sql, query, table)
+    _check_readable(files or [], read.encoding)
     sep = options.separator(read.sep)
     text: dict[str, Any] = {
         "encoding": read.encoding,
@@ -90,11 +92,14 @@ def ingest(
         opened.ensure_schema(create=True)
         titles = None if items is None else read_titles(items, item=read.item, sep=sep, **text)
         n_rows = n_new = n_duplicate = n_repeats = 0
-        for interactions in _interactions(source, sep=sep, **columns_of(read), **text):
-            ingested = opened.ingest(interactions, repeats=read.repeats)
-            n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
-            n_duplicate += ingested.n_duplicate
-            n_repeats += ingested.n_repeats
+        stored: list[str] = []
+        with _naming(stored):
+            for name, interactions in _interactions(source, sep=sep, **columns_of(read), **text):
+                ingested = opened.ingest(interactions, repeats=read.repeats)
+                n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
+                n_duplicate += ingested.n_duplicate
+                n_repeats += ingested.n_repeats
+                stored.append(name)
         if not n_rows:
             named = ", ".join(map(str, files or []))
             found = f"found no rows in {named}" if named else "the result of --from-sql has no rows"
@@ -138,18 +143,39 @@ def _source(
     return _Query(from_sql, query, table)
 
 
-def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[Interactions]:
+def _check_readable(files: list[Path], encoding: str) -> None:
+    """Raise ``InputError`` unless all files exist and can be opened, before the first one is stored."""
+    from item2vec.opening import file_kind
+    from item2vec.readers.tables import data_files_of
+
+    for file in data_files_of(files, encoding):
+        file_kind(file)
+
+
+@contextlib.contextmanager
+def _naming(stored: list[str]) -> Iterator[None]:
+    """Add the names of the stored files to the message of an error of the block."""
+    try:
+        yield
+    except Item2VecError as error:
+        if stored:
+            error.args = (f"{error.args[0]} (stored: {', '.join(stored)})", *error.args[1:])
+        raise
+
+
+def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[tuple[str, Interactions]]:
+    """Yield the name and the interactions of each file, or of the query."""
     from item2vec.readers import read_interactions
     from item2vec.store.source import reading_from, select_all
 
     if not isinstance(source, _Query):
         for file in source:
-            yield read_interactions(file, **arguments)
+            yield str(file), read_interactions(file, **arguments)
         return
     with reading_from(source.url) as connection:
         query = source.query or select_all(connection, source.table or "")
         interactions = read_interactions(query, connection=connection, **arguments)
-    yield interactions
+    yield "the query", interactions
 
 
 def columns_of(read: IngestConfig) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from item2vec.cli.parameters import ItemsFile, items_file_with_encoding
 from item2vec.cli.remedies import remedies_for
 from item2vec.cli.rules import RuleOptions, rule_options
 from item2vec.cli.settings import location
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, listed, short_repr
 from item2vec.items import Items
+from item2vec.types import check_ids
 
 __all__ = ["analogy", "recommend", "similar"]
 
@@ -98,6 +99,7 @@ def recommend(
         raise ConfigError(
             f"got {flag} with item ids; expected --user, because shown items are recorded by user"
         )
+    check_ids(history or [])
     if user is None and not rules.read_attributes:
         # No events and no attributes are needed, so the store is not opened.
         model = load(location("models", models))
@@ -114,6 +116,10 @@ def recommend(
                 exclude_shown=exclude_shown,
                 **rules.arguments(view.items),
             )
+            if user is not None and not engine.store.histories([user])[0]:
+                _note(f"user {short_repr(user)} is unknown: the store has no interactions of this user")
+    if history and not any(id_ in model.vocabulary for id_ in history):
+        _note(f"no item of the history is known to the model: {listed(history)}")
     rows = as_rows(recommendations, _titles(items, model.described_items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
 
@@ -210,6 +216,7 @@ class _EveryUser:
     def run(self, models: str, url: str) -> dict[str, Any]:
         """Recommend for all users; return a summary."""
         from item2vec import Engine, recommend_all
+        from item2vec.store.connect import parse_url, shown
 
         if (self.out is None) != self.to_store:
             found = "neither --out nor --to-store" if self.out is None else "both --out and --to-store"
@@ -221,7 +228,7 @@ class _EveryUser:
             rules = self.rules.arguments(engine.view().items)
             target: Any = {"to_store": store} if self.to_store else {"out": self.out}
             done = recommend_all(view.model, store, k=self.k, version=view.version, **target, **rules)
-        place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}
+        place = {"store": shown(parse_url(url))} if self.to_store else {"out": str(self.out)}
         return {**place, "version": view.version, "k": self.k, **asdict(done)}
 
     def _of_corpus(self, models: str, corpus: Path) -> dict[str, Any]:
@@ -236,6 +243,10 @@ class _EveryUser:
         with remedies_for():  # the flag --items of this command does not give the model attributes
             done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)
         return {"out": str(self.out), "version": version.id, "k": self.k, **asdict(done)}
+
+
+def _note(text: str) -> None:
+    typer.echo(f"item2vec: {text}; popular items follow", err=True)
 
 
 def _flags_of(are_set: Mapping[str, bool]) -> str:

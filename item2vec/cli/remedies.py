@@ -1,9 +1,10 @@
-"""Errors on the command line: remedies name flags of the running command, and secrets are masked."""
+"""Errors on the command line: they name flags of the running command, and secrets are masked."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import shlex
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from item2vec.errors import Item2VecError, Remedy, masked
+from item2vec.errors import ConfigError, InputError, Item2VecError, Remedy, masked
 
 __all__ = ["Command", "Group", "is_given", "message_of", "remedies_for"]
 
@@ -24,15 +25,18 @@ _FLAGS = {
 _TAB = "\t"
 _NAMES = {"source_column": "source", "target_column": "target"}
 
+# A statement about an argument begins with it: "k is 0; …", "the factor of 'x' in boost is -1.0; …".
+_ARGUMENT = re.compile(r"(?:^|(?<=; ))((?:the factor of .+? in )?)(\w+)(?= (?:is|of|contains) )")
+
 _running: ContextVar[Any] = ContextVar("running", default=None)
 """The context of the running command."""
 
 
 class Command(TyperCommand):
-    """Command that writes the remedies of its errors as its own flags, such as ``--no-header``."""
+    """Command whose errors name its own flags, such as ``--no-header``, instead of arguments."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; render the remedies of an ``Item2VecError`` as flags of this command."""
+        """Run the command; render arguments and remedies of an ``Item2VecError`` as flags of this command."""
         token = _running.set(ctx)
         try:
             return super().invoke(ctx)
@@ -68,8 +72,18 @@ def _masked_usage() -> Iterator[None]:
 
 
 def message_of(error: Item2VecError) -> str:
-    """Return the message of an error, with its remedies as flags of the running command."""
-    return error.described(_as_flag)
+    """Return the message of an error, with its arguments and remedies as flags of the running command."""
+    message = error.described(_as_flag)
+    return _ARGUMENT.sub(_with_flag, message) if isinstance(error, ConfigError | InputError) else message
+
+
+def _with_flag(statement: re.Match[str]) -> str:
+    """Return a statement about an argument, with the flag if the command line sets the argument."""
+    context, flag = _running.get(), f"--{_flag_name(statement[2])}"
+    parameter = None if context is None else _parameters(context.command).get(flag)
+    if parameter is None or not is_given(context, parameter.name):
+        return statement[0]
+    return statement[1] + flag
 
 
 @contextlib.contextmanager
@@ -109,8 +123,12 @@ def _as_flag(remedy: Remedy) -> str:
 def _flag(remedy: Remedy) -> str:
     if isinstance(remedy.value, str | None) and (remedy.argument, remedy.value) in _FLAGS:
         return _FLAGS[remedy.argument, remedy.value]
-    name = _NAMES.get(remedy.argument, remedy.argument).replace("_", "-")
+    name = _flag_name(remedy.argument)
     return f"--no-{name}" if remedy.value is None or remedy.value is False else f"--{name}"
+
+
+def _flag_name(argument: str) -> str:
+    return _NAMES.get(argument, argument).replace("_", "-")
 
 
 def _parameters(command: Any) -> dict[str, Any]:

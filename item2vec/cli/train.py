@@ -113,7 +113,7 @@ def _vectors_of(path: Path) -> ItemVectors:
     from item2vec import ItemVectors, load
     from item2vec.vector_folders import is_folder_of_vectors
 
-    is_model = path.is_dir() and not is_folder_of_vectors(path)
+    is_model = not is_folder_of_vectors(path) and path.is_dir()
     return load(path).vectors if is_model or not path.exists() else ItemVectors.load(path)
 
 

@@ -29,6 +29,7 @@ from item2vec.errors import (
     MissingExtraError,
     NothingToTrainError,
     Remedy,
+    refusing_unwritable,
     short_repr,
 )
 from item2vec.interactions import Interactions
@@ -40,7 +41,8 @@ from item2vec.readers.tables import data_files_of
 from item2vec.sentences import ShardedSentences
 from item2vec.sharded import ShardWriter
 from item2vec.shards.arrow import open_vocabulary
-from item2vec.shards.writer import locked
+from item2vec.shards.locks import locked
+from item2vec.shards.writer import check_absent
 from item2vec.types import Vocabulary, as_history
 
 __all__ = ["DRIVERS", "SHARE_OF_DATABASE", "bytes_of", "database_module", "prepare"]
@@ -129,7 +131,7 @@ def prepare(
     MissingExtraError
         If ``driver`` is ``"duckdb"``, and DuckDB is not installed.
     WriteError
-        If DuckDB cannot read or write a file.
+        If ``out`` cannot be written, or DuckDB cannot read or write a file.
 
     Examples
     --------
@@ -151,14 +153,16 @@ def prepare(
         )
     form = _format(columns)
     target = Path(out)
-    if target.exists():
+    try:
+        check_absent(target)
+    except BundleExistsError:
         shutil.rmtree(_work_folder(target), ignore_errors=True)  # a killed process may have left it
-        raise BundleExistsError(f"{target} already exists; choose another path, or remove it first")
+        raise
     if driver == "memory":
         _prepare_in_memory(sources, target, limit, shards, adapter, form)
     else:
         database = database_module()
-        with database.failures(target, memory):
+        with database.failures(target, memory), refusing_unwritable(target):
             _Preparation(database, sources, target, limit, shards, adapter, form).run()
     return ShardedSentences.open(target)
 
@@ -249,12 +253,8 @@ class _Preparation:
             _check_rows(rows.n_rows, n_chosen, self.sources)
             advance("counted")
             n_shards = self.shards or _default_shards(n_chosen, self.memory)
-            columns = [
-                "user",
-                "item",
-                "row",
-                *(name for name in rows.columns if name not in ("user", "item")),
-            ]
+            others = [name for name in rows.columns if name not in ("user", "item")]
+            columns = ["user", "item", "row", *others]
             database.write_users(self.work / "users.parquet", n_shards)
             batches = database.coded()
             n_rows = write_buckets(self.work / "buckets", batches, columns, n_shards)

@@ -6,6 +6,7 @@ rows. The parser of timestamps is in ``times.py``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -208,7 +209,8 @@ def value_text(value: Any) -> str | None:
 def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
     """Return a column as an Arrow array: dictionaries are decoded, and type null is cast to large strings.
 
-    If Arrow cannot convert a sequence of Python objects to text, for example because it contains a number,
+    If Arrow cannot convert a sequence of Python objects to text, for example because it contains a number, or
+    if it contains bytes,
     ``text_of`` converts each object to text, or to ``None`` (null) if the object is invalid.
     """
     if not isinstance(values, pa.Array):
@@ -247,11 +249,12 @@ def _ids_as_text(array: pa.Array, name: str) -> pa.Array:
 
 
 def _text_array(values: Sequence[Any], text_of: Callable[[Any], str | None]) -> pa.Array:
-    try:
-        return pa.array(values, pa.large_string())
-    except (pa.ArrowException, UnicodeEncodeError):
-        texts = [text_of(value) for value in values]
-        return pa.array([text if text and _is_unicode(text) else None for text in texts], pa.large_string())
+    # Arrow would read Python bytes as text.
+    if not any(issubclass(kind, bytes | bytearray) for kind in {*map(type, values)}):
+        with contextlib.suppress(pa.ArrowException, UnicodeEncodeError):
+            return pa.array(values, pa.large_string())
+    texts = [text_of(value) for value in values]
+    return pa.array([text if text and _is_unicode(text) else None for text in texts], pa.large_string())
 
 
 def _is_unicode(text: str) -> bool:

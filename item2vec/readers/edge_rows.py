@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
+from item2vec.errors import InputError, InputTypeError, Remedy
 from item2vec.layouts import HEAD_LINES, layout_of, split_line
 from item2vec.lines import lines_of
 from item2vec.readers.columns import IdColumn, id_text
@@ -111,9 +111,9 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """Yield the edge of each tuple ``(source, target)`` or ``(source, target, weight)``.
 
     For a tuple ``(node,)``, yield the node. If ``with_weights`` is false, weights are ignored. Raise
-    ``InputTypeError`` if ``source`` is not iterable, or if an element is not a tuple (or another iterable) of
-    one to three values. Raise ``InputError`` for an invalid weight, and ``InvalidIdError`` for a node that is
-    neither an integer, nor a UUID, nor text.
+    ``InputTypeError`` if ``source`` is not iterable, if an element is not a tuple (or another iterable) of
+    one to three values, or if a node is neither an integer, nor a UUID, nor text. Raise ``InputError`` for an
+    invalid weight.
     """
     name = type(source).__name__
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
@@ -133,14 +133,14 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
 def text_ids(source: str, row_kind: str, number: int, nodes: Iterable[Any]) -> list[str]:
     """Convert nodes to ids: integers and UUIDs become text.
 
-    Raise ``InvalidIdError`` for a node that is neither an integer, nor a UUID, nor text.
+    Raise ``InputTypeError`` for a node that is neither an integer, nor a UUID, nor text.
     """
     ids = []
     for node in nodes:
         id_ = id_text(node)
         if id_ is None:
             found = f"node {short_repr(node)}"
-            raise InvalidIdError(str(Fault(source, row_kind, number, found, IdColumn.expected)))
+            raise InputTypeError(str(Fault(source, row_kind, number, found, IdColumn.expected)))
         ids.append(id_)
     return ids
 

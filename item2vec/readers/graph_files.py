@@ -15,7 +15,7 @@ from item2vec.kinds import ARROW, ARROW_STREAM, PARQUET
 from item2vec.layouts import first_line, layout_of, suffix_of
 from item2vec.lines import lines_of
 from item2vec.markup import xml_elements
-from item2vec.opening import file_kind
+from item2vec.opening import file_kind, reading
 from item2vec.readers.edge_rows import Row, weight_of
 from item2vec.readers.faults import Fault, short_repr
 
@@ -55,7 +55,8 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_li
         same name, hyperedges, or both directed and undirected edges in GraphML, or is in a graph format that
         is recognised but not supported.
     """
-    is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
+    with reading(path):
+        is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
     layout = _layout(path, encoding) if is_text else None
     if layout == "XML":
         return _graphml(path, weight)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy.typing as npt
 
 from item2vec import files
-from item2vec.errors import CorruptBundleError
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, refusing_unwritable
 from item2vec.shards.columns import COLUMNS
+from item2vec.shards.manifest import MANIFEST
 
-__all__ = ["read_sentences", "refusing_inconsistent", "write_sentences"]
+__all__ = ["is_sharded", "read_sentences", "refusing_inconsistent", "write_sentences"]
 
 _FORMAT = 2
 _READABLE = (1, _FORMAT)
@@ -27,8 +28,15 @@ def write_sentences(
     """Write sentences to a new folder.
 
     ``arrays`` holds the arrays of the sentences by name. ``ids`` are the ids of the vocabulary, by code.
+
+    Raises
+    ------
+    BundleExistsError
+        If the path exists.
+    WriteError
+        If a file cannot be written.
     """
-    with files.atomic_folder(path) as folder:
+    with refusing_unwritable(path), files.atomic_folder(path) as folder:
         for name, array in arrays.items():
             files.write_array(folder / f"{name}.npy", array)
         files.write_ids(folder / "ids.jsonl", ids)
@@ -43,6 +51,24 @@ def write_sentences(
             "sha256": {file.name: files.sha256(file) for file in folder.iterdir()},
         }
         files.write_json(folder / "sentences.json", header)
+
+
+@files.refusing_unreadable()
+def is_sharded(folder: Path) -> bool:
+    """Return whether a folder contains a sharded corpus.
+
+    Raises
+    ------
+    BundleNotFoundError
+        If the folder does not exist.
+    CorruptBundleError
+        If this user may not enter the folder.
+    """
+    if not folder.is_dir():
+        raise BundleNotFoundError(
+            f"no folder {folder}; expected a folder that Sentences.save, prepare or walks wrote"
+        )
+    return (folder / MANIFEST).exists()
 
 
 def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]], bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -19,8 +18,15 @@ import numpy.typing as npt
 
 from item2vec import files
 from item2vec.arguments import as_array, checked
-from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, LockHeldError, short_repr
+from item2vec.errors import (
+    BundleExistsError,
+    CorruptBundleError,
+    InputError,
+    refusing_unwritable,
+    short_repr,
+)
 from item2vec.shards.columns import COLUMNS, fault_of
+from item2vec.shards.locks import locked
 from item2vec.shards.manifest import (
     FORMAT,
     MANIFEST,
@@ -33,7 +39,7 @@ from item2vec.shards.manifest import (
 )
 from item2vec.types import as_history
 
-__all__ = ["ShardWriter", "check_absent", "locked", "shard_of"]
+__all__ = ["ShardWriter", "check_absent", "shard_of"]
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +62,10 @@ def shard_of(user: str, n_shards: int) -> int:
 
 
 def check_absent(path: Path) -> None:
-    """Raise ``BundleExistsError`` if a path exists."""
-    if path.exists():
-        raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")
+    """Raise ``BundleExistsError`` if a path exists, and ``WriteError`` if this user may not look it up."""
+    with refusing_unwritable(path):
+        if path.exists():
+            raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")
 
 
 class ShardWriter:
@@ -96,6 +103,8 @@ class ShardWriter:
         If another writer, in this or another process, holds the lock of the folder.
     InputError
         If ``ids``, ``counts``, ``columns`` or ``n_shards`` are invalid.
+    WriteError
+        If a file or folder cannot be written; also raised by ``write``, ``write_runs`` and ``finish``.
 
     Examples
     --------
@@ -131,10 +140,12 @@ class ShardWriter:
         self.columns = [name for name in COLUMNS if name in columns]
         self.folder = self.path.parent / f".{self.path.name}.partial"
         check_absent(self.path)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock: int | None = locked(self.folder)
+        with refusing_unwritable(self.path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock: int | None = locked(self.folder)
         try:
-            self._begin(ids, counts, source)
+            with refusing_unwritable(self.path):
+                self._begin(ids, counts, source)
         except BaseException:
             self.close()
             raise
@@ -238,8 +249,9 @@ class ShardWriter:
         fault = fault_of(tokens, offsets, columns, self.n_items) if flat else not_flat
         if fault:
             raise InputError(f"shard {number} is inconsistent: {fault}")
+        path = self.folder / _name(number)
         try:
-            with files.atomic_folder(self.folder / _name(number)) as folder:
+            with refusing_unwritable(path), files.atomic_folder(path) as folder:
                 arrays = (tokens, offsets, *columns.values())
                 for name, array in zip(shard_files(self.columns), arrays, strict=True):
                     files.write_array(folder / name, array)
@@ -313,6 +325,11 @@ class ShardWriter:
                 f"{len(missing)} of {self.n_shards} shards are missing, the first is {missing[0]}; write the "
                 "missing shards, then call finish again"
             )
+        with refusing_unwritable(self.path):
+            self._finish(recount)
+        self.close()
+
+    def _finish(self, recount: bool) -> None:
         records = [self._record(number) for number in range(self.n_shards)]
         if recount:
             self._recount(records)
@@ -326,7 +343,6 @@ class ShardWriter:
             (self.folder / record.name / _RECORD).unlink()
         files.sync_folder(self.folder)
         files.rename_into_place(self.folder, self.path)
-        self.close()
 
     def _recount(self, records: Sequence[ShardRecord]) -> None:
         from item2vec.shards.arrow import write_counts
@@ -364,27 +380,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def locked(folder: Path) -> int | None:
-    """Lock a folder; return the descriptor that holds the lock, or ``None`` if the system has no locks.
-
-    Raises
-    ------
-    LockHeldError
-        If another writer, in this or another process, holds the lock.
-    """
-    if not files.HAS_LOCKS:
-        return None
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        files.fcntl.flock(descriptor, files.fcntl.LOCK_EX | files.fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-            raise
-        raise LockHeldError(
-            f"another writer, in this or another process, holds the lock of {folder}; wait until that writer "
-            "finishes, or close it"
-        ) from error
-    return descriptor

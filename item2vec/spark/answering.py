@@ -14,6 +14,7 @@ from item2vec.arguments import checked_except
 from item2vec.batch import Request, answers_of
 from item2vec.bundle.manifest import read_manifest
 from item2vec.errors import BundleNotFoundError, InputError
+from item2vec.files import refusing_unreadable
 from item2vec.readers.writing import arrow_table
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
@@ -141,6 +142,7 @@ class _Answering:
             yield from answers.to_batches(max_chunksize=ROWS_PER_BATCH)
 
 
+@refusing_unreadable()
 def _bundle_of(path: Path) -> tuple[Path, str]:
     """Return the absolute path of the bundle that executors load, and the SHA-256 of its manifest."""
     if (path / CURRENT).exists() or (path / VERSIONS).is_dir():

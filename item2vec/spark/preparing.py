@@ -16,16 +16,17 @@ from item2vec.adapters.histories import EVERYTHING
 from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig
 from item2vec.errors import (
-    BundleExistsError,
     ConfigError,
     InputError,
     NothingToTrainError,
     listed,
+    refusing_unwritable,
     short_repr,
 )
 from item2vec.sentences import Sentences
 from item2vec.shaping import DISLIKED, dislikes_of, log_unknown_events
 from item2vec.sharded import ShardedSentences, ShardWriter
+from item2vec.shards.writer import check_absent
 from item2vec.spark.blocks import interactions_of
 from item2vec.spark.frames import (
     check_frame,
@@ -117,6 +118,8 @@ def prepare(
         If the settings of ``adapter`` select no interaction.
     BundleExistsError
         If ``out`` exists.
+    WriteError
+        If ``out`` cannot be created.
     MissingExtraError
         If pyspark is not installed.
 
@@ -133,11 +136,11 @@ def prepare(
     check_time_unit(time_unit)
     columns = chosen(user=user, item=item, timestamp=timestamp, weight=weight, event=event, session=session)
     path = Path(out).absolute()
-    if path.exists():
-        raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")
+    check_absent(path)
     check_frame(df, columns, time_unit)
     folder = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    folder.mkdir(parents=True)
+    with refusing_unwritable(path):
+        folder.mkdir(parents=True)
     try:
         with original_errors():
             _Preparation(df, columns, adapter, time_unit, shards, folder).write(path)

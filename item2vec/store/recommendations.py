@@ -20,6 +20,7 @@ from item2vec.types import check_ids
 __all__ = [
     "UserRange",
     "count_users",
+    "largest_rank",
     "last_user",
     "replace_recommendations",
     "users_of",
@@ -40,6 +41,13 @@ def count_users(store: Store, last: int) -> int:
     """Return the number of users with row numbers up to and including ``last``."""
     count = sa.select(sa.func.count()).where(user_account.c.id <= last)
     return store._data("read", lambda connection: connection.scalars(count).one())
+
+
+def largest_rank(store: Store, version: str) -> int:
+    """Return the largest rank of the recommendations of a version; 0 if there are none."""
+    c = recommendation.c
+    largest = sa.select(sa.func.coalesce(sa.func.max(c.rank), 0)).where(c.version == version)
+    return store._data("read", lambda connection: int(connection.scalars(largest).one()))
 
 
 def users_of(store: Store, numbers: UserRange) -> dict[str, int]:

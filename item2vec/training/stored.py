@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-from item2vec import files
-from item2vec.errors import Item2VecError, WriteError, reason_of
+from item2vec import errors, files
 from item2vec.training.trainer import Arrays
 
 __all__ = ["read_arrays", "refusing_unwritable", "write_arrays"]
 
 
-@contextlib.contextmanager
-def refusing_unwritable(folder: Path) -> Iterator[None]:
-    """Convert an ``OSError`` of the block to ``WriteError``, except errors of this package."""
-    try:
-        yield
-    except Item2VecError:
-        raise
-    except OSError as error:
-        raise WriteError(
-            f"{folder} could not be written: {reason_of(error)}; check the space on the disk and the "
-            "permissions, and train again; with a checkpoint, training continues from the last state"
-        ) from error
+def refusing_unwritable(folder: Path) -> AbstractContextManager[None]:
+    """Convert an ``OSError`` of the block to ``WriteError`` with advice on training."""
+    return errors.refusing_unwritable(
+        folder,
+        "check the space on the disk and the permissions, and train again; with a checkpoint, training "
+        "continues from the last state",
+    )
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:

@@ -15,7 +15,7 @@ from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences
 from item2vec.arrays import Doubles, Offsets, Rows
 from item2vec.config import AdapterConfig, TasteConfig
-from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, short_repr
+from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, Remedy, short_repr
 from item2vec.evaluation.evaluate import Metric, metrics_by_name, values_of
 from item2vec.evaluation.rankings import rank_all
 from item2vec.evaluation.sentence_splits import (
@@ -162,7 +162,8 @@ def parse_metric(metric: str | Metric, k: int | None = None) -> tuple[str, int]:
     if name not in ACCURACY or not cutoff.isdecimal():
         raise ConfigError(
             f"metric is {metric!r}; expected one of {', '.join(ACCURACY)}, followed by @ and k, "
-            "such as ndcg@10, or, in Python, a function"
+            "such as ndcg@10",
+            remedies=[Remedy("metric", text="or pass a function as {}")],
         )
     return name, check_k(int(cutoff))
 
