@@ -89,7 +89,7 @@ def _changed(item: str, body: ItemBody, context: Context, *, must_exist: bool = 
         if body.attributes is not None:
             attributes = body.attributes
         row = attributes if title is None else {**attributes, "title": title}
-        engine.store.ingest_items(Items.of({item: row}))
+        engine.store.ingest_items(Items.of({item: row}), replace=True)
     if body.active is not None:
         (engine.store.activate_items if body.active else engine.store.deactivate_items)([item])
     return json_response(_facts(engine.view(), item))
