@@ -369,7 +369,10 @@ class Engine:
         return View(self._preparation.of(model, catalogue), version, catalogue, self._store, created_at)
 
     def add_items(self, items: Items) -> Ingested:
-        """Add items to the store, or replace their titles and attributes; see ``Store.ingest_items``.
+        """Add items to the store, or update their titles and attributes.
+
+        The attributes of an existing item that none of ``items`` has, such as its genre if only prices are
+        given, are kept; ``Store.ingest_items`` states the rule.
 
         If the model does not know an item, the vectors of the item are predicted from its attributes, as in
         ``Recommender.with_items``, and recommendations of the item have ``source="attributes"``. If

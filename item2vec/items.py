@@ -21,7 +21,7 @@ from item2vec.errors import (
 )
 from item2vec.types import Vocabulary
 
-__all__ = ["WITH_ITEMS", "Items"]
+__all__ = ["WITH_ITEMS", "Items", "is_same"]
 
 TITLE = "title"
 WITH_ITEMS = Remedy(
@@ -179,7 +179,7 @@ class Items:
         ({'genre': 'soul'}, {}, {})
         """
         ids, titles, attributes = [*self.vocabulary.ids], [*self.titles], [*self.attributes]
-        is_same = True
+        unchanged = True
         codes = self.vocabulary.encode(changed.vocabulary.ids).tolist()
         rows = zip(changed.vocabulary.ids, changed.titles, changed.attributes, strict=True)
         for code, (id_, title, row) in zip(codes, rows, strict=True):
@@ -188,9 +188,9 @@ class Items:
                 titles.append(title)
                 attributes.append(row)
             else:
-                is_same &= title == titles[code] and _same(row, attributes[code])
+                unchanged &= title == titles[code] and is_same(row, attributes[code])
                 titles[code], attributes[code] = title, row
-        if is_same and len(ids) == len(self):
+        if unchanged and len(ids) == len(self):
             return self
         vocabulary = self.vocabulary if len(ids) == len(self) else Vocabulary(tuple(ids))
         return Items(vocabulary, tuple(titles), tuple(attributes))
@@ -259,10 +259,14 @@ class Items:
         raise InputError(f"no item has an attribute {short_repr(name)}; {remedy}")
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two JSON values are equal and have the same types: 1 differs from 1.0 and true."""
+def is_same(a: Any, b: Any) -> bool:
+    """Return whether two JSON values are equal and have the same types: 1 differs from 1.0 and true.
+
+    >>> is_same({"year": 1983}, {"year": 1983}), is_same([1], [True])
+    (True, False)
+    """
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_same(value, b[name]) for name, value in a.items())
+        return a.keys() == b.keys() and all(is_same(value, b[name]) for name, value in a.items())
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
+        return len(a) == len(b) and all(map(is_same, a, b))
     return type(a) is type(b) and bool(a == b)

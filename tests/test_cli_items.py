@@ -282,6 +282,86 @@ def test_the_id_column_may_have_the_name_of_the_events_id_column(tmp_path):
         assert (items.title("s1"), items.about("s1")) == ("Blue", {"year": 1983})
 
 
+GERMAN = "Artikelnummer;Bezeichnung;Marke;Preis;Bestand\nA1;Tisch;Eiche;55,72;3\nA2;Stuhl;Buche;12,00;\n"
+
+
+def test_an_unknown_header_is_not_an_item(item2vec, tmp_path, events):
+    (tmp_path / "items.csv").write_text(GERMAN)
+    words = ["ingest", "events.csv", "--items", "items.csv"]
+    code, _, err = item2vec(*words)
+    assert code == 2
+    assert "items.csv has no column 'item_id'; found 'Artikelnummer', 'Bezeichnung', 'Marke'" in err
+    assert "with --items-id COLUMN" in err
+    assert "with --items-columns A,B,… if the file has no header" in err
+    assert stored(tmp_path) == {}
+    assert item2vec(*words, "--items-id", "Artikelnummer", "--items-title", "Bezeichnung")[0] == 0
+    assert stored(tmp_path)["A1"] == {"title": "Tisch", "Marke": "Eiche", "Preis": "55,72", "Bestand": 3}
+    code, _, err = item2vec(*words, "--items-id", "Artikel")
+    assert (code, "no column 'Artikel'" in err, "--items-id" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_options_name_the_columns_of_ids_and_titles(tmp_path, suffix):
+    frame = pd.DataFrame({"item_id": ["x"], "sku": ["s1"], "label": ["Blue"], "title": ["Mr"]})
+    path = tmp_path / f"a.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    items = read_titles(ItemsFile(path, id="sku", title="label"), item="item_id")
+    assert (items.vocabulary.ids, items.titles) == (("s1",), ("Blue",))
+    assert items.about("s1") == {"item_id": "x", "title": "Mr"}
+
+
+def test_a_first_line_that_is_read_as_an_item_is_quoted(item2vec, tmp_path, caplog):
+    (tmp_path / "items.csv").write_text("Artikel;Marke\nTisch;Eiche\n")
+    assert item2vec("ingest", "--items", "items.csv")[0] == 0
+    found = "its first line is read as an item: 'Artikel', 'Marke'; name the column of ids with items_id="
+    assert found in caplog.text
+    caplog.clear()
+    assert item2vec("ingest", "--items", "items.csv", "--items-columns", "item_id,brand")[0] == 0
+    assert "first line" not in caplog.text
+
+
+def test_items_are_added_without_interactions(item2vec, tmp_path, events):
+    (tmp_path / "items.csv").write_text("item_id,title,price\ni1,A,1\ni3,C,3\n")
+    facts = json.loads(item2vec("ingest", "events.csv", "--items", "items.csv", "--json")[1])
+    assert [facts[f"items_{name}"] for name in ("new", "changed", "unchanged")] == [2, 0, 0]
+    (tmp_path / "new.csv").write_text("item_id,price\ni1,1\ni2,2\ni3,4\ni4,4\n")
+    code, out, _ = item2vec("ingest", "--items", "new.csv", "--json")
+    facts = json.loads(out)
+    assert (code, facts["rows"]) == (0, 0)
+    assert [facts[f"items_{name}"] for name in ("new", "changed", "unchanged")] == [1, 2, 1]
+    assert stored(tmp_path)["i3"] == {"title": "C", "price": 4}
+
+
+def test_ids_that_differ_only_by_white_space_are_named(item2vec, tmp_path, caplog):
+    (tmp_path / "items.csv").write_text("item_id,title\ni1,A\n i3,C\n")
+    assert item2vec("ingest", "--items", "items.csv")[0] == 0
+    (tmp_path / "more.csv").write_text(
+        "user_id,item_id,timestamp\nu, i1 ,1600000200\nu, i2,1600000100\nu ,i4,3\n"
+    )
+    assert item2vec("ingest", "more.csv", "--no-timestamps")[0] == 0
+    assert (
+        "1 ids of users differ from another id only by surrounding white space, such as 'u '" in caplog.text
+    )
+    assert (
+        "1 ids of items differ from another id only by surrounding white space, such as ' i1 '" in caplog.text
+    )
+    caplog.clear()
+    (tmp_path / "lists.json").write_text('[["i3", "i1"], ["i1", "i3"]]')
+    words = ["train", "--playlists", "lists.json", "--epochs", "1"]
+    assert item2vec(*words)[0] == 0
+    assert "white space" not in caplog.text
+    assert item2vec(*words, "--items", "items.csv")[0] == 0
+    assert (
+        "1 ids of items differ from another id only by surrounding white space, such as ' i3'" in caplog.text
+    )
+    caplog.clear()
+    (tmp_path / "events.csv").write_text("user_id,item_id\nu,i3\n")
+    assert item2vec("ingest", "events.csv", "--no-timestamps", "--items", "items.csv")[0] == 0
+    assert (
+        "1 ids of items differ from another id only by surrounding white space, such as ' i3'" in caplog.text
+    )
+
+
 def test_a_list_of_ids_is_not_a_file_of_items(tmp_path):
     (tmp_path / "ids.txt").write_text("s1\ns2\n")
     with pytest.raises(InputError, match="the first item id would be 's1'"):

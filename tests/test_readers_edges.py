@@ -61,6 +61,8 @@ def assert_same(graph, expected):
         ("edges.txt", "1,a,b\n", {"columns": ["n", "target", "source"]}, {"b": "a", "a": ""}),
         ("edges.csv", "source,target\na,b\n", {}, {"a": "b", "b": ""}),
         ("edges.csv", "x,y\na,b\n", {"source_column": "y", "target_column": "x"}, {"b": "a", "a": ""}),
+        ("edges.csv", "a,b,0.5\nb,c,1\n", {}, {"a": "b", "b": "c", "c": ""}),
+        ("edges.tsv", "a\t7\na\tb\n", {}, {"a": "7b", "7": "", "b": ""}),
         ("graph.adjlist", "a b c\nd\n", {}, {"a": "bc", "b": "", "c": "", "d": ""}),
         ("graph.txt", "a b c\n", {"format": "adjacency"}, {"a": "bc", "b": "", "c": ""}),
     ],
@@ -182,6 +184,10 @@ def test_bad_tables_and_tuples_are_reported(tmp_path):
     path.write_text("a,b\nc,d\n")
     with pytest.raises(InputError, match=r"no column 'source'; found 'a', 'b'"):
         readers.read_edges(path)
+    path.write_text("a,b,0.5\nc,d,1\n")
+    for options in ({"format": "edges"}, {"source_column": "x"}, {"weight": "w"}):
+        with pytest.raises(InputError, match=r"no column '(source|x|w)'; found 'a', 'b', '0.5'"):
+            readers.read_edges(path, **options)
     with pytest.raises(InputError, match=r"DataFrame row 1: target (None|nan)"):
         readers.read_edges(pd.DataFrame({"source": ["a", "b"], "target": ["b", None]}).astype(object))
     for edges in (["ab"], [("a", "b", 1, 2)], [()], [7], 7):

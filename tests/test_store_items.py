@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from databases import listens
 from examples import examples
 from hypothesis import HealthCheck, given
@@ -43,12 +44,69 @@ def test_items_are_returned_unchanged(store):
 
 def test_items_are_replaced_and_interactions_create_items_without_titles(store):
     store.ingest(listens(("ann", "s1", 1), ("ann", "s9", 2)))
-    assert store.ingest_items(SONGS) == Ingested(4, 3, 1)
+    assert store.ingest_items(SONGS) == Ingested(4, 3, 1, n_changed=1)
     assert store.items().title("s1") == "Blue Monday"
     assert store.items().title("s9") == "s9"
-    assert store.ingest_items(Items.of({"s1": {"genre": "pop"}})) == Ingested(1, 0, 1)
+    ingested = store.ingest_items(Items.of({"s1": {"genre": "pop"}}), replace=True)
+    assert ingested == Ingested(1, 0, 1, n_changed=1)
     assert store.items().about("s1") == {"genre": "pop"}
     assert store.items().title("s1") == "s1"
+
+
+def described(store):
+    items = store.items()
+    return dict(zip(items.vocabulary, zip(items.titles, items.attributes, strict=True), strict=True))
+
+
+def test_an_update_changes_only_the_columns_that_are_given(store, monkeypatch):
+    monkeypatch.setattr(catalogue, "ITEMS_PER_BATCH", 1)  # the columns are those of all batches
+    table = {"title": "Table", "brand": "Oak", "price": 55.5, "stock": 3}
+    store.ingest_items(Items.of({"i1": table, "i2": {"title": "Chair", "price": 20}}))
+    store.ingest_items(Items.of({"i1": {"stock": 99}, "i2": {"price": 21}, "i3": {"stock": 1}}))
+    assert described(store) == {
+        "i1": ("Table", {"brand": "Oak", "stock": 99}),
+        "i2": ("Chair", {"price": 21}),
+        "i3": (None, {"stock": 1}),
+    }
+    store.ingest_items(Items.of({"i1": {}, "i2": {"title": "Stool"}}))
+    assert described(store)["i1"] == (None, {"brand": "Oak", "stock": 99})
+    assert described(store)["i2"] == ("Stool", {"price": 21})
+
+
+def test_only_changed_items_get_a_new_revision(store, sql):
+    store.ingest(listens(("ann", "s5", 1)))
+    store.ingest_items(SONGS)
+    known = store.catalogue()
+    assert store.ingest_items(SONGS) == Ingested(4, 0, 4)
+    assert store.catalogue(known) is known
+    same = {"s1": {"year": 1983}, "s2": {"year": 1959}, "s4": {"year": 1.0}, "s5": {"year": 1}}
+    assert store.ingest_items(Items.of(same)) == Ingested(4, 0, 4, n_changed=3)
+    assert store.ingest_items(Items.of({"s4": {"year": 1}})) == Ingested(1, 0, 1, n_changed=1)
+    assert sql("SELECT external_id, revision FROM item ORDER BY external_id") == [
+        ("s1", 1),
+        ("s2", 2),
+        ("s3", 1),
+        ("s4", 3),
+        ("s5", 2),
+    ]
+
+
+def test_an_item_that_events_insert_during_an_update_gets_its_attributes(store, engine):
+    store.ingest_items(SONGS)
+    with ThreadPoolExecutor(1) as thread:
+        with engine.begin() as connection:
+            connection.execute(sa.text("INSERT INTO item (external_id) VALUES ('s9')"))
+            later = thread.submit(store.ingest_items, Items.of({"s8": {"year": 1}, "s9": {"year": 2}}))
+            wait([later], timeout=0.3)
+        assert later.result() == Ingested(2, 1, 1, n_changed=1)
+    assert store.items().about("s9") == {"year": 2}
+
+
+def test_an_item_that_events_have_inserted_is_read_after_an_update_without_attributes(store):
+    known = store.catalogue()
+    store.ingest(listens(("ann", "s5", 1)))
+    assert store.ingest_items(Items.of({"s5": {}})) == Ingested(1, 0, 1, n_changed=1)
+    assert store.catalogue(known).items.vocabulary.ids == ("s5",)
 
 
 def test_items_are_deactivated_and_activated(store):
@@ -98,7 +156,7 @@ attributes = st.dictionaries(
 @ON_EACH
 def test_items_where_agrees_with_items_in_memory(store, rows, wanted):
     items = Items.of({f"i{n}": row for n, row in enumerate([dict.fromkeys(wanted), *rows])})
-    store.ingest_items(items)
+    store.ingest_items(items, replace=True)
     of_earlier_examples = {*store.items().vocabulary} - {*items.vocabulary}
     selected = [item for item in store.items_where(wanted) if item not in of_earlier_examples]
     assert selected == sorted(items.where(wanted))

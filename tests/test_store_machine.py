@@ -120,17 +120,25 @@ class Machine(RuleBasedStateMachine):
             items,
             st.fixed_dictionaries(
                 {},
-                optional={"title": ids, "genre": st.sampled_from(["jazz", "soul", ["jazz", "soul"], None])},
+                optional={
+                    "title": ids,
+                    "genre": st.sampled_from(["jazz", "soul", ["jazz", "soul"], None]),
+                    "year": st.sampled_from([1983, 1983.0]),
+                },
             ),
             max_size=4,
-        )
+        ),
+        replace=st.booleans(),
     )
-    def ingest_items(self, some):
+    def ingest_items(self, some, replace):
         n_known = len(some.keys() & self.catalogue.keys())
+        given = {name for row in some.values() for name in row}
         for item, row in some.items():
-            attributes = {name: value for name, value in row.items() if name != "title"}
-            self.catalogue[item] = (row.get("title"), attributes)
-        ingested = self.store.ingest_items(Items.of(some))
+            title, attributes = self.catalogue.get(item, (None, {}))
+            old = {} if replace else {"title": title, **attributes}
+            new = {name: value for name, value in old.items() if name not in given} | row
+            self.catalogue[item] = (new.pop("title", None), new)
+        ingested = self.store.ingest_items(Items.of(some), replace=replace)
         assert (ingested.n_rows, ingested.n_duplicate) == (len(some), n_known)
 
     @rule(some=st.lists(items, max_size=3), active=st.booleans())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.interactions import interactions_format
 from item2vec.cli.output import show
+from item2vec.cli.padded import log_padded_ids
 from item2vec.cli.parameters import ItemsFile, items_file
 from item2vec.cli.settings import location
 from item2vec.config import IngestConfig
@@ -60,11 +62,14 @@ def ingest(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Add interactions from files or a database to the store.
+    """Add interactions and items to the store.
 
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
     user with equal timestamps keep the order of the rows. Rows with the user, item, event and timestamp of an
     earlier row of the same file are counted as repeats (see --repeats).
+
+    --items without FILE adds only items. An update of known items changes only the attributes that the file
+    has; the others are kept. Without --items-id, the id column is that of --item, if --items has it.
 
     --columns and --sep describe FILE; --encoding, --no-quotes and --max-line describe FILE and --items. In
     delimited text, an attribute of --items is a number or a boolean (true/false) if all its values are. If
@@ -80,7 +85,7 @@ def ingest(
     from item2vec.cli.titles import read_titles
     from item2vec.store import Store
 
-    source = _source(files or [], from_sql, query, table)
+    source = _source(files or [], from_sql, query, table, only_items=items is not None)
     _check_readable(files or [], read.encoding)
     sep = options.separator(read.sep)
     text: dict[str, Any] = {
@@ -94,21 +99,29 @@ def ingest(
         n_rows = n_new = n_duplicate = n_repeats = 0
         stored: list[str] = []
         with _naming(stored):
-            for name, interactions in _interactions(source, sep=sep, **columns_of(read), **text):
+            batches = _interactions(source, sep=sep, **columns_of(read), **text)
+            first = list(islice(batches, 1))  # read before any change, because the file may be invalid
+            # Items are added before interactions, which would insert the ids of their items.
+            ingested_items = None if titles is None else opened.ingest_items(titles)
+            for name, interactions in chain(first, batches):
                 ingested = opened.ingest(interactions, repeats=read.repeats)
                 n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
                 n_duplicate += ingested.n_duplicate
                 n_repeats += ingested.n_repeats
                 stored.append(name)
-        if not n_rows:
+                log_padded_ids("user", interactions.users)
+                log_padded_ids("item", interactions.items, lambda: opened.items().vocabulary)
+        if titles is not None:
+            log_padded_ids("item", titles.vocabulary, lambda: opened.items().vocabulary)
+        if source and not n_rows:
             named = ", ".join(map(str, files or []))
             found = f"found no rows in {named}" if named else "the result of --from-sql has no rows"
             raise InputError(f"{found}; expected interactions")
-        if titles is not None:
-            opened.ingest_items(titles)
         counts = {"rows": n_rows, "new": n_new, "duplicate": n_duplicate, "repeats": n_repeats}
         facts = {**counts, **opened.summary()}
-        if titles is not None:
+        if titles is not None and ingested_items is not None:
+            facts["items_new"], facts["items_changed"] = ingested_items.n_new, ingested_items.n_changed
+            facts["items_unchanged"] = ingested_items.n_duplicate - ingested_items.n_changed
             facts["attributes"] = _attributes(titles)
     show(facts, as_json=as_json)
 
@@ -123,16 +136,20 @@ class _Query:
 
 
 def _source(
-    files: list[Path], from_sql: str | None, query: str | None, table: str | None
+    files: list[Path], from_sql: str | None, query: str | None, table: str | None, *, only_items: bool
 ) -> list[Path] | _Query:
-    """Return the files, or the query. Raise ``ConfigError`` unless exactly one source is specified."""
+    """Return the files, or the query. Raise ``ConfigError`` unless exactly one source is specified.
+
+    With ``only_items``, no source is an empty list of files.
+    """
     if from_sql is None:
         for flag, value in (("--query", query), ("--table", table)):
             if value is not None:
                 raise ConfigError(f"got {flag} without --from-sql; add --from-sql URL, or omit {flag}")
-        if not files:
+        if not files and not only_items:
             raise ConfigError(
-                "got no source of interactions; expected FILE, or --from-sql with --query or --table"
+                "got no source of interactions; expected FILE, or --from-sql with --query or --table, or "
+                "--items FILE to add only items"
             )
         return files
     if files:

@@ -54,7 +54,8 @@ class ItemsFile:
 
     ``columns`` and ``sep`` are ``None`` if they are to be detected. ``list_sep`` is ``None`` if text is not
     to be split into lists. ``encoding`` is ``None`` if the command has no option for the encoding of this
-    file, or the option is not set.
+    file, or the option is not set. ``id`` and ``title`` are the names of the columns of ids and titles, or
+    ``None`` if these options are not set.
 
     >>> ItemsFile(Path("u.item"), sep="|", encoding="latin-1").columns is None
     True
@@ -65,6 +66,8 @@ class ItemsFile:
     sep: str | None = None
     list_sep: str | None = None
     encoding: str | None = None
+    id: str | None = None
+    title: str | None = None
 
 
 def option_group(
@@ -247,6 +250,8 @@ def _items_file(items: Path | None, **given: str | None) -> ItemsFile | None:
         None if sep is None else separator(sep),
         options.get("list_sep"),
         options.get("encoding"),
+        options.get("items_id"),
+        options.get("items_title"),
     )
 
 
@@ -263,6 +268,19 @@ ITEMS = [
         metavar="FILE",
         help="File of item titles and attributes, with the columns item_id and title. Without a header, the "
         "columns are id, title, artist and further attributes, unless --items-columns names them.",
+    ),
+    option(
+        "items_id",
+        str,
+        metavar="COLUMN",
+        help="Column of ids in --items; the file has a header [default: item_id, else the first column].",
+    ),
+    option(
+        "items_title",
+        str,
+        metavar="COLUMN",
+        help="Column of titles in --items; the file has a header [default: title, else the first column "
+        "whose name ends in title or name].",
     ),
     option("items_columns", str, metavar="A,B,…", help="Column names of an --items file without a header."),
     option("items_sep", str, metavar="SEP", help="Column separator of --items [default: detected]."),

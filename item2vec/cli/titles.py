@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +12,11 @@ from item2vec import readers
 from item2vec.cli.parameters import ItemsFile
 from item2vec.cli.remedies import remedies_for
 from item2vec.cli.sources import Source
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy, listed
 from item2vec.items import Items
 from item2vec.lines import MAX_LINE
 from item2vec.opening import open_text, reading
+from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
 from item2vec.readers.table import bare
 from item2vec.readers.tables import open_table
@@ -22,13 +24,23 @@ from item2vec.readers.text import DelimitedFile
 
 __all__ = ["read_titles", "read_titles_beside"]
 
+log = logging.getLogger("item2vec.cli")
+
 ITEM, TITLE = "item_id", "title"
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*")
+ROWS_BELOW_HEADER = 100
 ID_NAME = re.compile(r"(?:.*[^A-Za-z])?(?:id|ID|Id)|.*[a-z]I[dD]")
 """Names such as ``id``, ``song_id``, ``movieId``, ``ASIN ID``, but not words such as ``madrid``."""
 
 
 @remedies_for(
-    encoding="encoding", sep="items_sep", columns="items_columns", quotes="quotes", max_line="max_line"
+    item="items_id",
+    title="items_title",
+    encoding="encoding",
+    sep="items_sep",
+    columns="items_columns",
+    quotes="quotes",
+    max_line="max_line",
 )
 def read_titles(
     file: ItemsFile,
@@ -41,12 +53,14 @@ def read_titles(
 ) -> Items:
     """Read items from a file.
 
-    For delimited text, the columns of ids and titles are inferred from the header, or from
-    ``--items-columns``. The id column is the one that the argument ``item`` names, else "item_id", else the
-    first column. The title column is "title", else the first column whose name ends in "title" or "name".
-    Without ``--items-columns``, the first line is a header if a field equals the argument ``item``, "item_id"
-    or "title", if the first field is a name such as "song_id", or if a field ends in "title" or "name" and
-    the first field has no digit. Otherwise the columns are id, title, artist and further attributes.
+    ``--items-id`` and ``--items-title`` name the columns of ids and titles; the file then has a header,
+    unless ``--items-columns`` is set. Otherwise, for delimited text, these columns are inferred from the
+    header, or from ``--items-columns``. The id column is the one that the argument ``item`` names, else
+    "item_id", else the first column. The title column is "title", else the first column whose name ends in
+    "title" or "name". Without these options, the first line is a header if a field equals the argument
+    ``item``, "item_id" or "title", if the first field is a name such as "song_id", or if a field ends in
+    "title" or "name" and the first field has no digit. Otherwise the columns are id, title, artist and
+    further attributes, and a warning quotes the first line.
 
     For other formats, the id column is the one that ``item`` names if it exists, else "item_id", and the
     title column is "title".
@@ -68,27 +82,44 @@ def read_titles(
     Raises
     ------
     InputError
-        If the file cannot be read, or the separator of a file without a header is unknown.
+        If the file cannot be read, the separator of a file without a header is unknown, or the first line is
+        probably a header with other names: it has no digits, and a column below it contains numbers.
     """
     options: dict[str, Any] = {"sep": file.sep, "columns": file.columns}
     options |= {"quotes": quotes, "max_line": max_line}
     options["encoding"] = file.encoding or encoding or "utf-8"
+    item = file.id or item
     table = open_table(file.path, wanted=[item], connection=None, **options)
     if not isinstance(table, DelimitedFile):
-        item = item if item in table.names else ITEM
-        return readers.read_items(file.path, item=item, list_sep=file.list_sep, **options)
+        item = item if file.id or item in table.names else ITEM
+        title = file.title or TITLE
+        return readers.read_items(file.path, item=item, title=title, list_sep=file.list_sep, **options)
     names = [bare(name) for name in table.names]
-    has_header = file.columns is None and _is_header(names, item)
+    is_named = file.id is not None or file.title is not None
+    has_header = file.columns is None and (is_named or _is_header(names, item))
+    if not has_header and file.columns is None and _is_above_numbers(table):
+        raise InputError(
+            f"{file.path} has no column {ITEM!r}; found {listed(names)}",
+            remedies=[
+                Remedy("item", text="name the column of ids with {}"),
+                Remedy("columns", text="name all columns with {} if the file has no header"),
+            ],
+        )
     if not has_header and file.sep is None:
         options["sep"] = _checked_separator(file, table.sep, sep, options["encoding"])
         names = [
             bare(name) for name in open_table(file.path, wanted=[item], connection=None, **options).names
         ]
     if not has_header and file.columns is None:
+        log.warning("%s", _without_header(file, names))
         names = [*[ITEM, TITLE, "artist"][: len(names)], *(f"column_{n}" for n in range(4, len(names) + 1))]
         options["columns"] = names
     return readers.read_items(
-        file.path, item=_id_column(names, item), title=_title_column(names), list_sep=file.list_sep, **options
+        file.path,
+        item=file.id or _id_column(names, item),
+        title=file.title or _title_column(names),
+        list_sep=file.list_sep,
+        **options,
     )
 
 
@@ -131,6 +162,30 @@ def _without_separator(file: ItemsFile, field: str) -> InputError:
         f"{file.path} has no header, and the separator is unknown: the first item id would be "
         f"{short_repr(field)}; name the separator with --items-sep, such as '::'"
     )
+
+
+def _without_header(file: ItemsFile, names: Sequence[str]) -> InputError:
+    # The text of a warning. An error, because the command line renders the remedies of errors as flags.
+    return InputError(
+        f"{file.path} has no known header: its first line is read as an item: {listed(names)}",
+        remedies=[
+            Remedy("items_id", text="name the column of ids with {} if this line is a header"),
+            Remedy("items_columns", text="name all columns with {} if it is not"),
+        ],
+    )
+
+
+def _is_above_numbers(table: DelimitedFile) -> bool:
+    """Return whether the first line has no digits, and most values of a column below it are numbers."""
+    if any(map(str.isdigit, "".join(table.names))):
+        return False
+    batch = next(table.batches(range(len(table.names))), None)
+    return batch is not None and any(map(_are_numbers, batch.columns))
+
+
+def _are_numbers(column: Values) -> bool:
+    texts = [text for text in map(str, column[:ROWS_BELOW_HEADER]) if text]
+    return 2 * sum(NUMBER.fullmatch(text) is not None for text in texts) > len(texts)
 
 
 def _is_header(names: Sequence[str], item: str) -> bool:

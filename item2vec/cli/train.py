@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
+from item2vec.cli.padded import log_padded_ids
 from item2vec.cli.parameters import ItemsFile, items_file, settings
 from item2vec.cli.settings import computes_layout, location
 from item2vec.cli.sources import Source, source_with_walks
@@ -87,6 +89,7 @@ def train(
     start_vectors = None if start is None else _vectors_of(start)
     started = time.monotonic()
     titles = stored_items if titles is None else titles
+    log_padded_ids("item", chain(sentences.vocabulary, () if titles is None else titles.vocabulary))
     model = fit(
         sentences,
         config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,9 @@ __all__ = ["declared_types", "typed"]
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?")
 _DECLARED = re.compile(r".+:((?:token|float)(?:_seq)?)")
 _BOOLEANS = {"true", "false"}
+_DECIMAL_COMMA = re.compile(r"-?\d{1,3}(\.?\d{3})*,\d+")
+_MOST = 0.9
+_LOG = logging.getLogger("item2vec.readers")
 
 
 def declared_types(header: Iterable[str]) -> dict[str, str]:
@@ -44,7 +48,8 @@ def typed(
 
     The type of an attribute is inferred from all its texts or list elements, by the rules of ``read_items``.
     If ``infer_types`` is false, or the suffix is ``token`` or ``token_seq``, the texts or list elements are
-    not converted.
+    not converted. A warning is logged if at least 90 % of the texts of an attribute are numbers with a
+    decimal comma, which are not converted.
 
     >>> typed([{"year": "1983", "code": "007", "on": "True"}, {"year": "2.5", "code": "8"}], {})
     [{'year': 1983, 'code': '007', 'on': True}, {'year': 2.5, 'code': '8'}]
@@ -66,6 +71,8 @@ def typed(
         elements = distinct if sep is None else {part for value in distinct for part in _split(value, sep)}
         convert = _converter(elements) if infer_types and not suffix.startswith("token") else str
         converters[name] = _list_converter(convert, sep) if sep is not None else convert
+        if sep is None and convert is str and not suffix.startswith("token"):
+            _log_decimal_commas(rows, name, distinct)
     return [_converted(row, converters) for row in rows]
 
 
@@ -74,6 +81,24 @@ def _converter(texts: Iterable[str]) -> Callable[[str], Any]:
     if all(map(_NUMBER.fullmatch, texts)):
         return _number
     return _boolean if all(text.lower() in _BOOLEANS for text in texts) else str
+
+
+def _log_decimal_commas(rows: Sequence[Mapping[str, Any]], name: str, distinct: Iterable[str]) -> None:
+    numbers = {text for text in distinct if _DECIMAL_COMMA.fullmatch(text)}
+    if not numbers:
+        return
+    texts = [row[name] for row in rows if isinstance(row.get(name), str) and row[name]]
+    n = sum(text in numbers for text in texts)
+    if n >= _MOST * len(texts):
+        _LOG.warning(
+            "attribute %r is text, because numbers have a decimal point: %s of %s values have a decimal "
+            "comma, such as %r; to compare them as numbers, convert the column, for example with "
+            "pandas.read_csv(..., decimal=',', thousands='.')",
+            name,
+            f"{n:,}",
+            f"{len(texts):,}",
+            next(text for text in texts if text in numbers),
+        )
 
 
 def _list_converter(convert: Callable[[str], Any], sep: str) -> Callable[[str], Any]:

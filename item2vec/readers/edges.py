@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -31,6 +32,7 @@ from item2vec.types import Vocabulary, check_ids
 __all__ = ["EdgeRows", "EdgeTable", "find_edges", "read_edges"]
 
 _PARAMETERS = ("source_column", "target_column", "weight")
+_NUMBER = re.compile(r"\s*[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?\s*")
 _LOG = logging.getLogger("item2vec.readers")
 
 
@@ -73,8 +75,9 @@ def read_edges(
         or if the first line contains the names of both node columns. ``"lines"``: an edge list, with lines
         ``a b`` or ``a b weight``. ``"adjacency"``: an adjacency list, with lines
         ``node neighbour neighbour …``. ``"auto"``: ``"adjacency"`` for the suffix ``.adjlist``, otherwise
-        ``"edges"``. A line of an edge list or adjacency list may be a single node. Blank lines and lines that
-        start with ``#`` are skipped.
+        ``"edges"``, except that a ``.csv`` or ``.tsv`` file is also an edge list if its first line has two or
+        three fields, one of which is a number. A line of an edge list or adjacency list may be a single node.
+        Blank lines and lines that start with ``#`` are skipped.
     sep
         Separator between ids; ``" "`` means any number of spaces and tabs. ``None``: the separator is
         detected from the first 1,000 lines. The candidates are ``" "``, tab, comma, semicolon and pipe. For
@@ -169,7 +172,7 @@ def find_edges(
         quotes=quotes,
         max_line=max_line,
     )
-    if lines and columns is None and _is_edge_list(table, lines.path, wanted):
+    if lines and columns is None and _is_edge_list(table, lines.path, wanted, detect=format == "auto"):
         return EdgeRows(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
     column = _weight_column(table, wanted) if weight is None else weight or None
     parsers: dict[str, Column] = {
@@ -282,15 +285,18 @@ def _is_table(source: object) -> bool:
     return hasattr(source, "__arrow_c_stream__") or hasattr(source, "selected_columns")
 
 
-def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
+def _is_edge_list(table: Table, path: Path, wanted: Sequence[str], *, detect: bool) -> bool:
     """Return whether a text file is an edge list: the first line does not contain the names in ``wanted``.
+
+    With ``detect``, a number in a first line of two or three fields is evidence that there is no header.
 
     Raise ``InputError`` if a name is missing in a file that must be a table: its suffix is ``.csv`` or
     ``.tsv``, or the caller gave the name of a weight column or other names of the node columns.
     """
     if not isinstance(table, DelimitedFile) or {*wanted} <= {*table.names, *map(bare, table.names)}:
         return False
-    if suffix_of(path) not in {".csv", ".tsv"} and wanted == ["source", "target"]:
+    is_data = detect and len(table.names) in (2, 3) and any(map(_NUMBER.fullmatch, table.names))
+    if wanted == ["source", "target"] and (is_data or suffix_of(path) not in {".csv", ".tsv"}):
         return True
     missing = next(column for column in wanted if column not in {*table.names, *map(bare, table.names)})
     cut = ", …" if len(table.names) > 20 else ""

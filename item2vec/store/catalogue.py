@@ -5,14 +5,15 @@ Each change has a revision number (see ``revisions``), so that a reader can quer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from item2vec.catalogue import Catalogue
-from item2vec.items import Items
+from item2vec.items import Items, is_same
 from item2vec.store.connect import undamaged
 from item2vec.store.ids import as_json, insert_into, listed
 from item2vec.store.revisions import last_revision, next_revision
@@ -20,15 +21,19 @@ from item2vec.store.tables import item
 from item2vec.store.values import check_text, check_value
 from item2vec.types import Vocabulary
 
-__all__ = ["check_items", "inactive_items", "read_catalogue", "read_items", "set_active", "upsert"]
+__all__ = ["inactive_items", "read_catalogue", "read_items", "set_active", "upserts"]
+
+ITEMS_PER_BATCH = 10_000
+_Row = Mapping[str, Any]
+"""External id, title and attributes of an item, by column of the table ``item``."""
 
 
-def check_items(items: Items) -> list[dict[str, Any]]:
+def _checked_rows(items: Items) -> list[_Row]:
     """Check items; return the rows to write to the table ``item``, in ascending order of id.
 
     Raise ``InputError`` for a title or an attribute that a database would reject or change.
     """
-    rows = []
+    rows: list[_Row] = []
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
         where = f"item {id_!r}:"
         if title is not None:
@@ -40,20 +45,41 @@ def check_items(items: Items) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["external_id"])
 
 
-def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert new items, and update existing items. Return the number of new items.
+def upserts(items: Items, *, replace: bool) -> Iterator[Callable[[sa.Connection], tuple[int, int]]]:
+    """Check items, and yield one function per batch, to be called in a transaction.
 
-    An update replaces the title and the attributes of an item.
+    The function inserts new items and updates existing items. It returns the numbers of new and of changed
+    items. For the rule of an update, and ``replace``, see ``Store.ingest_items``. Only new and changed items,
+    and items with revision 0, get the revision of the transaction.
     """
+    rows = _checked_rows(items)
+    # The attributes that an update sets or removes; None: all
+    names = None if replace else frozenset(items.attribute_names)
+    has_titles = replace or any(title is not None for title in items.titles)
+    for start in range(0, len(rows), ITEMS_PER_BATCH):
+        batch = rows[start : start + ITEMS_PER_BATCH]
+        yield partial(_upsert, rows=batch, names=names, has_titles=has_titles)
+
+
+def _upsert(
+    connection: sa.Connection, rows: Sequence[_Row], names: frozenset[str] | None, has_titles: bool
+) -> tuple[int, int]:
     revision = next_revision(connection)
-    insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
-    new = set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
-    existing = [
-        {"key": row["external_id"], "new_title": row["title"], "new_attributes": row["attributes"]}
-        for row in rows
-        if row["external_id"] not in new
-    ]
-    if existing:
+    stored = _stored(connection, rows)
+    new = _insert(connection, [row for row in rows if row["external_id"] not in stored], revision)
+    # Meanwhile, the ingestion of events by another process may have inserted some of the items.
+    known = new | stored.keys()
+    stored |= _stored(connection, [row for row in rows if row["external_id"] not in known])
+    changes = []
+    for row in rows:
+        if (old := stored.get(row["external_id"])) is None:
+            continue
+        title = row["title"] if has_titles else old.title
+        kept = {} if names is None else {key: old.attributes[key] for key in {*old.attributes} - names}
+        attributes = {**kept, **row["attributes"]}
+        if old.revision == 0 or title != old.title or not is_same(attributes, old.attributes):
+            changes.append({"key": old.external_id, "new_title": title, "new_attributes": attributes})
+    if changes:
         update = (
             sa.update(item)
             .where(item.c.external_id == sa.bindparam("key"))
@@ -61,8 +87,27 @@ def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
                 title=sa.bindparam("new_title"), attributes=sa.bindparam("new_attributes"), revision=revision
             )
         )
-        connection.execute(update, existing)
-    return len(new)
+        connection.execute(update, changes)
+    return len(new), len(changes)
+
+
+def _stored(connection: sa.Connection, rows: Sequence[_Row]) -> dict[str, Any]:
+    """Return the stored rows of items, by id. Ids that are not stored are omitted."""
+    if not rows:
+        return {}
+    columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.revision)
+    select = sa.select(*columns).where(item.c.external_id.in_(listed(connection)))
+    ids = as_json([row["external_id"] for row in rows])
+    with undamaged(connection):
+        return {row.external_id: row for row in connection.execute(select, {"ids": ids}).all()}
+
+
+def _insert(connection: sa.Connection, rows: Sequence[_Row], revision: int) -> set[str]:
+    """Insert items, except those that are already stored. Return the ids of the inserted items."""
+    if not rows:
+        return set()
+    insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
+    return set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
 
 
 def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -> int:

@@ -54,9 +54,11 @@ class Ingested:
         Number of new events or new items.
     n_duplicate
         Number of events that were already stored, before the call or by an earlier row with the same key; or
-        number of existing items, which are updated.
+        number of existing items.
     n_repeats
         Number of repeats; 0 for ``ingest_items``.
+    n_changed
+        Number of existing items that ``ingest_items`` has changed; 0 for ``ingest``.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Ingested:
     n_new: int
     n_duplicate: int
     n_repeats: int = 0
+    n_changed: int = 0
 
 
 @checked
@@ -258,12 +261,8 @@ class Batch:
         """Insert new events with their users and items; return the number of new events.
 
         An event that is already stored keeps its weight and session. Its position becomes the lower of the
-        stored and the new position, so that positions do not depend on the order of ingestion.
-
-        Raises
-        ------
-        InputError
-            If events are already stored, and only these or only the new events have timestamps.
+        stored and the new position, so that positions do not depend on the order of ingestion. Raise
+        ``InputError`` if events are already stored, and only these or only the new events have timestamps.
         """
         _check_kind(connection, self.dated)
         user_id = numbers_of(connection, user_account, self.users)[self.user]

@@ -36,8 +36,6 @@ __all__ = ["Store"]
 
 T = TypeVar("T")
 
-ITEMS_PER_BATCH = 10_000
-
 
 @checked
 class Store:
@@ -75,8 +73,8 @@ class Store:
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
     ...     store.history("ann").items
     '0005'
-    Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0)
-    Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0)
+    Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0, n_changed=0)
+    Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0, n_changed=1)
     ['y', 'x']
     """
 
@@ -173,18 +171,20 @@ class Store:
                 advance(f"{n_new:,} new")
         return Ingested(len(interactions), n_new, len(events) - n_new, events.n_repeats)
 
-    def ingest_items(self, items: Items) -> Ingested:
-        """Add new items, and replace the titles and attributes of existing items, in batches.
+    def ingest_items(self, items: Items, *, replace: bool = False) -> Ingested:
+        """Add new items, and update existing items, in batches.
 
-        The active flags of existing items do not change. New items are active. Raise ``InputError`` if a
-        title or an attribute is not a JSON value that both SQLite and PostgreSQL store unchanged.
+        As in an SQL UPDATE of some columns, the attributes that at least one of ``items`` has are set, or
+        removed if the item in ``items`` lacks them. All other attributes of an existing item are kept, and so
+        are titles if none of ``items`` has a title. With ``replace``, the title and all attributes of an
+        existing item are replaced. Active flags do not change; new items are active. Raise ``InputError`` if
+        a title or an attribute is not a JSON value that both SQLite and PostgreSQL store unchanged.
         """
-        rows = catalogue.check_items(items)
-        n_new = 0
-        for start in range(0, len(rows), ITEMS_PER_BATCH):
-            batch = rows[start : start + ITEMS_PER_BATCH]
-            n_new += self._change_items(partial(catalogue.upsert, rows=batch))
-        return Ingested(len(rows), n_new, len(rows) - n_new)
+        n_new = n_changed = 0
+        for upsert in catalogue.upserts(items, replace=replace):
+            new, changed = self._change_items(upsert)
+            n_new, n_changed = n_new + new, n_changed + changed
+        return Ingested(len(items), n_new, len(items) - n_new, n_changed=n_changed)
 
     def deactivate_items(self, items: Iterable[str]) -> int:
         """Exclude items from all recommendations; return the number of items that were active.
@@ -373,7 +373,7 @@ class Store:
         check_ids(ids := as_history(items, "items"))
         return self._change_items(partial(catalogue.set_active, ids=sorted(set(ids)), active=active))
 
-    def _change_items(self, change: Callable[[sa.Connection], int]) -> int:
+    def _change_items(self, change: Callable[[sa.Connection], T]) -> T:
         try:
             return self._data("write", change)
         finally:

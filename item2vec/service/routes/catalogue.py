@@ -95,7 +95,7 @@ def _changed(item: str, body: ItemBody, context: Context, *, must_exist: bool = 
             attributes = body.attributes
         row = attributes if title is None else {**attributes, "title": title}
         with named("attributes"):  # the schema has checked the other fields
-            store.ingest_items(Items.of({item: row}))
+            store.ingest_items(Items.of({item: row}), replace=True)
     if body.active is not None:
         (store.activate_items if body.active else store.deactivate_items)([item])
     return json_response(_facts(serving, item))
