@@ -157,11 +157,20 @@ def test_rules_on_attributes_require_attributes_and_others_do_not():
             bare.recommend(["a"], **rules)
 
 
-def test_exclude_holds_a_list_per_history_in_recommend_many():
+def test_exclude_holds_ids_for_all_histories_or_a_list_for_each():
     model = songs()
     assert ids(model.recommend(["a"], exclude=["b"])) == "cde"
     assert ids(model.similar_items("a", exclude=(id_ for id_ in "bc"))) == "de"
     assert [ids(one) for one in model.recommend_many([["a"], ["b"]], exclude=[["b"], []])] == ["cde", "acde"]
+    both = [["a"], ["a", "b"]]
+    for given in (["b"], ("b",), iter(["b"]), [["b"], ["b"]]):
+        assert [ids(one) for one in model.recommend_many(both, exclude=given)] == ["cde", "cde"]
+    assert model.recommend_many(both, exclude=[]) == model.recommend_many(both)
+    arrays = model.recommend_many(both, exclude=["b"], as_arrays=True)
+    assert [ids(one) for one in arrays] == ["cde", "cde"]
+    for wrong in ("b", [["b"]], ["b", ["c"]], [["b"], "c"], [["b"], [7]], [7]):
+        with pytest.raises(InputError):
+            model.recommend_many(both, exclude=wrong)
     for wrong in ({"exclude": "bc"}, {"deny": "bc"}, {"allow": 3}):
         with pytest.raises(InputTypeError, match="expected a list of ids"):
             model.recommend(["a"], **wrong)
@@ -250,6 +259,15 @@ def test_the_engine_reads_attributes_that_the_store_lacks_from_the_model(shop):
 def test_the_engine_has_the_same_rules(shop):
     assert ids(shop.recommend("u", exclude=["c"])) == "be"
     assert [ids(one) for one in shop.recommend_many(["u", "u"], exclude=[["c"], ["b", "e"]])] == ["be", "c"]
+    for more in ({}, {"filter_seen": False, "deny": ["a", "d"]}):
+        assert [ids(one) for one in shop.recommend_many(["u", "u"], exclude=iter("c"), **more)] == [
+            "be",
+            "be",
+        ]
+        assert shop.recommend_many(["u"], exclude=[], **more) == shop.recommend_many(["u"], **more)
+    for wrong in ("c", [["c"]], 3):
+        with pytest.raises(InputTypeError):
+            shop.recommend("u", exclude=wrong)
     assert ids(shop.similar_items("a", deny=["b"], allow=["c", "b"])) == "c"
     assert ids(shop.analogy(positive=["a"], exclude=["b"])) == "cde"
     for request in (
