@@ -390,7 +390,7 @@ class Recommender(ItemQueries):
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
         """Convert the rules of a request to arrays, with the attributes of the catalogue or of ``items``."""
         catalogue = self._catalogue
-        if catalogue is None and rules.reads_attributes:
+        if catalogue is None and (rules.reads_attributes or (rules.boost and self.items)):
             catalogue = self._own_catalogue
         return RowRules.of(rules, self.vectors, catalogue, eligible)
 

@@ -14,6 +14,7 @@ from item2vec.catalogue import Eligible, Values
 from item2vec.conditions import Condition
 from item2vec.direction import Direction
 from item2vec.errors import InputError
+from item2vec.items import Items
 from item2vec.rules import Rules
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
@@ -84,8 +85,9 @@ class RowRules:
         Raises
         ------
         InputError
-            If a rule names an attribute that no item has, no item of a group of ``direction`` has an input
-            vector, or ``mask`` has the wrong type or shape.
+            If a rule names an attribute that no item has, a target in ``boost`` is the name of an attribute
+            and not a known id, no item of a group of ``direction`` has an input vector, or ``mask`` has the
+            wrong type or shape.
 
         Examples
         --------
@@ -185,10 +187,19 @@ def _factors(
 
 def _boosted_rows(target: str | Condition, vocabulary: Vocabulary, eligible: Eligible | None) -> Mask:
     if isinstance(target, str):
+        if target not in vocabulary and eligible is not None:
+            _check_no_attribute(target, eligible.items)
         return _mask_of(rows_of(vocabulary, [target]), len(vocabulary))
     assert eligible is not None, "conditions are read with the attributes of the items"
     mask = eligible.mask(target)
     return np.ones(len(vocabulary), dtype=bool) if mask is None else mask
+
+
+def _check_no_attribute(target: str, items: Items) -> None:
+    if target in items.attribute_names and target not in items.vocabulary:
+        raise InputError(
+            f"boost has the attribute {target!r}; expected item ids, or pairs ({{{target!r}: value}}, factor)"
+        )
 
 
 def rows_of(vocabulary: Vocabulary, items: Iterable[str]) -> Rows:

@@ -157,6 +157,22 @@ def test_rules_on_attributes_require_attributes_and_others_do_not():
             bare.recommend(["a"], **rules)
 
 
+@pytest.mark.parametrize("boost", [{"genre": 2}, [("b", 2), ("year", 2)]])
+def test_a_boost_of_an_attribute_is_no_boost_of_an_item(boost, shop):
+    name = "genre" if isinstance(boost, dict) else "year"
+    message = (
+        rf"boost has the attribute '{name}'; expected item ids, or pairs \(\{{'{name}': value\}}, factor\)"
+    )
+    for call in CALLS.values():
+        with pytest.raises(InputError, match=message):
+            call(songs(), boost=boost)
+    with pytest.raises(InputError, match=message):
+        shop.recommend("u", boost=boost)
+    listed = Items.of({"genre": {"genre": "jazz"}})
+    assert ids(songs(items=listed).recommend(["a"], boost={"genre": 2, "e": 100})) == "ebcd"
+    assert ids(songs(items=None).recommend(["a"], boost={"genre": 2, "e": 100})) == "ebcd"
+
+
 def test_exclude_holds_ids_for_all_histories_or_a_list_for_each():
     model = songs()
     assert ids(model.recommend(["a"], exclude=["b"])) == "cde"
