@@ -1,6 +1,7 @@
 """``item2vec tune``: searches settings, keeps fixed ones, and writes a file that ``train`` reads."""
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 
@@ -166,6 +167,13 @@ def test_a_budget_that_is_too_small_is_a_warning(item2vec, playlists):
     code, out, err = item2vec("tune", *playlists, "--budget", "0.01s", *QUICK)
     assert (code, err) == (0, "")
     assert "Warning: the budget was too small" in out
+    assert "To go on, run the same command with a longer --budget; with --study FILE, a run keeps" in out
+    words = ("tune", *playlists, "--budget", "0.01s", *QUICK, "--study", "s.jsonl")
+    for run in range(2):
+        out = item2vec(*words)[1]
+        assert "with a longer --budget; --study s.jsonl keeps its trials for the next" in out
+        assert "nan" not in out
+        assert bool(re.search(r"default  [0-9.]+ \([0-9.]+ to [0-9.]+\)\n", out)) is (run == 0)
 
 
 def test_settings_of_the_file_are_not_fixed(item2vec, playlists, tmp_path):

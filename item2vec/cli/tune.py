@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -120,7 +119,7 @@ def tune(
     if as_json:
         show(_facts(tuning), as_json=True)
     else:
-        echo(_text(tuning, out, _updated("", sections, gap)))
+        echo(_text(tuning, study, out, _updated("", sections, gap)))
 
 
 def _existing_toml(path: Path) -> str:
@@ -263,11 +262,11 @@ def _facts(tuning: Tuning) -> dict[str, Any]:
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:
-    low, high = (None if math.isnan(bound) else bound for bound in (estimate.low, estimate.high))
+    low, high = estimate.interval or (None, None)
     return {"value": estimate.value, "low": low, "high": high}
 
 
-def _text(tuning: Tuning, out: Path | None, toml: str) -> str:
+def _text(tuning: Tuning, study: Path | None, out: Path | None, toml: str) -> str:
     complete = sorted((t for t in tuning.trials if t.state == "complete"), key=lambda t: -t.score)
     rows = [{tuning.metric: f"{t.score:.4f}", **_settings(t)} for t in complete[:LEADERS]]
     states = [trial.state for trial in tuning.trials]
@@ -285,6 +284,11 @@ def _text(tuning: Tuning, out: Path | None, toml: str) -> str:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
         verdict += f"\nshare of the variance of the scores that each setting explains: {shares}"
     notes = [f"Warning: {text}" for text in tuning.warnings]
+    if notes:
+        keeping = f"--study {study} keeps" if study else "with --study FILE, a run keeps"
+        notes.append(
+            f"To go on, run the same command with a longer --budget; {keeping} its trials for the next"
+        )
     written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{toml}"
     if not toml.strip():
         written = f"All settings have their defaults{f'; {out} sets none' if out else ''}"
