@@ -234,6 +234,7 @@ class Recommender(ItemQueries):
         admits is left. For ``eligible``, the rules and other errors, see ``recommend``.
 
         >>> import numpy as np
+        >>> from item2vec import Vocabulary
         >>> rows = np.column_stack((np.cos(np.arange(5) / 5), np.sin(np.arange(5) / 5)))
         >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcde")), rows, None, np.ones(5)), decay=0.1)
         >>> [song for song, score in model.radio("b", k=4)]
