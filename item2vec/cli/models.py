@@ -40,14 +40,13 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
     Example: item2vec models list
     """
     from item2vec.versions import held, overview
-    from item2vec.versions.layout import find, served_version_or_none
+    from item2vec.versions.layout import served_version_or_none
 
     folder = Path(location("models", models))
     rows = [_row(entry) for entry in overview(folder)]
     show_rows(rows if as_json else [_as_text(row) for row in rows], as_json=as_json)
     # CURRENT and HOLD are checked last, so that the list is printed even if one of these files is damaged.
-    if (served := served_version_or_none(folder)) is not None:
-        find(folder, served.id)
+    served_version_or_none(folder)
     held(folder)
 
 
@@ -70,7 +69,7 @@ def show_version(version: Id = None, models: options.Models = None, as_json: opt
     facts |= {name: about[name] for name in ("vector_size", "tokens", "train", "taste", "index", "note")}
     hold = held(folder)
     if hold is not None and hold.version == id_:
-        facts["hold"] = {"reason": hold.reason, "at": hold.at.isoformat(), "to": hold.to}
+        facts["hold"] = {"reason": hold.reason, "at": str(hold.at), "to": hold.to}
     facts["libraries"] = about["libraries"]
     show(facts, as_json=as_json)
 
@@ -84,14 +83,13 @@ def verify(
 ) -> None:
     """Compare the files of a version with their checksums.
 
-    The exit code is 5 if a version is damaged, or the served version is missing.
+    The exit code is 5 if a version is damaged.
 
     Example: item2vec models verify --all
     """
     from item2vec.versions import list_versions, served_version, verify
-    from item2vec.versions.layout import find, served_version_or_none
 
-    folder = Path(location("models", models))
+    folder = location("models", models)
     if not all_:
         id_ = served_version(folder).id if version is None else version
         manifest = verify(folder, id_)
@@ -110,8 +108,6 @@ def verify(
     damaged = [row["version"] for row in rows if row["result"] == "damaged"]
     if damaged:
         raise CorruptBundleError(f"{len(damaged)} of {len(rows)} versions are damaged: {', '.join(damaged)}")
-    if (served := served_version_or_none(folder)) is not None:
-        find(folder, served.id)
 
 
 @models.command()
@@ -156,7 +152,7 @@ def release(models: options.Models = None, as_json: options.AsJson = False) -> N
     hold = release(location("models", models))
     facts: dict[str, Any] = {"released": hold is not None}
     if hold is not None:
-        facts |= {"version": hold.version, "to": hold.to, "reason": hold.reason, "at": hold.at.isoformat()}
+        facts |= {"version": hold.version, "to": hold.to, "reason": hold.reason, "at": str(hold.at)}
     show(facts, as_json=as_json)
 
 
@@ -225,7 +221,7 @@ def _row(entry: Overview) -> dict[str, Any]:
         "version": entry.version.id,
         "generation": entry.version.generation,
         "states": list(entry.states),
-        "created_at": created_at.isoformat(timespec="seconds") if created_at else None,
+        "created_at": created_at.isoformat(sep=" ", timespec="seconds") if created_at else None,
         "age_s": None if age is None else round(age),
         "metric": metric,
         "value": score,

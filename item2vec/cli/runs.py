@@ -85,7 +85,7 @@ def _row(run: Run) -> dict[str, Any]:
     text = reason[0] if reason else ""
     return {
         "id": facts["id"],
-        "started_at": run.started_at.isoformat(timespec="seconds"),
+        "started_at": run.started_at.isoformat(sep=" ", timespec="seconds"),
         "seconds": facts["seconds"] and round(facts["seconds"]),
         "status": facts["status"],
         "version": facts["version"],

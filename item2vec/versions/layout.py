@@ -307,30 +307,16 @@ def find(models: Path, version_id: str) -> Path:
     BundleNotFoundError
         If there is no version with this id.
     CorruptBundleError
-        If ``CURRENT`` names this version, but the folder of the version is missing; or if this user may not
-        enter the folder.
+        If this user may not enter the folder.
     """
     path = models / VERSIONS / version_id
     with refusing_unreadable(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         if generation_of(version_id) is not None:
             path.lstat()
             return path
-    if _is_served(models, version_id):
-        raise CorruptBundleError(
-            f"{models} serves {version_id}, but {path} does not exist; restore this folder, or serve another "
-            f"version: item2vec models rollback --to ID --reason TEXT --models {models}"
-        )
     raise BundleNotFoundError(
         f"{models} has no version {version_id!r}; list the versions: item2vec models list --models {models}"
     )
-
-
-def _is_served(models: Path, version_id: str) -> bool:
-    """Return whether ``CURRENT`` can be read and names a version."""
-    with contextlib.suppress(CorruptBundleError):
-        version = served_version_or_none(models)
-        return version is not None and version.id == version_id
-    return False
 
 
 def next_generation(models: Path) -> int:
