@@ -251,10 +251,9 @@ class Engine:
     ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations for each user, as in ``recommend``, computed in one batch.
 
-        All users are served by the same model and catalogue. ``exclude`` holds a list of item ids per user.
-        ``disliked`` holds item ids for all users, or a list of item ids per user. The other rules apply to
-        all users. The result is a list of recommendations per user or, with ``as_arrays``, an ``Answers``
-        with the user ids.
+        All users are served by the same model and catalogue. Each of ``exclude`` and ``disliked`` holds item
+        ids for all users, or a list of item ids per user. The other rules apply to all users. The result is a
+        list of recommendations per user or, with ``as_arrays``, an ``Answers`` with the user ids.
         """
         shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown, "as_arrays": as_arrays}
         answers: list[list[Recommendation]] | Answers
@@ -293,10 +292,15 @@ class Engine:
         return self.view().model.direction(where_a, where_b)
 
     def radio(
-        self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]
+        self,
+        seed: str | Iterable[str],
+        n: int | None = None,
+        *,
+        k: int | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return ``n`` active items that continue a playlist; see ``Recommender.radio``."""
-        return self.view().radio(seed, n, **rules)
+        """Return ``k`` active items that continue a playlist; see ``Recommender.radio``."""
+        return self.view().radio(seed, n, k=k, **rules)
 
     def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
@@ -369,10 +373,7 @@ class Engine:
         return View(self._preparation.of(model, catalogue), version, catalogue, self._store, created_at)
 
     def add_items(self, items: Items) -> Ingested:
-        """Add items to the store, or update their titles and attributes.
-
-        The attributes of an existing item that none of ``items`` has, such as its genre if only prices are
-        given, are kept; ``Store.ingest_items`` states the rule.
+        """Add items to the store, or update known items as ``Store.ingest_items`` does.
 
         If the model does not know an item, the vectors of the item are predicted from its attributes, as in
         ``Recommender.with_items``, and recommendations of the item have ``source="attributes"``. If

@@ -135,15 +135,15 @@ class Ranker:
             ranking_of |= zip(numbers.tolist(), rankings, strict=True)
         return [ranking_of[number] for number in range(len(excluded))]
 
-    def radio(self, seed: Codes, rules: RowRules, *, n: int) -> Ranking:
-        """Return ``n`` rows, of which each is the best eligible row for the seed and the rows before it.
+    def radio(self, seed: Codes, rules: RowRules, *, k: int) -> Ranking:
+        """Return ``k`` rows, of which each is the best eligible row for the seed and the rows before it.
 
         ``at_most`` and ``diversity`` take the earlier rows into account. The result has fewer rows if no
         eligible row that ``at_most`` admits is left.
         """
-        check_k(n)
+        check_k(k)
         rows, scores, sources = np.empty(0, np.intp), [], []
-        while len(rows) < n:
+        while len(rows) < k:
             codes = np.concatenate((seed, rows)).astype(np.int32)
             so_far = Histories(codes, np.array([0, len(codes)]))
             (best,) = self.rank(so_far, replace(rules, selected=rows), k=1, filter_seen=True)

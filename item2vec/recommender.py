@@ -34,7 +34,7 @@ from item2vec.ranker import Ranker
 from item2vec.row_rules import RowRules
 from item2vec.rules import RuleArguments, Rules
 from item2vec.sentences import Sentences
-from item2vec.types import Recommendation, Share, as_history
+from item2vec.types import Recommendation, Share, as_history, k_or_n
 from item2vec.vectors import ItemVectors
 
 if TYPE_CHECKING:
@@ -219,30 +219,32 @@ class Recommender(ItemQueries):
     def radio(
         self,
         seed: str | Iterable[str],
-        n: int = 10,
+        n: int | None = None,
         *,
+        k: int | None = None,
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return ``n`` items that continue a playlist, in the order in which they are played.
+        """Return ``k`` items (10 by default) that continue a playlist, in the order in which they are played.
 
-        Each item is the best eligible item for the seed and the items before it; no item is repeated.
-        ``at_most`` and ``diversity`` take all returned items into account. The seed is an item id, or the ids
-        of a playlist, oldest first. An unknown item id raises ``UnknownItemError``, but unknown ids in a
-        playlist are ignored. The result is shorter if no eligible item that ``at_most`` admits is left. For
-        ``eligible``, the rules and other errors, see ``recommend``.
+        ``n`` is another name of ``k``. Each item is the best eligible item for the seed and the items before
+        it; no item is repeated. ``at_most`` and ``diversity`` take all returned items into account. The seed
+        is an item id, or the ids of a playlist, oldest first. An unknown item id raises ``UnknownItemError``,
+        but unknown ids in a playlist are ignored. The result is shorter if no eligible item that ``at_most``
+        admits is left. For ``eligible``, the rules and other errors, see ``recommend``.
 
         >>> import numpy as np
+        >>> from item2vec import Vocabulary
         >>> rows = np.column_stack((np.cos(np.arange(5) / 5), np.sin(np.arange(5) / 5)))
         >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcde")), rows, None, np.ones(5)), decay=0.1)
-        >>> [song for song, score in model.radio("b", 4)]
+        >>> [song for song, score in model.radio("b", k=4)]
         ['a', 'c', 'd', 'e']
         """
         if isinstance(seed, str):
             self.vocabulary.code(seed)
         played = self._encoded([seed] if isinstance(seed, str) else seed)
         limits = self._row_rules(Rules.of(rules), eligible)
-        return self._ranker.radio(played.codes, limits, n=n).listed(self.vectors)
+        return self._ranker.radio(played.codes, limits, k=k_or_n(k, n)).listed(self.vectors)
 
     def recommend(
         self,
@@ -326,10 +328,9 @@ class Recommender(ItemQueries):
 
         The items and scores for each history equal those that ``recommend`` returns, bit for bit. The weights
         and timestamps of ``Sentences`` are used. For lists of ids, ``weights`` and ``timestamps`` hold one
-        list per history. ``exclude`` holds one list of item ids per history. ``disliked`` holds item ids for
-        all histories, or one list of item ids per history. ``eligible`` and the other rules apply to all
-        histories. The result is a list per history or, with ``as_arrays``, an ``Answers``, which holds arrays
-        in place of an object per item; ``k`` must not exceed both 10,000 and the number of items.
+        list per history. Each of ``exclude`` and ``disliked`` holds item ids for all histories, or one list
+        of item ids per history. ``eligible`` and the other rules apply to all histories. The result is a list
+        per history or, with ``as_arrays`` (``k`` up to 10,000 or the number of items), an ``Answers``.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
@@ -390,7 +391,7 @@ class Recommender(ItemQueries):
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
         """Convert the rules of a request to arrays, with the attributes of the catalogue or of ``items``."""
         catalogue = self._catalogue
-        if catalogue is None and rules.reads_attributes:
+        if catalogue is None and (rules.reads_attributes or (rules.boost and self.items)):
             catalogue = self._own_catalogue
         return RowRules.of(rules, self.vectors, catalogue, eligible)
 

@@ -14,6 +14,7 @@ from item2vec.catalogue import Eligible, Values
 from item2vec.conditions import Condition
 from item2vec.direction import Direction
 from item2vec.errors import InputError
+from item2vec.items import Items
 from item2vec.rules import Rules
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
@@ -32,7 +33,7 @@ class RowRules:
     allowed
         The rows that may be returned (bool, one flag per row); ``None`` for all rows.
     exclude
-        The excluded rows of each history; ``None`` for no rows.
+        The excluded rows: one array for all rankings, or a tuple with one array per ranking.
     denied
         The rows that are excluded from all rankings.
     factors
@@ -54,7 +55,7 @@ class RowRules:
     """
 
     allowed: Mask | None = None
-    exclude: tuple[Rows, ...] | None = None
+    exclude: Rows | tuple[Rows, ...] = field(default_factory=lambda: NO_ROWS)
     denied: Rows = field(default_factory=lambda: NO_ROWS)
     factors: tuple[tuple[float, Mask], ...] = ()
     caps: tuple[tuple[Values, int], ...] = ()
@@ -84,8 +85,9 @@ class RowRules:
         Raises
         ------
         InputError
-            If a rule names an attribute that no item has, no item of a group of ``direction`` has an input
-            vector, or ``mask`` has the wrong type or shape.
+            If a rule names an attribute that no item has, a target in ``boost`` is the name of an attribute
+            and not a known id, no item of a group of ``direction`` has an input vector, or ``mask`` has the
+            wrong type or shape.
 
         Examples
         --------
@@ -97,16 +99,15 @@ class RowRules:
         masks = [_checked(mask, len(vectors)), None if eligible is None else eligible.mask(rules.where)]
         if rules.allow is not None:
             masks.append(_mask_of(rows_of(vectors.vocabulary, rules.allow), len(vectors)))
-        exclude = rules.exclude
         return cls(
             vectors.with_vector(_intersection(masks)),
-            None if exclude is None else tuple(rows_of(vectors.vocabulary, own) for own in exclude),
+            _rows_or_lists(rules.exclude or (), vectors.vocabulary),
             rows_of(vectors.vocabulary, rules.deny) if rules.deny else NO_ROWS,
             _factors(rules, vectors.vocabulary, eligible),
             tuple((eligible.values(name), most) for name, most in rules.at_most) if eligible else (),
             rules.diversity,
             rules.popularity,
-            _disliked(rules.disliked, vectors.vocabulary),
+            _rows_or_lists(rules.disliked, vectors.vocabulary),
             rules.interests,
             _direction(rules.direction, vectors, eligible),
         )
@@ -117,11 +118,9 @@ class RowRules:
         Raises
         ------
         InputError
-            If ``exclude`` does not have one list per ranking.
+            If ``exclude`` holds one list per ranking, and the number of lists differs from that of ``seen``.
         """
-        exclude = [NO_ROWS] * len(seen) if self.exclude is None else self.exclude
-        if len(exclude) != len(seen):
-            raise InputError(f"exclude has {len(exclude)} lists; expected one per history ({len(seen)})")
+        exclude = _per_ranking(self.exclude, len(seen), "exclude")
         return [np.concatenate((self.denied, *pair)) for pair in zip(exclude, seen, strict=True)]
 
     def disliked_by(self, n: int) -> list[Rows]:
@@ -132,13 +131,15 @@ class RowRules:
         InputError
             If ``disliked`` holds one list per ranking, and the number of lists is not ``n``.
         """
-        if isinstance(self.disliked, np.ndarray):
-            return [self.disliked] * n
-        if len(self.disliked) != n:
-            raise InputError(
-                f"disliked has {len(self.disliked)} lists; expected one per history ({n}), or one list of ids"
-            )
-        return list(self.disliked)
+        return _per_ranking(self.disliked, n, "disliked")
+
+
+def _per_ranking(rows: Rows | tuple[Rows, ...], n: int, name: str) -> list[Rows]:
+    if isinstance(rows, np.ndarray):
+        return [rows] * n
+    if len(rows) != n:
+        raise InputError(f"{name} has {len(rows)} lists; expected one per history ({n}), or one list of ids")
+    return list(rows)
 
 
 def _direction_by(
@@ -162,7 +163,7 @@ def _direction(
     return direction
 
 
-def _disliked(
+def _rows_or_lists(
     ids: tuple[str, ...] | tuple[tuple[str, ...], ...], vocabulary: Vocabulary
 ) -> Rows | tuple[Rows, ...]:
     if ids and isinstance(ids[0], tuple):
@@ -186,10 +187,19 @@ def _factors(
 
 def _boosted_rows(target: str | Condition, vocabulary: Vocabulary, eligible: Eligible | None) -> Mask:
     if isinstance(target, str):
+        if target not in vocabulary and eligible is not None:
+            _check_no_attribute(target, eligible.items)
         return _mask_of(rows_of(vocabulary, [target]), len(vocabulary))
     assert eligible is not None, "conditions are read with the attributes of the items"
     mask = eligible.mask(target)
     return np.ones(len(vocabulary), dtype=bool) if mask is None else mask
+
+
+def _check_no_attribute(target: str, items: Items) -> None:
+    if target in items.attribute_names and target not in items.vocabulary:
+        raise InputError(
+            f"boost has the attribute {target!r}; expected item ids, or pairs ({{{target!r}: value}}, factor)"
+        )
 
 
 def rows_of(vocabulary: Vocabulary, items: Iterable[str]) -> Rows:

@@ -20,6 +20,7 @@ from item2vec.types import as_history
 
 __all__ = ["RuleArguments", "Rules", "is_per_history"]
 
+_IdLists = tuple[str, ...] | tuple[tuple[str, ...], ...]
 _Interests = int | Literal["auto"] | None
 CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
 """Rules that change scores. All other rules select and order items without changing the scores."""
@@ -31,8 +32,8 @@ class RuleArguments(TypedDict, total=False):
     """The rules of a request, as keyword arguments. ``None`` means no rule.
 
     ``where``: a condition on the attributes of the items, see ``item2vec.conditions``. ``exclude`` and
-    ``deny``: ids of items that must not be returned; in ``recommend_many``, ``exclude`` holds one list of ids
-    per history. ``allow``: ids of the only items that may be returned.
+    ``deny``: ids of items that must not be returned; in ``recommend_many``, ``exclude`` holds ids for all
+    histories, or one list of ids per history. ``allow``: ids of the only items that may be returned.
 
     ``at_most``: the maximum number of items with the same value of an attribute, such as ``{"artist": 2}``.
     ``diversity``: 0 to 1, the weight of the similarity to items of higher rank. ``boost``: factors of scores,
@@ -99,7 +100,7 @@ class Rules:
     where
         A condition on attributes; ``None`` for no condition.
     exclude
-        Ids of excluded items: one tuple per history; ``None`` for no excluded items.
+        Ids of the excluded items for all histories, or one tuple of ids per history; ``None`` for no items.
     allow
         Ids of the items that may be returned; ``None`` for all items.
     deny
@@ -126,20 +127,20 @@ class Rules:
     --------
     >>> rules = Rules.of({"deny": ["x"], "exclude": ["y"], "at_most": {"artist": 2}, "boost": {"z": 1.2}})
     >>> rules.deny, rules.exclude, rules.at_most, rules.boost
-    (('x',), (('y',),), (('artist', 2),), (('z', 1.2),))
+    (('x',), ('y',), (('artist', 2),), (('z', 1.2),))
     >>> Rules.of({}) is Rules.EMPTY
     True
     """
 
     where: Condition | None = None
-    exclude: tuple[tuple[str, ...], ...] | None = None
+    exclude: _IdLists | None = None
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] = ()
     at_most: tuple[tuple[str, int], ...] = ()
     diversity: float = 0.0
     boost: tuple[tuple[str | Condition, float], ...] = ()
     popularity: float | None = None
-    disliked: tuple[str, ...] | tuple[tuple[str, ...], ...] = ()
+    disliked: _IdLists = ()
     interests: _Interests = None
     direction: Direction | tuple[Condition, Condition] | None = None
 
@@ -156,8 +157,8 @@ class Rules:
     def of(cls, arguments: RuleArguments, *, many: bool = False) -> Rules:
         """Validate the rules of a request.
 
-        With ``many``, ``exclude`` holds a list of ids per history, and ``disliked`` may hold a list of ids
-        per history. Otherwise, each of ``exclude`` and ``disliked`` is a list of ids for one history.
+        With ``many``, each of ``exclude`` and ``disliked`` is a list of ids for all histories, or holds a
+        list of ids per history. Otherwise, each of them is a list of ids for one history.
 
         Raises
         ------
@@ -177,26 +178,20 @@ def _ids(value: Any, name: str) -> tuple[str, ...]:
     return tuple(as_history(cast("Iterable[str]", value), name))
 
 
-def _excluded(value: Any, many: bool) -> tuple[tuple[str, ...], ...]:
-    if not many:
-        return (_ids(value, "exclude"),)
-    return tuple(_ids(own, "exclude") for own in as_history(value, "exclude"))
-
-
-def _disliked(value: Any, many: bool) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
-    ids: tuple[Any, ...] = _ids(value, "disliked")
+def _ids_or_lists(value: Any, name: str, many: bool) -> _IdLists:
+    ids: tuple[Any, ...] = _ids(value, name)
     if many and is_per_history(ids):
-        return tuple(_ids(own, "disliked") for own in ids)
+        return tuple(_ids(own, name) for own in ids)
     return ids
 
 
-def is_per_history(disliked: Sequence[Any]) -> bool:
-    """Return whether ``disliked`` holds a list of ids per history, and not ids.
+def is_per_history(ids: Sequence[Any]) -> bool:
+    """Return whether ``exclude`` or ``disliked`` holds a list of ids per history, and not ids.
 
     >>> is_per_history([["a"], []]), is_per_history(["a"]), is_per_history([7])
     (True, False, False)
     """
-    return any(isinstance(own, Iterable) and not isinstance(own, str | bytes) for own in disliked[:1])
+    return any(isinstance(own, Iterable) and not isinstance(own, str | bytes) for own in ids[:1])
 
 
 def _interests(value: Any) -> int | str:
@@ -262,14 +257,14 @@ def _number(value: Any, name: str, least: float, most: float, of: object = None)
 
 _PARSERS: dict[str, Callable[[Any, bool], Any]] = {
     "where": lambda value, _: parse(value),
-    "exclude": _excluded,
+    "exclude": lambda value, many: _ids_or_lists(value, "exclude", many),
     "allow": lambda value, _: _ids(value, "allow"),
     "deny": lambda value, _: _ids(value, "deny"),
     "at_most": lambda value, _: _caps(value),
     "diversity": lambda value, _: _number(value, "diversity", 0, 1),
     "boost": lambda value, _: _boosts(value),
     "popularity": lambda value, _: _number(value, "popularity", 0, LARGEST),
-    "disliked": _disliked,
+    "disliked": lambda value, many: _ids_or_lists(value, "disliked", many),
     "interests": lambda value, _: _interests(value),
     "direction": lambda value, _: _direction(value),
 }

@@ -29,6 +29,7 @@ __all__ = [
     "as_texts",
     "check_ids",
     "check_k",
+    "k_or_n",
 ]
 
 T = TypeVar("T")
@@ -342,6 +343,16 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
     if isinstance(items, np.ndarray) and items.ndim == 0:
         raise InputTypeError(f"{name} is {short_repr(items)}, without dimensions; expected a list of ids")
     return list(items)
+
+
+def k_or_n(k: int | None, n: int | None) -> int:
+    """Return ``k``, which may be given by its other name ``n``; 10 if both are ``None``.
+
+    ``InputTypeError`` is raised if both are given.
+    """
+    if k is not None and n is not None:
+        raise InputTypeError(f"got k={k} and n={n}, two names of one argument; expected k only")
+    return next((given for given in (k, n) if given is not None), 10)
 
 
 def check_k(k: int) -> int:

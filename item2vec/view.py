@@ -22,7 +22,7 @@ from item2vec.geometry import Method
 from item2vec.items import Items
 from item2vec.periods import Moment, Period, SimilarUser, Taste, most_similar
 from item2vec.recommender import Recommender
-from item2vec.rules import RuleArguments
+from item2vec.rules import RuleArguments, is_per_history
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import shape_histories
 from item2vec.store import History, Store, latest_plausible
@@ -100,8 +100,8 @@ class View:
             return self.model.recommend(history, k=k, filter_seen=filter_seen, **own, **rules)
         if weights is not None or timestamps is not None:
             raise InputTypeError("got weights or timestamps for a user; expected them with history= only")
-        if rules.get("exclude") is not None:
-            rules["exclude"] = [rules["exclude"]]
+        if (excluded := rules.get("exclude")) is not None:
+            rules["exclude"] = [as_history(excluded, "exclude")]
         shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown}
         answers: list[list[Recommendation]]
         answers = self.recommend_many([str(user)], k=k, filter_seen=filter_seen, **shown, **rules)
@@ -175,10 +175,15 @@ class View:
         return self.model.analogy(positive=positive, negative=negative, method=method, k=k, **rules)
 
     def radio(
-        self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]
+        self,
+        seed: str | Iterable[str],
+        n: int | None = None,
+        *,
+        k: int | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return ``n`` active items that continue a playlist; see ``Recommender.radio``."""
-        return self.model.radio(seed, n, **rules)
+        """Return ``k`` active items that continue a playlist; see ``Recommender.radio``."""
+        return self.model.radio(seed, n, k=k, **rules)
 
     def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``; see ``Engine.explain``."""
@@ -310,12 +315,18 @@ class _Events(NamedTuple):
         return shape_histories(self.sentences, self.codes, self.names, adapter, items)
 
 
-def _merged(exclude: Iterable[Iterable[str]] | None, seen: Collection[Sequence[str]]) -> list[list[str]]:
-    """Return, for each user, the ids of ``exclude`` followed by those of ``seen``."""
-    given = [[]] * len(seen) if exclude is None else as_history(exclude, "exclude")
-    excluded = [as_history(items, "exclude") for items in given]
+def _merged(exclude: Iterable[Any] | None, seen: Collection[Sequence[str]]) -> list[list[str]]:
+    """Return, for each user, the ids of ``exclude`` followed by those of ``seen``.
+
+    ``exclude`` holds ids for all users, or a list of ids per user.
+    """
+    given = [] if exclude is None else as_history(exclude, "exclude")
+    excluded = [
+        as_history(own, "exclude") for own in (given if is_per_history(given) else [given] * len(seen))
+    ]
     if len(excluded) != len(seen):
         raise InputError(
-            f"exclude has {len(excluded)} lists for {len(seen)} users; expected one list per user"
+            f"exclude has {len(excluded)} lists for {len(seen)} users; expected one list per user, or one "
+            "list of ids"
         )
     return [[*items, *seen_items] for items, seen_items in zip(excluded, seen, strict=True)]

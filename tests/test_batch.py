@@ -336,9 +336,9 @@ def test_one_target_is_required(place):
         recommend_all(model(), histories(5), **place)
 
 
-@pytest.mark.parametrize("rules", [{"exclude": [["i1"]]}, {"disliked": [["i1"], []]}])
+@pytest.mark.parametrize("rules", [{"exclude": [["i1"], []]}, {"disliked": [["i1"], []]}])
 def test_lists_per_user_are_refused(tmp_path, rules):
-    with pytest.raises(InputError, match="expected rules for all users"):
+    with pytest.raises(InputError, match="a list of ids per user; expected one list of ids for all users"):
         recommend_all(model(), histories(5), out=tmp_path, **rules)
 
 
@@ -351,6 +351,17 @@ def test_a_disliked_id_that_is_not_text_is_named(tmp_path, disliked):
     assert not (tmp_path / "files").exists()
     with pytest.raises(InputTypeError, match=message):
         model().recommend_many([["i1"], ["i2"]], disliked=disliked)
+
+
+@pytest.mark.parametrize("rules", [{}, {"deny": ["i2"]}, {"filter_seen": False}])
+def test_exclude_holds_ids_for_all_users(tmp_path, rules):
+    given = {"i2": ["i1"], "other": ["i1", "i3"]}
+    recommend_all(model(), given, k=9, out=tmp_path / "files", exclude=iter(["i1", "i4"]), **rules)
+    found = pd.read_parquet(tmp_path / "files").groupby("user")["item"].agg(list).to_dict()
+    assert found == {
+        user: [one.item for one in model().recommend(history, k=9, exclude=["i1", "i4"], **rules)]
+        for user, history in given.items()
+    }
 
 
 def test_an_iterator_of_ids_applies_to_every_block(tmp_path):

@@ -1,11 +1,16 @@
 """``item2vec tune``: searches settings, keeps fixed ones, and writes a file that ``train`` reads."""
 
 import json
+import re
 import tomllib
+from dataclasses import replace
 
 import pytest
 
-from item2vec import TasteConfig
+from item2vec import Sentences, TasteConfig, TrainConfig
+from item2vec.cli.tune import _sections
+from item2vec.config import AdapterConfig, Config
+from item2vec.tuning import Estimate, Trial, Tuning
 
 SENTENCES = [[f"i{(start + step) % 20}" for step in range(6)] for start in range(20)] * 3
 QUICK = ("--epochs", "3", "--vector-size", "8", "--workers", "1")
@@ -34,7 +39,79 @@ def test_train_reads_the_settings_that_tune_writes(item2vec, playlists, tmp_path
     model = load(tmp_path / "models")
     config = model.vectors.config
     assert config.model_dump(mode="json", include=set(written["train"])) == written["train"]
-    assert model.taste == TasteConfig(**written["taste"]).as_trained(config, has_output=True)
+    assert model.taste == TasteConfig(**written.get("taste", {})).as_trained(config, has_output=True)
+
+
+def trained(train, sentences):
+    settings = train.replace(workers=1)
+    return settings.for_data(sentences.n_tokens, ordered=sentences.ordered).model_dump()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"vector_size": 8},
+        {"objective": "skipgram", "backend": "numba"},
+        {"objective": "lsa"},
+        {"context_decay": (0.98,), "tied": 1},
+        {"similarity": "inner", "tied": 0, "context_decay": (0.3, 0.8, 0.98)},
+        {"context_decay": ("learned", 0.98, "learned"), "vector_size": 192, "epochs": 25},
+        {"epochs": 15},
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, 50_000])
+def test_the_written_settings_train_as_the_chosen_ones(ordered, settings, repeats):
+    sentences = replace(Sentences.of([["a", "b", "c"], ["b", "a", "c"]] * repeats), ordered=ordered)
+    default = TrainConfig().for_data(sentences.n_tokens, ordered=ordered)
+    chosen = TrainConfig(**settings).for_data(sentences.n_tokens, ordered=ordered)
+    trials = tuple(
+        Trial(n, Config(train=train), "complete", 0.1) for n, train in enumerate([default, chosen])
+    )
+    tuning = Tuning(Config(train=chosen), "ndcg@10", "last", trials, *[Estimate(0.1, 0.0, 0.2)] * 2, None)
+    written = _sections(tuning, {"alpha"}, sentences, None, AdapterConfig())
+    assert trained(TrainConfig(**written["train"]), sentences) == trained(chosen, sentences)
+    names = {"alpha", *settings} - ({"epochs"} if repeats == 1 and settings == {"epochs": 15} else set())
+    assert written["train"].keys() <= names | {"context_decay"}
+    assert written["taste"] == {}
+
+
+def test_kept_defaults_are_not_frozen(item2vec, playlists, tmp_path):
+    path = tmp_path / "item2vec.toml"
+    path.write_text(
+        'index = "exact"\n\n[train]\nepochs = 99\n\n[taste]\nlast_n = 3\n\n[gates]\nmax_growth = 2.0\n'
+    )
+    code, _, err = item2vec("tune", *playlists, "--trials", "1", "--vector-size", "8", "--out", str(path))
+    assert (code, err) == (0, "")
+    assert path.read_text() == "[train]\nvector_size = 8\n\n[gates]\nmax_growth = 2.0\n"
+    words = ("tune", *playlists, "--trials", "1", "--workers", "1")
+    assert item2vec(*words, "--seed", "1", "--out", "new.toml")[0] == 0
+    assert (tmp_path / "new.toml").read_text() == "[train]\nseed = 1\n"
+    assert "All settings have their defaults" in item2vec(*words)[1]
+
+
+def test_the_gap_is_written_with_the_settings(item2vec, tmp_path):
+    """The sentences of the next training are those of the study."""
+    rows = [
+        f"u{user},i{(user + day) % 20},2024-01-{day:02}"
+        for day in (1, 2, 3, 11, 12, 13)
+        for user in range(12)
+    ]
+    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    assert item2vec("ingest", "events.csv")[0] == 0
+    quick = ("tune", "--trials", "1", *QUICK, "--protocol", "last")
+    path = tmp_path / "item2vec.toml"
+    path.write_text("[adapter]\nmax_length = 4  # agreed in May\n")
+    assert item2vec(*quick, "--out", str(path))[0] == 0
+    assert tomllib.loads(path.read_text())["adapter"] == {"max_length": 4}
+    code, _, err = item2vec(*quick, "--gap", "1d", "--out", str(path))
+    assert (code, err) == (0, "")
+    assert "max_length = 4  # agreed in May" in path.read_text()
+    assert tomllib.loads(path.read_text())["adapter"] == {"max_length": 4, "kind": "sessions", "gap": "1d"}
+    with_gap = json.loads(item2vec("train", *QUICK, "--gap", "1d", "--json")[1])
+    assert json.loads(item2vec("train", *QUICK, "--json")[1])["sentences"] == with_gap["sentences"] == 24
+    assert 'kind = "sessions"\ngap = "1d"' in item2vec(*quick, "--gap", "1d")[1]
 
 
 HAND_WRITTEN = """\
@@ -66,10 +143,8 @@ def test_other_sections_and_comments_of_the_file_are_kept(item2vec, playlists, t
     }
     assert "# our shop" in text
     assert "max_drop = 0.2   # agreed in May" in text
-    assert found["index"] == "auto"
-    assert found["train"]["epochs"] == 3
-    assert found["train"]["workers"] == 1
-    assert "patience" not in found["train"]
+    assert "index" not in found
+    assert found["train"] == {"epochs": 3, "vector_size": 8, "workers": 1}
     assert item2vec("tune", *playlists, "--trials", "1", *QUICK, "--out", "shop.toml")[0] == 0
     assert path.read_text() == text
 
@@ -92,6 +167,13 @@ def test_a_budget_that_is_too_small_is_a_warning(item2vec, playlists):
     code, out, err = item2vec("tune", *playlists, "--budget", "0.01s", *QUICK)
     assert (code, err) == (0, "")
     assert "Warning: the budget was too small" in out
+    assert "To go on, run the same command with a longer --budget; with --study FILE, a run keeps" in out
+    words = ("tune", *playlists, "--budget", "0.01s", *QUICK, "--study", "s.jsonl")
+    for run in range(2):
+        out = item2vec(*words)[1]
+        assert "with a longer --budget; --study s.jsonl keeps its trials for the next" in out
+        assert "nan" not in out
+        assert bool(re.search(r"default  [0-9.]+ \([0-9.]+ to [0-9.]+\)\n", out)) is (run == 0)
 
 
 def test_settings_of_the_file_are_not_fixed(item2vec, playlists, tmp_path):

@@ -157,11 +157,36 @@ def test_rules_on_attributes_require_attributes_and_others_do_not():
             bare.recommend(["a"], **rules)
 
 
-def test_exclude_holds_a_list_per_history_in_recommend_many():
+@pytest.mark.parametrize("boost", [{"genre": 2}, [("b", 2), ("year", 2)]])
+def test_a_boost_of_an_attribute_is_no_boost_of_an_item(boost, shop):
+    name = "genre" if isinstance(boost, dict) else "year"
+    message = (
+        rf"boost has the attribute '{name}'; expected item ids, or pairs \(\{{'{name}': value\}}, factor\)"
+    )
+    for call in CALLS.values():
+        with pytest.raises(InputError, match=message):
+            call(songs(), boost=boost)
+    with pytest.raises(InputError, match=message):
+        shop.recommend("u", boost=boost)
+    listed = Items.of({"genre": {"genre": "jazz"}})
+    assert ids(songs(items=listed).recommend(["a"], boost={"genre": 2, "e": 100})) == "ebcd"
+    assert ids(songs(items=None).recommend(["a"], boost={"genre": 2, "e": 100})) == "ebcd"
+
+
+def test_exclude_holds_ids_for_all_histories_or_a_list_for_each():
     model = songs()
     assert ids(model.recommend(["a"], exclude=["b"])) == "cde"
     assert ids(model.similar_items("a", exclude=(id_ for id_ in "bc"))) == "de"
     assert [ids(one) for one in model.recommend_many([["a"], ["b"]], exclude=[["b"], []])] == ["cde", "acde"]
+    both = [["a"], ["a", "b"]]
+    for given in (["b"], ("b",), iter(["b"]), [["b"], ["b"]]):
+        assert [ids(one) for one in model.recommend_many(both, exclude=given)] == ["cde", "cde"]
+    assert model.recommend_many(both, exclude=[]) == model.recommend_many(both)
+    arrays = model.recommend_many(both, exclude=["b"], as_arrays=True)
+    assert [ids(one) for one in arrays] == ["cde", "cde"]
+    for wrong in ("b", [["b"]], ["b", ["c"]], [["b"], "c"], [["b"], [7]], [7]):
+        with pytest.raises(InputError):
+            model.recommend_many(both, exclude=wrong)
     for wrong in ({"exclude": "bc"}, {"deny": "bc"}, {"allow": 3}):
         with pytest.raises(InputTypeError, match="expected a list of ids"):
             model.recommend(["a"], **wrong)
@@ -250,6 +275,15 @@ def test_the_engine_reads_attributes_that_the_store_lacks_from_the_model(shop):
 def test_the_engine_has_the_same_rules(shop):
     assert ids(shop.recommend("u", exclude=["c"])) == "be"
     assert [ids(one) for one in shop.recommend_many(["u", "u"], exclude=[["c"], ["b", "e"]])] == ["be", "c"]
+    for more in ({}, {"filter_seen": False, "deny": ["a", "d"]}):
+        assert [ids(one) for one in shop.recommend_many(["u", "u"], exclude=iter("c"), **more)] == [
+            "be",
+            "be",
+        ]
+        assert shop.recommend_many(["u"], exclude=[], **more) == shop.recommend_many(["u"], **more)
+    for wrong in ("c", [["c"]], 3):
+        with pytest.raises(InputTypeError):
+            shop.recommend("u", exclude=wrong)
     assert ids(shop.similar_items("a", deny=["b"], allow=["c", "b"])) == "c"
     assert ids(shop.analogy(positive=["a"], exclude=["b"])) == "cde"
     for request in (

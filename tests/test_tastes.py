@@ -254,6 +254,19 @@ def test_a_radio_plays_the_best_item_after_those_before():
         model.radio("a", 0)
 
 
+def test_a_radio_takes_k_and_its_other_name_n(engine, recwarn):
+    for radio in (songs(*CIRCLE).radio, engine.radio, engine.view().radio):
+        four = radio("c", k=4)
+        assert len(four) == 4
+        assert radio("c", 4) == radio("c", n=4) == four
+        assert radio("c") == radio("c", k=10)
+        with pytest.raises(InputTypeError, match="got k=4 and n=4, two names of one argument; expected k"):
+            radio("c", 4, k=4)
+        with pytest.raises(InputError, match="k is 0; expected an integer of at least 1"):
+            radio("c", k=0)
+    assert not recwarn.list
+
+
 def test_caps_and_diversity_of_a_radio_count_what_was_played():
     artists = [ARTISTS[row % 3] for row in range(8)]
     items = Items.of({item: {"artist": artist} for item, artist in zip("abcdefgh", artists, strict=True)})

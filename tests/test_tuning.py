@@ -1,6 +1,7 @@
 """Tuning holds out validation queries, and returns the default unless a finalist is significantly better."""
 
 import dataclasses
+import re
 import warnings
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -342,6 +343,32 @@ def test_the_default_is_finished_and_returned_whatever_the_budget(world):
     assert "skipgram, cbow" in tuning.warnings[0]
     assert "compare any other configuration" in tuning.warnings[1]
     assert "about" in repr(tuning)
+
+
+def test_an_unconfirmed_score_is_named_and_a_study_goes_on(world, tmp_path):
+    """Two trials fit into the budget, and no second training of them."""
+
+    def search(budget, study=tmp_path / "study"):
+        made = world(
+            lambda config: 0.2 if config.train.objective == "next_item" else 0.3, seconds=lambda config: 30.0
+        )
+        return item2vec.tune(chains(), budget=budget, jobs=1, now=made.now, study=study)
+
+    with pytest.warns(TuningWarning):
+        small = search("100s")
+    assert (is_default(small.config), small.gain) == (True, None)
+    assert re.search(
+        r"compare any other configuration with the default: the score of trial 1 on validation, 0\.3[0-9]+ "
+        r"\(default 0\.2[0-9]+\), was not confirmed by a second training; about [0-9]+ min would suffice",
+        small.warnings[-1],
+    )
+    with pytest.warns(TuningWarning):
+        again = search("1s")
+    assert (repr(again.default), again.default.interval) == (f"{again.default.value:.4f}", None)
+    assert "nan" not in repr(again) + again._repr_html_() + again.plot().to_json().lower()
+    larger = search("10min")
+    assert larger.trials[:2] == small.trials[:2]
+    assert larger.config.train.objective != "next_item"
 
 
 def test_a_limit_of_trials_is_not_reported_as_a_small_budget(world):

@@ -12,9 +12,9 @@ import item2vec
 from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
 from item2vec.durations import DAY
 from item2vec.tuning.problem import make_problem
-from item2vec.tuning.study import TASTE
 from item2vec.tuning.trial import RUNGS, Earlier, Limits, Trial, best_taste, run_trial
 
+TASTE = tuple(TasteConfig.model_fields)
 SMALL = {"vector_size": 8, "negative": 3, "jobs": 2}
 
 

@@ -117,7 +117,7 @@ def recommend_all(
         corpus, a block is a shard, and ``block_users`` is the maximum number of users whose recommendations
         are in memory at a time, by default 100,000.
     filter_seen, rules
-        As in ``Recommender.recommend``, for all users. The rule ``exclude`` is not available; use ``deny``.
+        As in ``Recommender.recommend``, for all users: no rule may have a list per user.
 
     Raises
     ------

@@ -37,18 +37,18 @@ class Request:
     def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
         """Return a request in which rules that are iterators have been read into lists.
 
-        Raise ``InputError`` if ``k`` is invalid, ``exclude`` is set, or ``disliked`` has a list per user, and
-        ``InputTypeError`` if a disliked id is not text.
+        ``exclude`` becomes a part of ``deny``. Raise ``InputError`` if ``k`` is invalid, or ``exclude`` or
+        ``disliked`` has a list per user, and ``InputTypeError`` if an id in one of them is not text.
         """
         read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
-        disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
-        if read.get("exclude") is not None or is_per_history(disliked):
-            raise InputError(
-                "got "
-                f"{'a list of disliked items per user' if is_per_history(disliked) else 'the rule exclude'}; "
-                "expected rules for all users: use deny instead of exclude, and one list of ids as disliked"
-            )
-        as_texts(disliked)
+        for name in ("exclude", "disliked"):
+            ids = [] if read.get(name) is None else as_history(read[name], name)
+            if is_per_history(ids):
+                raise InputError(f"{name} has a list of ids per user; expected one list of ids for all users")
+            as_texts(ids)
+        if (excluded := read.pop("exclude", None)) is not None:
+            denied = read.get("deny")
+            read["deny"] = [*excluded, *(() if denied is None else as_history(denied, "deny"))]
         return cls(check_k(k), filter_seen, read)
 
     def described(self) -> dict[str, Any]:

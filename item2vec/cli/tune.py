@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,9 @@ from item2vec.cli.sources import Source
 from item2vec.errors import ConfigError, TuningWarning, reason_of
 
 if TYPE_CHECKING:
-    from item2vec.config import Config
+    from item2vec.cli.reading import Events
+    from item2vec.config import AdapterConfig, TrainConfig
+    from item2vec.items import Items
     from item2vec.tuning import Estimate, Trial, Tuning
 
 __all__ = ["tune"]
@@ -65,8 +67,9 @@ def tune(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="TOML file in which index, [train] and [taste] are replaced; all else, and workers in "
-            "[train], is kept. A missing file is created.",
+            help="TOML file in which index, [train] and [taste] are replaced by the settings that are fixed "
+            "or differ from their defaults, and to which --gap is written; all else, and workers in [train], "
+            "is kept. A missing file is created.",
         ),
     ] = None,
     fixed: dict[str, Any],
@@ -88,6 +91,7 @@ def tune(
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     if out is not None:
         _existing_toml(out)
+    fixed_names = {*fixed}
     events, items = read_events(source, now=datetime.now(UTC))
     if source.corpus is None:
         check_timestamps(protocol, events)
@@ -107,13 +111,15 @@ def tune(
             seed=fixed.pop("seed", 1),
             **fixed,
         )
+    sections = _sections(tuning, fixed_names, events, items, adapter_of(source))
+    gap = source.adapter_options.get("gap")
     if out is not None:
         with output(out) as file:
-            file.write(_updated(_existing_toml(out), tuning.config).encode())
+            file.write(_updated(_existing_toml(out), sections, gap).encode())
     if as_json:
         show(_facts(tuning), as_json=True)
     else:
-        echo(_text(tuning, out))
+        echo(_text(tuning, study, out, _updated("", sections, gap)))
 
 
 def _existing_toml(path: Path) -> str:
@@ -144,20 +150,95 @@ def _existing_toml(path: Path) -> str:
     return text
 
 
-def _updated(text: str, config: Config) -> str:
+def _sections(
+    tuning: Tuning, fixed: Collection[str], events: Events, items: Items | None, adapter: AdapterConfig
+) -> dict[str, dict[str, Any]]:
+    """Return the chosen settings in ``[train]`` and ``[taste]`` that are fixed or differ from their defaults.
+
+    Training with these settings on the same data equals training with all chosen settings. If the default
+    training is kept, defaults that depend on the data, such as the number of epochs, are left out.
+    """
+    from item2vec.cli.reading import as_sentences
+    from item2vec.config import TasteConfig
+    from item2vec.interactions import Interactions
+    from item2vec.tuning.problem import n_readable
+
+    if tuning.config.train == tuning.trials[0].config.train:
+        # The defaults of the study are those for this number of events; training counts tokens.
+        n_tokens = n_readable(events)
+        ordered = adapter.ordered if isinstance(events, Interactions) else events.ordered
+    else:
+        if isinstance(events, Interactions):
+            adapter = adapter.resolved(events.timestamp)
+        sentences = as_sentences(events, adapter, items)
+        n_tokens, ordered = sentences.n_tokens, sentences.ordered
+    defaults = TasteConfig().model_dump(mode="json")
+    taste = tuning.config.taste.model_dump(mode="json", exclude_none=True).items()
+    return {
+        "train": _without_defaults(tuning.config.train, fixed, n_tokens, ordered=ordered),
+        "taste": {name: value for name, value in taste if name in fixed or value != defaults[name]},
+    }
+
+
+def _without_defaults(
+    train: TrainConfig, fixed: Collection[str], n_tokens: int, *, ordered: bool
+) -> dict[str, Any]:
+    """Return the settings of a training without those whose default for this data has the same value.
+
+    Settings in ``fixed`` are kept, and ``workers`` is left out.
+    """
+    from item2vec.config import TrainConfig
+
+    def resolved(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        try:
+            own = TrainConfig(**settings).for_data(n_tokens, ordered=ordered)
+        except ConfigError:
+            return None
+        return own.model_dump(exclude={"workers"})
+
+    settings = train.model_dump(mode="json", exclude_none=True, exclude={"workers"})
+    expected = resolved(settings)
+    # In reverse, because the default of a setting may depend on settings that are declared before it.
+    for name in [name for name in reversed(settings) if name not in fixed]:
+        fewer = {other: value for other, value in settings.items() if other != name}
+        settings = fewer if resolved(fewer) == expected else settings
+    return settings
+
+
+def _updated(text: str, sections: Mapping[str, Mapping[str, Any]], gap: str | None) -> str:
     """Return TOML text in which ``index`` and the tables ``[train]`` and ``[taste]`` are replaced.
 
-    All other content is kept, and so is ``workers`` in ``[train]``.
+    ``gap`` is written to ``[adapter]``, with the kind sessions. All other content is kept, and so is
+    ``workers`` in ``[train]``.
     """
     import tomlkit
 
     document = tomlkit.parse(text)
-    settings = tomlkit.parse(config.to_toml())
-    if "workers" in document.get("train", {}):  # a setting of the machine, not of the model
-        settings["train"]["workers"] = document["train"]["workers"]
-    for name, value in settings.items():
-        document[name] = value
-    return tomlkit.dumps(document)
+    document.pop("index", None)  # the default, because the index is neither searched nor fixed
+    old = document.get("train", {})
+    workers = {name: old[name] for name in old if name == "workers"}  # of the machine, not of the model
+    for name, settings in {**sections, "train": {**sections["train"], **workers}}.items():
+        if settings:
+            document[name] = _table(settings)
+        else:
+            document.pop(name, None)
+    if gap is not None:
+        sessions = {"kind": "sessions", "gap": gap}
+        if "adapter" in document:
+            document["adapter"].update(sessions)
+        else:
+            document["adapter"] = _table(sessions)
+    return f"{tomlkit.dumps(document).strip()}\n"
+
+
+def _table(settings: Mapping[str, Any]) -> Any:
+    """Return a TOML table that ends with an empty line."""
+    import tomlkit
+
+    table = tomlkit.table()
+    table.update(settings)
+    table.add(tomlkit.nl())
+    return table
 
 
 def _facts(tuning: Tuning) -> dict[str, Any]:
@@ -181,11 +262,11 @@ def _facts(tuning: Tuning) -> dict[str, Any]:
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:
-    low, high = (None if math.isnan(bound) else bound for bound in (estimate.low, estimate.high))
+    low, high = estimate.interval or (None, None)
     return {"value": estimate.value, "low": low, "high": high}
 
 
-def _text(tuning: Tuning, out: Path | None) -> str:
+def _text(tuning: Tuning, study: Path | None, out: Path | None, toml: str) -> str:
     complete = sorted((t for t in tuning.trials if t.state == "complete"), key=lambda t: -t.score)
     rows = [{tuning.metric: f"{t.score:.4f}", **_settings(t)} for t in complete[:LEADERS]]
     states = [trial.state for trial in tuning.trials]
@@ -203,7 +284,14 @@ def _text(tuning: Tuning, out: Path | None) -> str:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
         verdict += f"\nshare of the variance of the scores that each setting explains: {shares}"
     notes = [f"Warning: {text}" for text in tuning.warnings]
-    written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{tuning.config.to_toml()}"
+    if notes:
+        keeping = f"--study {study} keeps" if study else "with --study FILE, a run keeps"
+        notes.append(
+            f"To go on, run the same command with a longer --budget; {keeping} its trials for the next"
+        )
+    written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{toml}"
+    if not toml.strip():
+        written = f"All settings have their defaults{f'; {out} sets none' if out else ''}"
     return "\n\n".join([f"{len(states)} trials: {counts}", table(rows), verdict, *notes, written])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,14 +106,19 @@ def _comparison(name: str, operator: str, operand: Any, place: str, expected: st
     return Comparison(name, operator, values)
 
 
-def _scalar(value: Any, place: str, expected: str) -> Scalar | None:
-    """Return a value that can be compared; ``None`` for ``None`` and NaN.
+def _scalar(value: Any, place: str, expected: str) -> Scalar:
+    """Return a value that can be compared.
 
-    Raise ``InputTypeError`` unless the value is text, a number, a boolean or ``None``. ``place`` and
+    Raise ``InputTypeError`` unless the value is text, a boolean, or a number other than NaN. ``place`` and
     ``expected`` are parts of the message.
     """
     if isinstance(value, np.generic):
         value = value.item()
-    if not isinstance(value, str | int | float | None):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise InputTypeError(
+            f"{place} is {short_repr(value)}; expected {expected}: a missing value never matches, so that a "
+            "condition cannot select the items without a value"
+        )
+    if not isinstance(value, str | int | float):
         raise InputTypeError(f"{place} is {short_repr(value)}; expected {expected}")
-    return value if value == value else None  # noqa: PLR0124 (NaN)
+    return value

@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_PART_WEIGHTS",
     "FULL_EPOCHS_TOKENS",
     "MEMORIES",
+    "defaults_for",
     "epochs_for",
     "fitting_memory",
     "size_of_parts",
@@ -72,3 +73,15 @@ def epochs_for(n_tokens: int, epochs: int) -> int:
     """
     share = math.sqrt(FULL_EPOCHS_TOKENS / max(n_tokens, FULL_EPOCHS_TOKENS))
     return max(min(epochs, MIN_EPOCHS), round(share * epochs))
+
+
+def defaults_for(n_tokens: int, epochs: int, n_parts: int, *, ordered: bool) -> dict[str, Any]:
+    """Return the defaults that depend on the number of tokens and on the order of sentences.
+
+    >>> defaults_for(1_000_000, 15, 2, ordered=False)
+    {'epochs': 8, 'context_decay': (1.0, 1.0), 'window': 12}
+    """
+    defaults: dict[str, Any] = {"epochs": epochs_for(n_tokens, epochs)}
+    if not ordered:
+        defaults |= {"context_decay": (1.0,) * n_parts, "window": UNORDERED_WINDOW}
+    return defaults

@@ -11,8 +11,7 @@ from item2vec.arguments import checked
 from item2vec.config.defaults import (
     DEFAULT_PART_WEIGHTS,
     MEMORIES,
-    UNORDERED_WINDOW,
-    epochs_for,
+    defaults_for,
     fitting_memory,
     size_of_parts,
     tied_parts,
@@ -258,15 +257,12 @@ class NextItem(ByDescent):
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
         """Return the settings for sentences of this size and kind; the settings in ``given`` do not change.
 
-        For unordered sentences, ``context_decay`` is all 1, and ``window`` is 12. Above 250,000 tokens,
-        ``epochs`` decreases.
+        Without order, ``context_decay`` is all 1, and ``window`` is 12. Many tokens need fewer ``epochs``.
 
         >>> NextItem().for_data(1_000_000, ordered=True).epochs
         8
         """
-        defaults: dict[str, Any] = {"epochs": epochs_for(n_tokens, self.epochs)}
-        if not ordered:
-            defaults |= {"context_decay": (1.0,) * len(self.context_decay), "window": UNORDERED_WINDOW}
+        defaults = defaults_for(n_tokens, self.epochs, len(self.context_decay), ordered=ordered)
         free = {n: v for n, v in defaults.items() if n not in self.given() and v != getattr(self, n)}
         return self.replace(**free)
 

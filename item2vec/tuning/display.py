@@ -18,7 +18,7 @@ BEST = 5
 def chart_of(done: Sequence[Trial], chosen: Config, metric: str, estimates: Mapping[str, Estimate]) -> Chart:
     """Return a chart of the final estimates and of the trials, in which the chosen trial is marked."""
     points = [(trial.number, trial.score, trial.state, settings_of(trial)) for trial in done]
-    bounds = {name: (part.value, part.low, part.high) for name, part in estimates.items()}
+    bounds = {name: (part.value, *(part.interval or (None, None))) for name, part in estimates.items()}
     return trials(points, metric=metric, chosen=_chosen(done, chosen), estimates=bounds)
 
 
@@ -37,7 +37,7 @@ def table_of(
     parts = [
         html_table(
             f"Tuning: {len(done)} trials",
-            [[name, part.value, f"{part.low:.4f} to {part.high:.4f}"] for name, part in estimates.items()],
+            [[name, part.value, _interval_of(part)] for name, part in estimates.items()],
             ["settings", metric, "95 % interval"],
         ),
         html_table("best trials of the search", rows, ["trial", metric, "settings"], best=marked),
@@ -57,6 +57,10 @@ def settings_of(trial: Trial) -> str:
     given = {**trial.config.train.given(), **trial.config.taste.given()}
     parts = [f"{name}={value}" for name, value in given.items() if name not in {"workers", "seed"}]
     return ", ".join([*parts, *([trial.reason] if trial.reason else [])])
+
+
+def _interval_of(estimate: Estimate) -> str:
+    return "unknown" if estimate.interval is None else "{:.4f} to {:.4f}".format(*estimate.interval)
 
 
 def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:

@@ -39,6 +39,8 @@ SEEDS = 2
 class Estimate:
     """Mean over validation queries, with a 95 % confidence interval by the bootstrap over users.
 
+    If the interval is unknown, ``low`` and ``high`` are NaN.
+
     >>> Estimate(0.25, 0.2, 0.3)
     0.2500 (0.2000 to 0.3000)
     """
@@ -48,7 +50,13 @@ class Estimate:
     high: float
 
     def __repr__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+        bounds = "" if self.interval is None else f" ({self.low:.4f} to {self.high:.4f})"
+        return f"{self.value:.4f}{bounds}"
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The bounds of the interval; ``None`` if they are unknown."""
+        return None if np.isnan(self.low) else (self.low, self.high)
 
     @classmethod
     def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0, bounded: bool = True) -> Estimate:

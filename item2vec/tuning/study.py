@@ -115,8 +115,10 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         most 50 million tokens are read into memory: whole sentences, drawn at random.
     budget
         Time limit: text such as ``"5min"``, a ``timedelta``, or seconds. Five minutes if neither ``budget``
-        nor ``trials`` is specified. A trial other than trial 0 is ended if its remaining training would take
-        more than half of the budget, or more than is left for the search.
+        nor ``trials`` is specified. The limit is that of the whole call: the preparation of the validation
+        queries, trial 0 (including the compilation of the training loops) and the final comparison count. A
+        trial other than trial 0 is ended if its remaining training would take more than half of the budget,
+        or more than is left for the search.
     trials
         Number of configurations to try; fewer if all training settings are fixed. If it is ``None``, only the
         budget limits the number. Without a budget, equal data, settings, ``seed`` and ``jobs`` give equal
@@ -178,7 +180,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     -----
     TuningWarning
         If the budget was too small to finish a trial of each searched objective, or to compare another
-        configuration with the default.
+        configuration with the default. A call with the same ``study`` and a larger budget goes on.
 
     Examples
     --------
@@ -278,7 +280,9 @@ def _conclude(
     messages: tuple[str, ...] = ()
     if math.isfinite(plan.workers.clock.budget) and (n_trials is None or len(finished) < n_trials):
         messages = _budget_warnings(
-            unfinished, compared=bool(compared), sufficient=plan.sufficient_budget(default)
+            unfinished,
+            None if compared else _unconfirmed(finalists, default),
+            sufficient=plan.sufficient_budget(default),
         )
     return Tuning(
         decision.config,
@@ -357,17 +361,35 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
     return Decision(default.config, estimate, estimate, None)
 
 
-def _budget_warnings(unfinished: Sequence[str], *, compared: bool, sufficient: float) -> tuple[str, ...]:
+def _unconfirmed(finalists: Sequence[Trial], default: Trial) -> str:
+    """Return the part of a warning that names the best finalist, if its score is above that of the default.
+
+    The finalists were not trained again.
+    """
+    best = max(finalists, key=lambda trial: trial.score, default=default)
+    if best.score <= default.score:
+        return ""
+    name = "another taste of trial 0" if best.number < 0 else f"trial {best.number}"
+    return (
+        f": the score of {name} on validation, {best.score:.4f} (default {default.score:.4f}), was not "
+        "confirmed by a second training"
+    )
+
+
+def _budget_warnings(
+    unfinished: Sequence[str], unconfirmed: str | None, *, sufficient: float
+) -> tuple[str, ...]:
     """Return the messages of the warnings that the budget was too small; an empty tuple if it was not.
 
-    ``unfinished`` holds the searched objectives without a finished trial. ``compared`` states whether another
-    configuration was compared with the default. ``sufficient`` is the estimate of a sufficient budget in
-    seconds.
+    ``unfinished`` holds the searched objectives without a finished trial. ``unconfirmed`` is the result of
+    ``_unconfirmed``; ``None`` if another configuration was compared with the default. ``sufficient`` is the
+    estimate of a sufficient budget in seconds.
     """
     texts = []
     if unfinished:
         texts.append(f"the budget was too small to finish any trial of {', '.join(unfinished)}")
-    if not compared:
-        texts.append("the budget was too small to compare any other configuration with the default")
+    if unconfirmed is not None:
+        about = f"the budget was too small to compare any other configuration with the default{unconfirmed}"
+        texts.append(about)
     minutes = math.ceil(sufficient / 60)
     return tuple(f"{text}; about {minutes} min would suffice at the current load" for text in texts)
