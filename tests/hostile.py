@@ -289,6 +289,7 @@ def calls_of(world):
     yield w.items.where, {"conditions": {"g": "jazz"}}
     yield w.items.title, {"item": "a"}
     yield w.items.updated, {"changed": w.items}
+    yield w.items.completed, {"other": w.items}
     yield w.items.take, {"codes": rows}
     yield conditions.parse, {"where": {"g": "jazz", "year": {">=": 1990, "in": [1990, 1991]}}}
     yield Graph, {"nodes": w.graph.nodes, "offsets": w.graph.offsets, "neighbours": w.graph.neighbours}
