@@ -39,13 +39,18 @@ SONGS = Items.of(
         ({"genre": {"not in": ["jazz", "rock"]}}, "b"),
         ({"genre": {"not in": []}}, "abc"),
         ({"genre": {"in": []}}, ""),
+        ({"genre": {"!=": None}}, ""),
+        ({"genre": {"not in": ["jazz", None]}}, ""),
         ({"not": {"genre": "jazz"}}, "bc"),
+        ({"not": {"genre": ["jazz", None]}}, ""),
         ({"year": {">=": 1983}}, "bc"),
         ({"year": {">": 1983}}, "c"),
         ({"year": {"<": 1983}}, "a"),
         ({"year": {"<=": 1983.0}}, "ab"),
         ({"year": {">": 1982.5, "<": float("inf")}}, "bc"),
         ({"year": {">=": 1990, "<": 2000}}, "c"),
+        ({"year": {">": None}}, ""),
+        ({"not": {"year": {">": nan}}}, ""),
         ({"not": {"year": {">": 1983}}}, "ab"),
         ({"year": np.int64(1983)}, "b"),
         ({"live": True}, "a"),
@@ -155,22 +160,6 @@ def test_a_comparison_across_types_names_the_type_of_the_attribute(where, messag
         ({"any": ["jazz"]}, "a member of 'any' is 'jazz'; expected a mapping"),
         ({"not": "jazz"}, "the value of 'not' is 'jazz'; expected a mapping"),
         ({"not": {7: 1}}, "an attribute name is 7"),
-        (
-            {"genre": None},
-            "genre is None; expected text, a number or a boolean, or a list of these: a missing value never",
-        ),
-        (
-            {"genre": ["jazz", None]},
-            "an element of genre is None; expected text, a number or a boolean: a miss",
-        ),
-        (
-            {"genre": {"!=": None}},
-            "the operand of '!=' for genre is None; expected .*: a missing value never",
-        ),
-        ({"genre": {"not in": [None]}}, "an element of the operand of 'not in' for genre is None"),
-        ({"year": {">": None}}, "the operand of '>' for year is None"),
-        ({"not": {"year": {">": nan}}}, "the operand of '>' for year is nan; expected"),
-        ({"year": np.float32(nan)}, "year is nan; expected"),
         ({"year": np.array([1, 2])}, r"year is array\(\[1, 2\]\); expected text, a number or a boolean"),
     ],
 )
@@ -264,7 +253,7 @@ def all_of(truths):
 
 def of_value(name, value, wanted, *, in_list):
     """Compare a value of an item with a value of a condition."""
-    if is_null(value):
+    if is_null(value) or is_null(wanted):
         return None
     if name == "==":
         return value == wanted
@@ -282,7 +271,8 @@ def of_cell(name, cell, wanted):
         # Without alternatives, a value is known to be none of them, and null is unknown.
         return any_of([*(of_cell("==", cell, one) for one in wanted), has_null(cell) and None])
     values = cell if isinstance(cell, list) else [cell]
-    return any_of(of_value(name, value, wanted, in_list=isinstance(cell, list)) for value in values)
+    found = any_of(of_value(name, value, wanted, in_list=isinstance(cell, list)) for value in values)
+    return None if is_null(wanted) else found
 
 
 def has_null(cell):
@@ -292,9 +282,9 @@ def has_null(cell):
 def check_types(cells, name, wanted):
     values = [v for cell in cells for v in (cell if isinstance(cell, list) else [cell]) if not is_null(v)]
     for one in wanted if isinstance(wanted, list) else [wanted]:
-        if is_null(one) or (values and not any(same_kind(value, one) for value in values)):
+        if values and not is_null(one) and not any(same_kind(value, one) for value in values):
             raise CannotCompareError
-    if name == "contains" and values:
+    if name == "contains" and values and not is_null(wanted):
         texts = isinstance(wanted, str) and any(isinstance(value, str) for value in values)
         if not texts and not any(isinstance(cell, list) for cell in cells):
             raise CannotCompareError
@@ -369,7 +359,7 @@ def test_conditions_agree_with_an_evaluation_row_by_row(rows, where):
     try:
         expected = [id_ for id_, row in rows.items() if evaluate(where, row, rows) is True]
     except CannotCompareError:
-        with pytest.raises(InputTypeError, match=r"cannot|is (None|nan); expected"):
+        with pytest.raises(InputTypeError, match="cannot"):
             items.where(where)
         return
     assert items.where(where) == expected

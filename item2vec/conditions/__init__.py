@@ -29,8 +29,7 @@ operator          matches
 - **Null.** A missing value, null and NaN never match, not even under ``!=``, ``not in`` and ``not``, as in
   SQL: a comparison with null is unknown, and the negation of unknown is unknown. ``any`` is true if a member
   is true, even if other members are unknown. A null in a list is an unknown element. An empty list is not
-  null: none of its elements is equal to a value, so that ``!=`` matches. A comparison with None or NaN is an
-  error, because it would be unknown for every item.
+  null: none of its elements is equal to a value, so that ``!=`` matches.
 - **Types.** Text and numbers are never equal. True equals 1, and False equals 0. A comparison with a value of
   a type that the attribute never has is an error, which names the types of the attribute, with any operator.
   If an attribute has both texts and numbers, the ordering of its values of the other type is unknown.

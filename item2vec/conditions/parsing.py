@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,19 +105,14 @@ def _comparison(name: str, operator: str, operand: Any, place: str, expected: st
     return Comparison(name, operator, values)
 
 
-def _scalar(value: Any, place: str, expected: str) -> Scalar:
-    """Return a value that can be compared.
+def _scalar(value: Any, place: str, expected: str) -> Scalar | None:
+    """Return a value that can be compared; ``None`` for ``None`` and NaN.
 
-    Raise ``InputTypeError`` unless the value is text, a boolean, or a number other than NaN. ``place`` and
+    Raise ``InputTypeError`` unless the value is text, a number, a boolean or ``None``. ``place`` and
     ``expected`` are parts of the message.
     """
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise InputTypeError(
-            f"{place} is {short_repr(value)}; expected {expected}: a missing value never matches, so that a "
-            "condition cannot select the items without a value"
-        )
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float | None):
         raise InputTypeError(f"{place} is {short_repr(value)}; expected {expected}")
-    return value
+    return value if value == value else None  # noqa: PLR0124 (NaN)

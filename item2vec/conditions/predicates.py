@@ -56,22 +56,25 @@ class Comparison(Condition):
     """A comparison of an attribute with values.
 
     ``operator`` is ``"in"`` (``values`` are alternatives; this includes ``==``), or ``">"``, ``">="``,
-    ``"<"``, ``"<="`` or ``"contains"`` (``values`` has one element).
+    ``"<"``, ``"<="`` or ``"contains"`` (``values`` has one element). If ``values`` contains ``None``, which
+    is null, the comparison is unknown for every row that equals none of the other values.
     """
 
     name: str
     operator: str
-    values: frozenset[Scalar]
+    values: frozenset[Scalar | None]
 
     def truth(self, rows: Rows) -> Truth:
         """Evaluate the comparison for each row."""
         column = rows.column(self.name)
-        if self.operator == "in":
-            return column.equal_to_any(self.values, self.name)
-        (wanted,) = self.values
-        if self.operator == "contains":
-            return column.containing(wanted, self.name)
-        return column.ordered(self.operator, wanted, self.name)
+        wanted = [value for value in self.values if value is not None]
+        if self.operator == "in" or not wanted:
+            found = column.equal_to_any(wanted, self.name)
+        elif self.operator == "contains":
+            found = column.containing(wanted[0], self.name)
+        else:
+            found = column.ordered(self.operator, wanted[0], self.name)
+        return Truth(found.true, np.zeros_like(found.false)) if None in self.values else found
 
 
 @dataclass(frozen=True, slots=True)
