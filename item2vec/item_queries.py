@@ -102,7 +102,7 @@ class ItemQueries(ModelParts):
         and the popularity prior are added.
 
         >>> import numpy as np
-        >>> from item2vec import Recommender, Vocabulary
+        >>> from item2vec import ItemVectors, Recommender, Vocabulary
         >>> model = Recommender(ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.ones(2)))
         >>> model.tastes([["b"], ["z"]])
         array([[0., 1.],
@@ -161,7 +161,7 @@ class ItemQueries(ModelParts):
         Examples
         --------
         >>> import numpy as np
-        >>> from item2vec import Items, Recommender, Vocabulary
+        >>> from item2vec import Items, ItemVectors, Recommender, Vocabulary
         >>> songs = Items.of({"a": {"year": 1985}, "b": {"year": 1995}, "c": {"year": 1986}, "d": {}})
         >>> rows = np.array([[1, 0.1], [1, 1], [0.9, 0], [0.8, 0.8]])
         >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcd")), rows, None, np.ones(4)), items=songs)

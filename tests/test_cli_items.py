@@ -76,7 +76,8 @@ def test_where_compares_by_the_type_of_the_attribute(item2vec, shop, conditions,
     )
     for words in queries:
         code, out, err = item2vec(*words, "-k", "10", "--json", *flags)
-        assert (code, err) == (0, "")
+        assert code == 0
+        assert err.count("\n") == ("user 'nobody' is unknown" in err) == ("nobody" in words)
         assert {row["item"] for row in json.loads(out)} == expected
 
 

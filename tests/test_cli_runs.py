@@ -75,7 +75,7 @@ def test_the_runs_are_listed_newest_first_as_over_http(item2vec, url, store, rec
         (90.5, "ndcg@5", 0.25),
     ]
     assert (rows[2]["passed"], rows[2]["refused"], rows[2]["gates"]) == (["queries"], ["finite"], GATES)
-    served = SimpleNamespace(engine=SimpleNamespace(store=store), has_store=True)
+    served = SimpleNamespace(store=store, has_store=True)
     assert json.loads(json.dumps(Serving.runs(served, 20))) == rows
     assert [
         row["id"] for row in json.loads(item2vec("runs", "--store", url, "--limit", "1", "--json")[1])

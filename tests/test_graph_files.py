@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import adapters, readers
-from item2vec.errors import ConfigError, InputError, InvalidIdError
+from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
 from item2vec.graph import Graph
 
 INPUTS = Path(__file__).parent / "inputs"
@@ -165,7 +165,7 @@ def test_examples_of_graph_objects():
         readers.read_edges(NetworkxGraph("ab", [("a", "b", -1)], False))
     with pytest.raises(InputError, match="edge 1: an edge without a weight"):
         readers.read_edges(NetworkxGraph("ab", [("a", "b", 2), ("b", "b")], False))
-    with pytest.raises(InvalidIdError, match=r"node 0: node \(1, 2\)"):
+    with pytest.raises(InputTypeError, match=r"node 0: node \(1, 2\)"):
         readers.read_edges(NetworkxGraph([(1, 2)], [], False))
     with pytest.raises(InvalidIdError, match="node 1: node ''"):
         readers.read_edges(NetworkxGraph(["a", ""], [("a", "a")], False))

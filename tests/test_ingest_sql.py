@@ -100,7 +100,7 @@ def test_percent_and_colons_in_a_query_have_no_special_meaning(item2vec, shop):
             ["--query", "SELECT NULL AS customer, product, at FROM recent", *FLAGS],
             "the query row 0: customer None",
         ),
-        (["--table", "recent", *FLAGS, "--time-unit", "h"], "time_unit is 'h'"),
+        (["--table", "recent", *FLAGS, "--time-unit", "h"], "--time-unit is 'h'"),
         (["--table", "recent", *FLAGS, "--sep", ","], "a separator can be set only for delimited text"),
     ],
 )

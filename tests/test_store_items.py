@@ -83,11 +83,11 @@ def test_only_changed_items_get_a_new_revision(store, sql):
     assert store.ingest_items(Items.of(same)) == Ingested(4, 0, 4, n_changed=3)
     assert store.ingest_items(Items.of({"s4": {"year": 1}})) == Ingested(1, 0, 1, n_changed=1)
     assert sql("SELECT external_id, revision FROM item ORDER BY external_id") == [
-        ("s1", 1),
-        ("s2", 2),
-        ("s3", 1),
-        ("s4", 3),
-        ("s5", 2),
+        ("s1", 2),
+        ("s2", 3),
+        ("s3", 2),
+        ("s4", 4),
+        ("s5", 3),
     ]
 
 
@@ -102,10 +102,10 @@ def test_an_item_that_events_insert_during_an_update_gets_its_attributes(store, 
     assert store.items().about("s9") == {"year": 2}
 
 
-def test_an_item_that_events_have_inserted_is_read_after_an_update_without_attributes(store):
+def test_an_item_that_events_have_inserted_is_read(store):
     known = store.catalogue()
     store.ingest(listens(("ann", "s5", 1)))
-    assert store.ingest_items(Items.of({"s5": {}})) == Ingested(1, 0, 1, n_changed=1)
+    assert store.ingest_items(Items.of({"s5": {}})) == Ingested(1, 0, 1)
     assert store.catalogue(known).items.vocabulary.ids == ("s5",)
 
 

@@ -30,9 +30,9 @@ operator          matches
   SQL: a comparison with null is unknown, and the negation of unknown is unknown. ``any`` is true if a member
   is true, even if other members are unknown. A null in a list is an unknown element. An empty list is not
   null: none of its elements is equal to a value, so that ``!=`` matches.
-- **Types.** Text and numbers are never equal. True equals 1, and False equals 0. A comparison with a value of
-  a type that the attribute never has is an error, which names the types of the attribute, with any operator.
-  If an attribute has both texts and numbers, the ordering of its values of the other type is unknown.
+- **Types.** Text and numbers are never equal. True equals 1, and False equals 0. Ordering (``> >= < <=``) by
+  a value of a type that the attribute never has is an error, which names the types of the attribute. If an
+  attribute has both texts and numbers, the ordering of its values of the other type is unknown.
 - **Letters.** Texts are compared exactly: "Jazz" and "jazz" differ, also under ``contains``.
 - **Titles.** The name ``title`` is the title of an item, unless an attribute has this name.
 

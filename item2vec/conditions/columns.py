@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, compress
@@ -134,18 +134,8 @@ class Column:
         """The number of rows with at least one value. An empty list has none."""
         return len(np.unique(self.rows))
 
-    def equal_to_any(self, wanted: Collection[Scalar], name: str) -> Truth:
-        """Test for each row whether one of its values is in ``wanted``. Text and numbers are never equal.
-
-        ``name`` is the name of the attribute, for error messages.
-
-        Raises
-        ------
-        InputTypeError
-            If the column has values, but none of the type of a value in ``wanted``.
-        """
-        for value in wanted:
-            self._codes_like(value, name, "be equal to")
+    def equal_to_any(self, wanted: Iterable[Scalar]) -> Truth:
+        """Test for each row whether one of its values is in ``wanted``. Text and numbers are never equal."""
         return self._truth(self._rows_of(self._table(wanted)[self.codes]), self.is_known)
 
     def ordered(self, operator: str, value: Scalar, name: str) -> Truth:
@@ -160,10 +150,15 @@ class Column:
         InputTypeError
             If the column has values, but none of the type of ``value``.
         """
-        start, stop = self._codes_like(value, name, f"be compared by {operator}")
-        ascending = self.texts if isinstance(value, str) else self.numbers
+        is_text = isinstance(value, str)
+        start, stop = (len(self.numbers), self.n_distinct) if is_text else (0, len(self.numbers))
+        if start == stop and self.n_distinct:
+            raise InputTypeError(
+                f"{name} is of type {self.type}, and cannot be compared by {operator} {short_repr(value)}; "
+                f"expected {'a number' if is_text else 'text'}"
+            )
         table = np.zeros(self.n_distinct, dtype=bool)
-        table[start:stop][ORDERINGS[operator](ascending, value)] = True
+        table[start:stop][ORDERINGS[operator](self.texts if is_text else self.numbers, value)] = True
         known = self.is_known
         if stop - start < self.n_distinct:
             known = known & ~self._rows_of((self.codes < start) | (self.codes >= stop))
@@ -178,15 +173,13 @@ class Column:
         Raises
         ------
         InputTypeError
-            If the column has values, but none of the type of ``value``; or no lists, and either no texts or
-            ``value`` is not text.
+            If the column has values, but no lists, and either no texts or ``value`` is not text.
         """
         if self.n_distinct and not self.is_list.any() and not (self.texts and isinstance(value, str)):
             expected = "text" if self.texts else "an attribute that is text or a list"
             raise InputTypeError(
                 f"{name} is of type {self.type}, and cannot contain {short_repr(value)}; expected {expected}"
             )
-        self._codes_like(value, name, "contain")
         has_substring = np.zeros(self.n_distinct, dtype=bool)
         if isinstance(value, str):
             has_substring[len(self.numbers) :] = [value in text for text in self.texts]
@@ -195,22 +188,6 @@ class Column:
         is_text = self.codes >= len(self.numbers)
         cannot_contain = ~in_list & ~(is_text if isinstance(value, str) else np.zeros_like(is_text))
         return self._truth(self._rows_of(hits), self.is_known & ~self._rows_of(cannot_contain))
-
-    def _codes_like(self, value: Scalar, name: str, comparison: str) -> tuple[int, int]:
-        """Return the first code, and the last code + 1, of the distinct values of the type of ``value``.
-
-        Raise ``InputTypeError`` if the column has values, but none of this type: text, or a number (which may
-        be a boolean). ``name`` and ``comparison`` are parts of the message.
-        """
-        n, is_text = len(self.numbers), isinstance(value, str)
-        start, stop = (n, self.n_distinct) if is_text else (0, n)
-        if start == stop and self.n_distinct:
-            expected = "text" if self.texts else "a boolean" if self.kinds == ("boolean",) else "a number"
-            raise InputTypeError(
-                f"{name} is of type {self.type}, and cannot {comparison} {short_repr(value)}; "
-                f"expected {expected}"
-            )
-        return start, stop
 
     def _table(self, wanted: Iterable[Scalar]) -> Mask:
         """Return a mask of the distinct values that are in ``wanted``."""

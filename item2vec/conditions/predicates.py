@@ -68,8 +68,10 @@ class Comparison(Condition):
         """Evaluate the comparison for each row."""
         column = rows.column(self.name)
         wanted = [value for value in self.values if value is not None]
-        if self.operator == "in" or not wanted:
-            found = column.equal_to_any(wanted, self.name)
+        if self.operator == "in":
+            found = column.equal_to_any(wanted)
+        elif not wanted:
+            found = column.equal_to_any([])
         elif self.operator == "contains":
             found = column.containing(wanted[0], self.name)
         else:

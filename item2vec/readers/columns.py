@@ -209,9 +209,8 @@ def value_text(value: Any) -> str | None:
 def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
     """Return a column as an Arrow array: dictionaries are decoded, and type null is cast to large strings.
 
-    If Arrow cannot convert a sequence of Python objects to text, for example because it contains a number, or
-    if it contains bytes,
-    ``text_of`` converts each object to text, or to ``None`` (null) if the object is invalid.
+    If a sequence of Python objects contains bytes, or Arrow cannot convert it to text, for example because it
+    contains a number, ``text_of`` converts each object to text, or to ``None`` (null) if it is invalid.
     """
     if not isinstance(values, pa.Array):
         return _text_array(values, text_of)

@@ -49,8 +49,8 @@ def upserts(items: Items, *, replace: bool) -> Iterator[Callable[[sa.Connection]
     """Check items, and yield one function per batch, to be called in a transaction.
 
     The function inserts new items and updates existing items. It returns the numbers of new and of changed
-    items. For the rule of an update, and ``replace``, see ``Store.ingest_items``. Only new and changed items,
-    and items with revision 0, get the revision of the transaction.
+    items. For the rule of an update, and ``replace``, see ``Store.ingest_items``. Only new and changed items
+    get the revision of the transaction.
     """
     rows = _checked_rows(items)
     # The attributes that an update sets or removes; None: all
@@ -77,7 +77,7 @@ def _upsert(
         title = row["title"] if has_titles else old.title
         kept = {} if names is None else {key: old.attributes[key] for key in {*old.attributes} - names}
         attributes = {**kept, **row["attributes"]}
-        if old.revision == 0 or title != old.title or not is_same(attributes, old.attributes):
+        if title != old.title or not is_same(attributes, old.attributes):
             changes.append({"key": old.external_id, "new_title": title, "new_attributes": attributes})
     if changes:
         update = (
@@ -95,7 +95,7 @@ def _stored(connection: sa.Connection, rows: Sequence[_Row]) -> dict[str, Any]:
     """Return the stored rows of items, by id. Ids that are not stored are omitted."""
     if not rows:
         return {}
-    columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.revision)
+    columns = (item.c.external_id, item.c.title, item.c.attributes)
     select = sa.select(*columns).where(item.c.external_id.in_(listed(connection)))
     ids = as_json([row["external_id"] for row in rows])
     with undamaged(connection):
