@@ -116,9 +116,10 @@ class Serving:
         if self._engine is not None or self._store is None:
             view = self.engine.view()
             return view.catalogue, view.model
-        if self._catalogue is None:
-            self._catalogue = CatalogueCache(self._store, every=self._arguments["reload_every"])
-        return self._catalogue.catalogue, None
+        cache = self._catalogue  # the thread that loads the model sets the attribute to None
+        if cache is None:
+            cache = self._catalogue = CatalogueCache(self._store, every=self._arguments["reload_every"])
+        return cache.catalogue, None
 
     @property
     def is_ready(self) -> bool:
