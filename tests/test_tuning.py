@@ -346,7 +346,10 @@ def test_the_default_is_finished_and_returned_whatever_the_budget(world):
 
 
 def test_an_unconfirmed_score_is_named_and_a_study_goes_on(world, tmp_path):
-    """Two trials fit into the budget, and no second training of them."""
+    """Two trials of 30 s fit into the half of the budget that is not reserved for the finals.
+
+    The other half is too short to train both again.
+    """
 
     def search(budget, study=tmp_path / "study"):
         made = world(
@@ -355,7 +358,7 @@ def test_an_unconfirmed_score_is_named_and_a_study_goes_on(world, tmp_path):
         return item2vec.tune(chains(), budget=budget, jobs=1, now=made.now, study=study)
 
     with pytest.warns(TuningWarning):
-        small = search("100s")
+        small = search("121s")
     assert (is_default(small.config), small.gain) == (True, None)
     assert re.search(
         r"compare any other configuration with the default: the score of trial 1 on validation, 0\.3[0-9]+ "
