@@ -326,12 +326,12 @@ def test_explicit_settings_override_the_defaults(first, then, own):
         assert made.model_dump() == expected
 
 
-def test_without_order_every_step_back_has_weight_1_and_predictions_read_twelve_items():
+def test_without_order_every_step_back_has_weight_1_and_the_window_is_20():
     def without_order(config):
         return config.for_data(100, ordered=False)
 
     assert without_order(NextItem(vector_size=10)).context_decay == (1.0, 1.0)
-    assert without_order(NextItem(epochs=3)) == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0), window=12)
+    assert without_order(NextItem(epochs=3)) == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0), window=20)
     config = NextItem(context_decay=(0.5, 0.7, 0.9), window=50)
     assert without_order(config) == config
     assert without_order(SkipGram(epochs=3)) == SkipGram(epochs=3)

@@ -36,7 +36,7 @@ other parts are best at predicting the items of the next weeks.
 FULL_EPOCHS_TOKENS = 250_000
 """Number of tokens above which training needs fewer epochs, because an epoch has more updates."""
 MIN_EPOCHS = 5
-UNORDERED_WINDOW = 12
+UNORDERED_WINDOW = 20
 """Default of ``window`` for unordered sentences."""
 
 
@@ -79,7 +79,7 @@ def defaults_for(n_tokens: int, epochs: int, n_parts: int, *, ordered: bool) -> 
     """Return the defaults that depend on the number of tokens and on the order of sentences.
 
     >>> defaults_for(1_000_000, 15, 2, ordered=False)
-    {'epochs': 8, 'context_decay': (1.0, 1.0), 'window': 12}
+    {'epochs': 8, 'context_decay': (1.0, 1.0), 'window': 20}
     """
     defaults: dict[str, Any] = {"epochs": epochs_for(n_tokens, epochs)}
     if not ordered:

@@ -214,7 +214,7 @@ class NextItem(ByDescent):
     vector_size: VectorSize = Field(default_factory=size_of_parts)
     """Dimensions of an item vector; by default 128 per part of ``context_decay``."""
     window: Window = 50
-    """Maximum number of history items per prediction; ``"full"`` for all items. By default 50, or 12 for
+    """Maximum number of history items per prediction; ``"full"`` for all items. By default 50, or 20 for
     unordered sentences, of which each prediction reads a random subset."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
     """Number of negative samples per block of 256 predictions; all items if there are at most as many."""
@@ -257,7 +257,7 @@ class NextItem(ByDescent):
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
         """Return the settings for sentences of this size and kind; the settings in ``given`` do not change.
 
-        Without order, ``context_decay`` is all 1, and ``window`` is 12. Many tokens need fewer ``epochs``.
+        Without order, ``context_decay`` is all 1, and ``window`` is 20. Many tokens need fewer ``epochs``.
 
         >>> NextItem().for_data(1_000_000, ordered=True).epochs
         8
