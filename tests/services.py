@@ -8,11 +8,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from faults.child import HANGING
 from shops import open_shop
+from starlette.testclient import TestClient
 
 from item2vec import Recommender, publish
 
@@ -75,13 +77,32 @@ def wait_until_ready(client, **headers):
         time.sleep(0.01)
 
 
-def wait_until_whole(client, path):
-    """Wait until the answer no longer lacks an unavailable part, such as the store."""
+def wait_for_answer(client, path, is_expected):
+    """Wait until ``is_expected`` is true of the JSON of the answer."""
     for _ in range(HANGING * 20):
-        if "degraded" not in client.get(path).json():
+        answer = client.get(path).json()
+        if is_expected(answer):
             return
         time.sleep(0.05)
-    raise AssertionError(f"{path} is still answered without a part after {HANGING} s")
+    raise AssertionError(f"the answer of {path} is still {answer} after {HANGING} s")
+
+
+def wait_until_whole(client, path):
+    """Wait until the answer no longer lacks an unavailable part, such as the store."""
+    wait_for_answer(client, path, lambda answer: "degraded" not in answer)
+
+
+@contextmanager
+def ready_client(app):
+    """Run an application, and yield a client when a model is loaded."""
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def ids(answer):
+    assert answer.status_code == 200, answer.text
+    return [item["item"] for item in answer.json()["items"]]
 
 
 def is_problem(answer, status):

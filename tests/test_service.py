@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from services import is_problem, wait_until_ready, wait_until_whole
+from services import ids, is_problem, ready_client, wait_until_ready, wait_until_whole
 from shops import open_shop
 from starlette.testclient import TestClient
 
@@ -36,14 +36,8 @@ def app(folder):
 
 @pytest.fixture(scope="module")
 def client(app):
-    with TestClient(app, raise_server_exceptions=False) as client:
-        wait_until_ready(client)
+    with ready_client(app) as client:
         yield client
-
-
-def ids(answer):
-    assert answer.status_code == 200, answer.text
-    return [item["item"] for item in answer.json()["items"]]
 
 
 def test_health_names_the_served_version(client, app):

@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from services import is_problem, wait_until_ready
-from starlette.testclient import TestClient
+from services import is_problem, ready_client
 
 from item2vec.service import Serving, create_app
 
@@ -15,8 +14,7 @@ AS_JSON = {"Content-Type": "application/json"}
 @pytest.fixture(scope="module")
 def client(served):
     app = create_app(Serving(f"{served}/models", f"sqlite:///{served}/item2vec.db"))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        wait_until_ready(client)
+    with ready_client(app) as client:
         yield client
 
 

@@ -2,11 +2,10 @@
 
 import logging
 import threading
-import time
 
 import pytest
 from faults.child import HANGING
-from services import is_problem, wait_until_ready
+from services import is_problem, wait_for_answer, wait_until_ready
 from starlette.testclient import TestClient
 
 from item2vec import Engine, Items, adapters, fit, publish
@@ -97,8 +96,7 @@ def test_before_a_model_is_published_the_store_is_served(tmp_path):
             detail = is_problem(client.get(route), 503)["detail"]
             assert "yet" in detail
             assert "Error" not in detail
-        while "no model is published yet" not in client.get("/readyz").json()["detail"]:
-            time.sleep(0.01)
+        wait_for_answer(client, "/readyz", lambda answer: "no model is published yet" in answer["detail"])
         with Store(url) as store:
             publish(fit(adapters.histories(store.interactions()), vector_size=8), tmp_path / "models")
         wait_until_ready(client)

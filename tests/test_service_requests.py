@@ -1,11 +1,10 @@
 """Requests of the service: histories with timestamps, boosts, new items."""
 
 import json
-import time
 
 import numpy as np
 import pytest
-from services import is_problem, wait_until_ready
+from services import ids, is_problem, ready_client, wait_until_ready
 from shops import open_shop
 from starlette.testclient import TestClient
 
@@ -15,22 +14,16 @@ from item2vec.types import Vocabulary
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory):
+def serving(tmp_path_factory):
     folder = tmp_path_factory.mktemp("requests")
     open_shop(folder, n_items=60)
-    return create_app(Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db", reload_every=0.05))
+    return Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db")
 
 
 @pytest.fixture(scope="module")
-def client(app):
-    with TestClient(app, raise_server_exceptions=False) as client:
-        wait_until_ready(client)
+def client(serving):
+    with ready_client(create_app(serving)) as client:
         yield client
-
-
-def ids(answer):
-    assert answer.status_code == 200, answer.text
-    return [item["item"] for item in answer.json()["items"]]
 
 
 def test_an_item_of_a_history_may_lack_a_timestamp(tmp_path):
@@ -58,9 +51,9 @@ def test_undated_and_dated_items_of_a_history_are_answered(client):
     assert len(ids(client.post("/v1/recommendations", json={"history": history, "k": 3}))) == 3
 
 
-def test_a_boost_may_be_a_list_of_pairs(client, app):
+def test_a_boost_may_be_a_list_of_pairs(client, serving):
     pairs = [[{"genre": "techno"}, 3.0], ["909-steps", 0.5]]
-    expected = [item.item for item in app.state.serving.engine.recommend("u42", boost=pairs, k=5)]
+    expected = [item.item for item in serving.engine.recommend("u42", boost=pairs, k=5)]
     assert ids(client.post("/v1/recommendations", json={"user": "u42", "boost": pairs, "k": 5})) == expected
     query = {"boost": json.dumps(pairs), "k": 5}
     assert ids(client.get("/v1/users/u42/recommendations", params=query)) == expected
@@ -75,10 +68,7 @@ def test_an_item_without_vectors_is_not_unknown(client):
         assert "'NEW' has no vectors yet" in is_problem(answer, 404)["detail"]
 
 
-def test_an_item_that_was_first_seen_in_an_event_is_listed(client):
+def test_an_item_that_was_first_seen_in_an_event_is_listed(client, serving):
     client.post("/v1/events", json={"events": [{"user": "u", "item": "NEVER"}]})
-    for _ in range(500):
-        if client.get("/v1/items/NEVER").status_code == 200:
-            break
-        time.sleep(0.01)
+    serving.engine.refresh()  # as the service does at intervals
     assert client.get("/v1/items/NEVER").json()["attributes"] == {}

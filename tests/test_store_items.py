@@ -73,6 +73,13 @@ def test_an_update_changes_only_the_columns_that_are_given(store, monkeypatch):
     assert described(store)["i2"] == ("Stool", {"price": 21})
 
 
+def test_kept_attributes_keep_their_order(store):
+    names = [f"attribute {n}" for n in range(12)]
+    store.ingest_items(Items.of({"i": dict.fromkeys(names, 1)}))
+    store.ingest_items(Items.of({"i": {"stock": 1}}))
+    assert store.items().attribute_names == (*names, "stock")
+
+
 def test_only_changed_items_get_a_new_revision(store, sql):
     store.ingest(listens(("ann", "s5", 1)))
     store.ingest_items(SONGS)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from item2vec.durations import PLAUSIBLE
+from item2vec.durations import PLAUSIBLE, TICKS
 from item2vec.errors import InputError, short_repr
 from item2vec.rules import Rules
 from item2vec.service.instants import instant
@@ -151,7 +151,6 @@ Interests = Annotated[
     Annotated[int, Field(ge=1, le=20), Whole] | Literal["auto"],
     _expected("'auto' or an integer from 1 to 20"),
 ]
-UNITS = (10**0, 10**3, 10**6, 10**9)  # s, ms, µs and ns since 1970, in the years 1990 to 2099
 Timestamp = Annotated[
     Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)],
     Whole,
@@ -163,7 +162,7 @@ Timestamp = Annotated[
                 {"type": "string", "format": "date-time"},
                 *(
                     {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": PLAUSIBLE[1] * unit - 1}
-                    for unit in UNITS
+                    for unit in TICKS.values()
                 ),
             ]
         }

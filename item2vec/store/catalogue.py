@@ -75,7 +75,7 @@ def _upsert(
         if (old := stored.get(row["external_id"])) is None:
             continue
         title = row["title"] if has_titles else old.title
-        kept = {} if names is None else {key: old.attributes[key] for key in {*old.attributes} - names}
+        kept = {} if names is None else {k: v for k, v in old.attributes.items() if k not in names}
         attributes = {**kept, **row["attributes"]}
         if title != old.title or not is_same(attributes, old.attributes):
             changes.append({"key": old.external_id, "new_title": title, "new_attributes": attributes})

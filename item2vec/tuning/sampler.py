@@ -175,9 +175,9 @@ class Sampler:
         return len(self._first)
 
     @property
-    def n_configs(self) -> float:
-        """Number of training configurations to try: ``n_first`` if all settings are fixed, else infinite."""
-        return float("inf") if any(family.searches for family in self._families.values()) else self.n_first
+    def searches(self) -> bool:
+        """Whether other configurations follow the first ones; false if all searched settings are fixed."""
+        return any(family.searches for family in self._families.values())
 
     @property
     def objectives(self) -> tuple[str, ...]:

@@ -218,8 +218,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.folds[0].train.n_tokens)
     free = tuple(name for name in TasteConfig.model_fields if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
-    if math.isfinite(sampler.n_configs):
-        trials = min(int(sampler.n_configs), sampler.n_first if trials is None else trials)
+    if not sampler.searches:
+        trials = min(sampler.n_first, trials or sampler.n_first)
     workers = Workers(usable_cpus() if jobs is None else int(jobs), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
