@@ -90,6 +90,15 @@ def test_recommendations_with_filters_equal_brute_force(model, history, k, exclu
     assert len({one.item for one in found}) == n
 
 
+@pytest.mark.parametrize("index", ["exact", "annoy"])
+def test_excluded_rows_do_not_hide_an_equal_row(index):
+    """The first search of an index returns two of eleven equal rows, and both are excluded."""
+    made = model("cosine", 1.0, index)
+    for rules in ({"deny": ["i00", "i30"]}, {"allow": [*IDS[1:30], *IDS[31:]]}):
+        (found,) = made.recommend(["i00"], k=1, filter_seen=False, **rules)
+        assert (found.item, round(found.score, 5)) == ("i31", 1.0)
+
+
 @examples(100)
 @given(
     models, st.lists(histories, max_size=6), st.integers(1, 50), st.none() | choices, choices, st.booleans()

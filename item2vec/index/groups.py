@@ -62,6 +62,11 @@ class Groups:
         """The first row of each group."""
         return self._members[self._offsets[:-1]] if self._are_repeated else np.arange(len(self.codes))
 
+    @cached_property
+    def largest(self) -> int:
+        """The number of rows of the largest group."""
+        return int(np.bincount(self.codes).max()) if self._are_repeated else 1
+
     def rows_of(self, groups: Rows, n: int) -> Rows:
         """Return the rows of the groups, at most ``n`` per group. The rows of a group have equal scores."""
         if not self._are_repeated:
