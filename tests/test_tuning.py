@@ -12,10 +12,10 @@ import pytest
 
 import item2vec
 from item2vec import Config, Interactions, Sentences, TasteConfig, Vocabulary, adapters
-from item2vec.errors import ConfigError, InputError, InputTypeError, TrainingError, TuningWarning
-from item2vec.evaluation import temporal_split
-from item2vec.tuning.finalists import decide, lower_bounds, train_rounds, users_of
-from item2vec.tuning.problem import make_problem
+from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, TrainingError, TuningWarning
+from item2vec.evaluation import leave_last_out, temporal_split
+from item2vec.tuning.finalists import decide, lower_bounds, train_rounds, users_of_rounds
+from item2vec.tuning.problem import make_problem, users_of
 from item2vec.tuning.sampler import SPACES, Sampler, family_of
 from item2vec.tuning.starts import starts_of
 from item2vec.tuning.trial import DEFAULT_WITH_BEST_TASTE, Limits, Trial, run_trial
@@ -59,7 +59,7 @@ class World:
     def train_again(self, problem, configs, fold):
         return [self.run_trial(problem, n, config, (), None, Limits(), fold) for n, config in configs.items()]
 
-    def run_trial(self, problem, number, config, free, earlier=None, limits=None, fold=0, tastes=None):
+    def run_trial(self, problem, number, config, free, earlier=None, limits=None, fold=None, tastes=None):
         cost, started = self.seconds(config), self.time
 
         for left in (None, 3, 2, 1):  # remaining quarters of the training
@@ -67,9 +67,9 @@ class World:
             if reason := limits.reason_to_stop(0.0 if left is None else cost * left / 4):
                 return Trial(number, config, "unfinished", 0.0, (), reason, self.time - started)
         self.time += cost / 4
-        n = len(problem.folds[fold])
+        n = len(problem.searched if fold is None else problem.folds[fold])
         self.trained.append((number, config, fold, n))
-        difficulty = np.random.default_rng(fold).normal(0, 0.1, n)
+        difficulty = np.random.default_rng(fold or 0).normal(0, 0.1, n)
         noise = np.random.default_rng(len(self.trained)).normal(0, 1, n) * self.noise
         tastes = dict(tastes or {})
         if number == 0 and free and self.best_taste:
@@ -172,11 +172,12 @@ def test_the_same_user_has_the_same_number_in_all_folds():
     for protocol in ("last", "temporal"):
         problem = make_problem(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
         histories = list(adapters.histories(data))
-        for number, fold in enumerate(problem.folds):
-            for user, history in zip(problem.users(number), fold.histories, strict=True):
+        for fold in (problem.searched, *problem.folds):
+            for user, history in zip(users_of(fold), fold.histories, strict=True):
                 assert histories[user][: len(history)] == history
     sessions = make_problem(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
-    assert not set(sessions.users(0)) & set(sessions.users(1))
+    newest, before, *_ = map(set, map(users_of, sessions.folds))
+    assert not newest & before
 
 
 @pytest.mark.parametrize(("repeats", "n_queries"), [(None, 1), (False, 1), (True, 2)])
@@ -191,17 +192,31 @@ def test_seen_items_are_targets_only_with_repeats(repeats, n_queries):
     )
 
 
-@pytest.mark.parametrize(("n_sentences", "length", "held"), [(6000, 12, 1), (500, 30, 7), (500, 9, 2)])
-def test_few_and_long_sentences_make_several_queries_each(n_sentences, length, held):
+@pytest.mark.parametrize(
+    ("n_sentences", "length", "held", "folds"),
+    [(6000, 12, 1, 1), (3000, 9, 2, 2), (500, 30, 7, 3), (500, 9, 2, 3)],
+)
+def test_few_and_long_sentences_make_several_queries_each_in_the_search_only(
+    n_sentences, length, held, folds
+):
+    """The finals query for the last item only, as leave_last_out does."""
     sentences = Sentences.of(
         [[f"i{(start + step) % 50}" for step in range(length)] for start in range(n_sentences)]
     )
-    folds = make_problem(sentences, "ndcg@10", max_tokens=10**9, seed=1).folds
-    assert len(folds) == (1 if n_sentences * held >= 5000 else 2)
-    assert len(folds[0].train.tokens) == n_sentences * (length - held)
+    problem = make_problem(sentences, "ndcg@10", max_tokens=10**9, seed=1)
+    searched = problem.searched
+    assert len(searched.train.tokens) == n_sentences * (length - held)
     expected = [(tuple(s[:-back]), s[-back]) for s in sentences for back in range(1, held + 1)]
-    queries = [(tuple(h), target[0]) for h, target in zip(folds[0].histories, folds[0].targets, strict=True)]
+    queries = [(tuple(h), t[0]) for h, t in zip(searched.histories, searched.targets, strict=True)]
     assert sorted(queries) == sorted(expected)
+    assert len(problem.folds) == folds
+    remaining = sentences
+    for fold in problem.folds:
+        with pytest.warns(LeakWarning):
+            split = leave_last_out(remaining)
+        remaining = split.train
+        assert fold.train.fingerprint() == fold.histories.fingerprint() == remaining.fingerprint()
+        assert list(fold.targets) == list(split.targets)
 
 
 def test_a_sample_has_whole_sentences_or_users():
@@ -310,7 +325,7 @@ def test_noise_is_seldom_a_significant_gain():
         made = World(lambda config: 0.2, noise=0.1)
         made.trained = [None] * 10 * run  # other noise
         rounds = train_rounds(made, problem, candidates)
-        users = users_of(problem, rounds)
+        users = users_of_rounds(problem, rounds)
         replaced += decide(candidates, rounds, users, seed=1).config != candidates[0]
     assert 1 <= replaced <= 10
 
@@ -319,7 +334,7 @@ def test_finalists_are_trained_with_other_seeds_on_all_folds(world):
     made = world(lambda config: 0.2 if is_default(config) else 0.3 - 0.001 * config.train.epochs)
     tuning = item2vec.tune(events(), trials=12, jobs=1, seed=2**32 - 1)
     searched, finals = made.trained[:12], made.trained[12:]
-    assert {(config.train.seed, fold) for _, config, fold, _ in searched} == {(2**32 - 1, 0)}
+    assert {(config.train.seed, fold) for _, config, fold, _ in searched} == {(2**32 - 1, None)}
     assert [(config.train.seed, fold) for n, config, fold, _ in finals if n == 0] == [(0, 0), (1, 1), (2, 2)]
     candidates = {number for number, *_ in finals}
     assert len(candidates) == 5
@@ -398,10 +413,10 @@ def test_the_best_taste_of_the_default_needs_no_second_training(world, monkeypat
 
 
 def test_queries_of_users_that_chose_a_taste_do_not_evaluate_it(monkeypatch):
-    monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", 20)
+    monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", 5)
     problem = make_problem(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
-    users = problem.users(0)
-    assert len(problem.few) == 20
+    users = users_of(problem.searched)
+    assert len(problem.few) == 5
     assert len(problem.unused_rows()) > 0
     assert not {*users[problem.few_rows]} & {*users[problem.unused_rows()]}
 
@@ -411,8 +426,8 @@ def test_finalists_with_the_same_training_share_it(world):
     made = world(lambda config: 0.2 + 0.01 * (config.taste.mixture or 0), best_taste=mixed)
     tuning = item2vec.tune(chains(), trials=1, jobs=1)
     assert tuning.config.taste == mixed
-    assert [number for number, *_ in made.trained] == [0, 0, 0], "one search trial, two rounds of finals"
-    assert [trial.number for trial in tuning.finals] == [0, -1, 0, -1]
+    assert [number for number, *_ in made.trained] == [0, 0, 0, 0], "one search trial, three rounds of finals"
+    assert [trial.number for trial in tuning.finals] == [0, -1] * 3
 
 
 def test_a_slow_family_is_not_replaced_by_a_faster_and_worse_one(world):

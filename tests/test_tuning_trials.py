@@ -56,7 +56,7 @@ def test_a_metric_of_ones_own_is_maximised():
     assert all(-500 <= trial.score < -1 for trial in complete)
     assert tuning.default.low < tuning.default.value < tuning.default.high < 0
     problem = make_problem(chains(), loss, k=4, max_tokens=10**6, seed=3)
-    vectors = item2vec.train(problem.folds[0].train, config=complete[0].config.train.replace(workers=1))
+    vectors = item2vec.train(problem.searched.train, config=complete[0].config.train.replace(workers=1))
     assert problem.score(vectors, complete[0].config.taste) == complete[0].score
     by_name = make_problem(chains(), "hr@4", max_tokens=10**6, seed=3)
     by_function = make_problem(chains(), hit, k=4, max_tokens=10**6, seed=3)
@@ -171,7 +171,7 @@ def test_tuning_counts_the_prior_with_its_half_life():
     problem = make_problem(
         dataclasses.replace(Sentences.of(lists), timestamps=days * DAY), "hr@1", max_tokens=1000, seed=1
     )
-    vocabulary = problem.folds[0].train.vocabulary
+    vocabulary = problem.searched.train.vocabulary
     random = np.random.default_rng(1).normal(size=(2, len(vocabulary), 4)).astype(np.float32)
     vectors = ItemVectors(vocabulary, *random, np.ones(len(vocabulary)))
     taste = TasteConfig(popularity=1000.0)

@@ -15,7 +15,7 @@ from item2vec.arrays import Doubles, Offsets
 from item2vec.config import Config
 from item2vec.evaluation.bootstrap import intervals, sums_by_cluster
 from item2vec.progress import progress_bar
-from item2vec.tuning.problem import Problem
+from item2vec.tuning.problem import Problem, users_of
 from item2vec.tuning.trial import Trial
 from item2vec.tuning.workers import Workers
 
@@ -27,7 +27,7 @@ __all__ = [
     "n_rounds",
     "train_rounds",
     "unused_queries",
-    "users_of",
+    "users_of_rounds",
 ]
 
 LEVEL = 0.95
@@ -118,17 +118,17 @@ def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Co
     return rounds
 
 
-def users_of(problem: Problem, rounds: Sequence[Sequence[Trial]]) -> Offsets:
+def users_of_rounds(problem: Problem, rounds: Sequence[Sequence[Trial]]) -> Offsets:
     """Return the user of each query of all rounds."""
-    folds = [step % len(problem.folds) for step in range(len(rounds))]
-    return np.concatenate([np.empty(0, np.int64), *map(problem.users, folds)])
+    folds = [problem.folds[step % len(problem.folds)] for step in range(len(rounds))]
+    return np.concatenate([np.empty(0, np.int64), *map(users_of, folds)])
 
 
 def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]], Offsets]:
     """Return a pair: a list of one round, which compares two tastes; and the user of each query of the round.
 
-    The round compares the default taste with the best taste of trial 0. It contains the queries of the newest
-    fold whose users have no query in ``few``, because the queries in ``few`` were used to choose the taste.
+    The round compares the default taste with the best taste of trial 0. It contains the queries of the search
+    whose users have no query in ``few``, because the queries in ``few`` were used to choose the taste.
     The list is empty if there are no such queries, the default taste is the best taste, or this process did
     not run trial 0.
     """
@@ -138,7 +138,7 @@ def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]],
         for trial in (default, *default.others)
         if trial.values is not None
     ]
-    return [trials] if len(trials) > 1 and len(rows) else [], problem.users(0)[rows]
+    return [trials] if len(trials) > 1 and len(rows) else [], users_of(problem.searched)[rows]
 
 
 def decide(

@@ -39,7 +39,16 @@ from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.types import Vocabulary, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Adapter", "Data", "Problem", "Protocol", "make_problem", "n_readable", "parse_metric"]
+__all__ = [
+    "Adapter",
+    "Data",
+    "Problem",
+    "Protocol",
+    "make_problem",
+    "n_readable",
+    "parse_metric",
+    "users_of",
+]
 
 Protocol = Literal["last", "prefix", "temporal", "random"]
 Data = Sentences | ShardedSentences | Interactions
@@ -50,20 +59,22 @@ FEW_QUERIES = 3_000
 ENOUGH_QUERIES = 5_000
 DEFAULT_K = 10
 LENGTH_PER_QUERY = 4
-SENTENCE_FOLDS = 2
-TEMPORAL_FOLDS = 3
+FOLDS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Validation folds, newest first, and the metric. The search uses the newest fold only.
+    """Validation data and the metric.
 
-    A user has the same number in all folds. ``few`` is a subset of the queries of the newest fold, used for
-    intermediate scores and for the choice of a taste. ``few_rows`` are the positions of these queries in the
-    newest fold. ``items`` are passed to the training. ``own`` is the custom metric of the caller, which may
-    return any finite numbers; ``None`` if ``metric`` is a metric of ``ACCURACY``.
+    The search uses the split ``searched``, and the finals use ``folds``, newest first. ``searched`` is the
+    newest fold, or has more queries per user than the newest fold. A user has the same number in all splits.
+    ``few`` is a subset of the queries of ``searched``, used for intermediate scores and for the choice of a
+    taste. ``few_rows`` are the positions of these queries in ``searched``. ``items`` are passed to the
+    training. ``own`` is the custom metric of the caller, which may return any finite numbers; ``None`` if
+    ``metric`` is a metric of ``ACCURACY``.
     """
 
+    searched: Split
     folds: tuple[Split, ...]
     few: Split
     metric: str
@@ -81,16 +92,11 @@ class Problem:
     @property
     def ordered(self) -> bool:
         """Whether the order of items in a sentence is meaningful."""
-        return self.folds[0].train.ordered
-
-    def users(self, fold: int) -> Offsets:
-        """Return the user of each query of a fold."""
-        users = self.folds[fold].users
-        return np.arange(len(self.folds[fold])) if users is None else users
+        return self.searched.train.ordered
 
     def unused_rows(self) -> Rows:
-        """Return the positions, in the newest fold, of the queries of users who have no query in ``few``."""
-        users = self.users(0)
+        """Return the positions, in ``searched``, of the queries of users who have no query in ``few``."""
+        users = users_of(self.searched)
         return np.flatnonzero(~np.isin(users, users[self.few_rows]))
 
     def values(
@@ -123,16 +129,21 @@ class Problem:
         few: bool = False,
         table: NeighbourTable | None = None,
     ) -> float:
-        """Return the mean of the metric over the queries of the newest fold, or over its ``few`` queries."""
-        return float(self.values(vectors, taste, self.few if few else self.folds[0], table).mean())
+        """Return the mean of the metric over the queries of ``searched``, or over its ``few`` queries."""
+        return float(self.values(vectors, taste, self.few if few else self.searched, table).mean())
 
     def fingerprint(self) -> str:
-        """Return a checksum of the metric and of the newest fold: its sentences and ``filter_seen``."""
-        newest = self.folds[0]
-        digest = hashlib.sha256(f"{self.metric}@{self.k} {newest.filter_seen}".encode())
-        for sentences in (newest.train, newest.histories, newest.targets):
+        """Return a checksum of the metric and of ``searched``: its sentences and ``filter_seen``."""
+        split = self.searched
+        digest = hashlib.sha256(f"{self.metric}@{self.k} {split.filter_seen}".encode())
+        for sentences in (split.train, split.histories, split.targets):
             digest.update(sentences.fingerprint().encode())
         return digest.hexdigest()
+
+
+def users_of(split: Split) -> Offsets:
+    """Return the user of each query; if the users are unknown, the number of the query."""
+    return np.arange(len(split)) if split.users is None else split.users
 
 
 def parse_metric(metric: str | Metric, k: int | None = None) -> tuple[str, int]:
@@ -182,15 +193,17 @@ def make_problem(
 ) -> Problem:
     """Hold out validation queries from the data, or from a sample of at most ``max_tokens`` tokens.
 
-    The protocol determines the targets. ``last``: the last items of each sentence. ``prefix``: the next item
+    The protocol determines the targets. ``last``: the last item of each sentence. ``prefix``: the next item
     after every prefix of the last tenth of the sentences. ``temporal``: all new items of each user in the
     last tenth of the events. ``random``: a random tenth of the items of each sentence. If ``protocol`` is
     ``None``, it is ``temporal`` for data with timestamps; otherwise, ``last`` for ordered and ``random`` for
     unordered sentences. The parameters are those of ``tune``.
 
-    If the first fold has fewer than 5,000 queries, further folds are added if possible: earlier time windows
-    (``temporal``), another random tenth (``random``), or targets held out from the training part of the first
-    fold (``last`` and ``prefix``). Of a fold with more than 20,000 queries, 20,000 random queries are used.
+    If the newest fold has fewer than 5,000 queries, up to two further folds are added if possible: earlier
+    time windows (``temporal``), other random tenths (``random``), or targets held out from the training part
+    of the fold before (``last`` and ``prefix``). For ``last``, the search then uses each of the last few
+    items of a sentence as a target, if sentences are long. Of a fold with more than 20,000 queries, 20,000
+    random queries are used.
 
     Raises
     ------
@@ -208,22 +221,25 @@ def make_problem(
         warnings.simplefilter("ignore", LeakWarning)  # a leak raises the scores of all configurations
         sample = _sample(data, max_tokens, random)
         if chosen == "temporal":
-            splits = _temporal_folds(_events(sample), bool(repeats), adapter, items)
+            splits, several = _temporal_folds(_events(sample), bool(repeats), adapter, items), None
         else:
             sentences = _sentences(sample, adapter, items)
             chosen = chosen or ("last" if sentences.ordered else "random")
             splits = _sentence_folds(sentences, chosen, repeats, seed)
+            n = _n_last(sentences) if chosen == "last" else 1
+            several = _last_items(sentences, n, repeats=bool(repeats)) if n > 1 else None
     if not splits:
         raise InputError(
             f"protocol {chosen!r} makes 0 queries of {data!r}; expected at least one: use longer sentences "
             "or another protocol"
         )
     folds = tuple(split.take(sample_rows(random, len(split), MAX_QUERIES)) for split in splits)
-    few_rows = sample_rows(random, len(folds[0]), FEW_QUERIES)
-    few = folds[0].take(few_rows)
+    searched = several or folds[0]
+    few_rows = sample_rows(random, len(searched), FEW_QUERIES)
+    few = searched.take(few_rows)
     if own is not None:  # an invalid function is reported before the first training
         values_of(name, own, np.zeros((len(few), k), dtype=bool), few.targets.lengths, k)
-    return Problem(folds, few, name, k, chosen, few_rows, items, own)
+    return Problem(searched, folds, few, name, k, chosen, few_rows, items, own)
 
 
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
@@ -270,9 +286,7 @@ def _temporal_folds(
     newest = temporal_split(interactions, repeats=repeats, adapter=adapter, items=items)
     if len(newest) < ENOUGH_QUERIES:
         with contextlib.suppress(InputError):  # raised if there are too few timestamps for several windows
-            folds = temporal_folds(
-                interactions, folds=TEMPORAL_FOLDS, repeats=repeats, adapter=adapter, items=items
-            )
+            folds = temporal_folds(interactions, folds=FOLDS, repeats=repeats, adapter=adapter, items=items)
             return folds[::-1]
     return [newest]
 
@@ -280,7 +294,7 @@ def _temporal_folds(
 def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> list[Split]:
     folds = [_fold(sentences, protocol, repeats, seed)]
     with contextlib.suppress(InputError):  # raised if there are too few sentences for another fold
-        while len(folds) < SENTENCE_FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUERIES:
+        while len(folds) < FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUERIES:
             remaining = sentences if protocol == "random" else folds[-1].train.whole()
             folds.append(_fold(remaining, protocol, repeats, seed + len(folds)))
     return [fold for fold in folds if len(fold)]
@@ -291,7 +305,7 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
     elif protocol == "last":
-        return _last_items(sentences, repeats=bool(repeats))
+        return _last_items(sentences, 1, repeats=bool(repeats))
     else:
         split = prefix_split(sentences)
         split = dataclasses.replace(split, users=np.asarray(split.users) + len(split.train))
@@ -316,21 +330,27 @@ def _with_repeats(split: Split, repeats: bool | None) -> Split:
     return split.take(np.bincount(query, unseen, minlength=len(split)) > 0)
 
 
-def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
-    """Hold out the last item of each sentence or, if sentences are few and long, the last few items.
+def _n_last(sentences: Sentences) -> int:
+    """Return the number of items per sentence that are targets of the search.
 
-    The number of items per sentence is a quarter of the median length, rounded down, but at least 1, and at
-    most the number that gives 5,000 items in total, rounded up. No item is held out from a sentence that has
-    no more items than this number.
-
-    Each held-out item is the target of one query. The history of the query contains all earlier items of the
-    sentence, including held-out items. Several queries per sentence make the score more precise. The training
-    part contains no held-out token. A held-out token of negative weight is not a target. Without ``repeats``,
-    a held-out item that also occurs earlier in the sentence is not a target either.
+    It is a quarter of the median length, but at least 1, and at most what gives 5,000 items in total.
     """
     typical = np.median(sentences.lengths) if len(sentences) else 0
     enough = -(-ENOUGH_QUERIES // max(len(sentences), 1))
-    n = int(np.clip(typical // LENGTH_PER_QUERY, 1, enough))
+    return int(np.clip(typical // LENGTH_PER_QUERY, 1, enough))
+
+
+def _last_items(sentences: Sentences, n: int, *, repeats: bool) -> Split:
+    """Hold out the last ``n`` items of each sentence that has more than ``n`` items.
+
+    Each held-out item is the target of one query. The history of the query contains all earlier items of the
+    sentence, including held-out items. The training part contains no held-out token. A held-out token of
+    negative weight is not a target. Without ``repeats``, a held-out item that also occurs earlier in the
+    sentence is not a target either.
+
+    Several queries per sentence are more precise. But with ``n`` of 1, the training part contains each whole
+    history, as in ``leave_last_out``.
+    """
     whole = leave_last_out(sentences, n=n, repeats=True)
     ends = sentences.offsets[1:][sentences.lengths > n]
     last = (ends - 1 - np.arange(n)[:, None]).ravel()
@@ -341,7 +361,7 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
         whole,
         histories=histories,
         targets=targets,
-        protocol=f"each of the last {n} items",
+        protocol="last item" if n == 1 else f"each of the last {n} items",
         users=np.searchsorted(sentences.offsets, positions, side="right") - 1,
         filter_seen=not repeats,
         dropped={**whole.dropped, **seen_targets(len(last) - len(positions))},

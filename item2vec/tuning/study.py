@@ -34,10 +34,10 @@ from item2vec.tuning.finalists import (
     n_rounds,
     train_rounds,
     unused_queries,
-    users_of,
+    users_of_rounds,
 )
 from item2vec.tuning.journal import Journal
-from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem, n_readable
+from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem, n_readable, users_of
 from item2vec.tuning.result import Tuning
 from item2vec.tuning.sampler import Sampler, with_epochs
 from item2vec.tuning.starts import starts_of
@@ -91,10 +91,11 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
 
     The maximum over many trials is biased upwards. Therefore up to four of the best configurations (the
     finalists) and the default are trained again, in two or three rounds. Each round has another seed and, if
-    there are fewer than 5,000 queries, another fold. Finalists that are not better than the default are
-    dropped after each round. If no finalist remains, no further round follows. Finalists with equal training
-    settings but different tastes are trained once per round. A finalist replaces the default only if the
-    lower 95 % confidence bound of its gain is above 0. The bounds are computed from the gain on each query,
+    there are fewer than 5,000 queries, another fold: the item before the last one, or an earlier time window.
+    Finalists that are not better than the default are dropped after each round. If no finalist remains, no
+    further round follows. Finalists with equal training settings but different tastes are trained once per
+    round. A finalist replaces the default only if the lower 95 % confidence bound of its gain is above 0. The
+    bounds are computed from the gain on each query,
     by a multiplier bootstrap over users, and corrected for the number of finalists. If no round is completed,
     for example because the budget ends, trial 0 with its best taste is compared with trial 0 with the default
     taste. This comparison uses only the queries of users whose queries were not used to choose the taste. The
@@ -133,10 +134,10 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     protocol
         Targets of the validation queries. ``"temporal"``: all new items of each user in the last tenth of the
         events, as in ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of
-        each sentence or, if sentences are few and long, the last few items (the default for ordered sentences
-        without timestamps). ``"prefix"``: the next item after every prefix of the last tenth of the
-        sentences. ``"random"``: a random tenth of the items of each sentence (the default for unordered
-        sentences without timestamps).
+        each sentence, as in ``leave_last_out`` (the default for ordered sentences without timestamps). If
+        sentences are few and long, the search, but not the final comparison, uses the last few items.
+        ``"prefix"``: the next item after every prefix of the last tenth of the sentences. ``"random"``: a
+        random tenth of the items of each sentence (the default for unordered sentences without timestamps).
     repeats
         Whether recommendations can contain items of the history; by default only for ``"prefix"``.
     adapter
@@ -215,7 +216,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     problem = hold_out(max_tokens=max_tokens)
     n_tokens = n_readable(data)
     whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
-    share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.folds[0].train.n_tokens)
+    share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.searched.train.n_tokens)
     free = tuple(name for name in TasteConfig.model_fields if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
     if not sampler.searches:
@@ -266,7 +267,7 @@ def _conclude(
     finalists = plan.finalists(trials)
     candidates = {0: plan.sampler.default} | {trial.number: trial.config for trial in finalists}
     rounds = train_rounds(plan.workers, plan.problem, candidates) if finalists else []
-    compared, users = rounds, users_of(plan.problem, rounds)
+    compared, users = rounds, users_of_rounds(plan.problem, rounds)
     if not rounds:
         candidates = {trial.number: trial.config for trial in (default, *default.others)}
         compared, users = unused_queries(problem, default)
@@ -357,7 +358,7 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
     if default.values is None:
         estimate = Estimate(default.score, math.nan, math.nan)
     else:
-        estimate = Estimate.of(default.values, problem.users(0), bounded=problem.own is None)
+        estimate = Estimate.of(default.values, users_of(problem.searched), bounded=problem.own is None)
     return Decision(default.config, estimate, estimate, None)
 
 

@@ -171,11 +171,12 @@ def run_trial(
     free: Sequence[str],
     earlier: Earlier = NO_TRIALS,
     limits: Limits = Limits(),
-    fold: int = 0,
+    fold: int | None = None,
     tastes: Mapping[int, TasteConfig] = MappingProxyType({}),
 ) -> Trial:
-    """Train a configuration on the training part of a fold with one worker thread, and return the trial.
+    """Train a configuration on a training part with one worker thread, and return the trial.
 
+    The training part is that of a ``fold`` of the finals or, if ``fold`` is ``None``, that of the search.
     ``free`` lists the taste settings to tune (see ``best_taste``). The trial has the best taste found. Trial
     0 keeps its own taste; a different best taste is added to ``others`` of the trial. The numbered ``tastes``
     are evaluated with the same vectors and added to ``others``. Training is ended early if an intermediate
@@ -194,7 +195,7 @@ def run_trial(
     if reason := limits.reason_to_stop(0.0):
         return ended("unfinished", 0.0, reason)
     try:
-        split = problem.folds[fold]
+        split = problem.searched if fold is None else problem.folds[fold]
         alone = config.replace(train=config.train.replace(workers=1))
         vectors, table = train_with_table(split.train, alone, items=problem.items, after_epoch=watch)
         if table is None and "mixture" in free:
