@@ -25,8 +25,9 @@ CACHED_VALUES = 16
 class Catalogue:
     """The items of a store at one revision, and their active flags.
 
-    ``active`` (bool, one flag per item code) marks the items that may be recommended. ``revision`` is the
-    revision number of the last change of an item in the store; 0 before the first change.
+    The items are in the order in which they were added to the store. ``active`` (bool, one flag per item
+    code) marks the items that may be recommended. ``revision`` is the revision number of the last change of
+    an item in the store; 0 before the first change.
 
     >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "jazz"}})
     >>> Catalogue(songs, np.array([True, False]), revision=3).where({"genre": "jazz"})

@@ -379,9 +379,9 @@ class Engine:
         ``Recommender.with_items``, and recommendations of the item have ``source="attributes"``. If
         ``wait_for_new_items`` is true, the next result may already contain the item; otherwise, results may
         contain it as soon as a thread has computed its vectors. Items that another process adds to the store
-        get vectors in the same way when the catalogue is next read. Only the newest 20,000 of the unknown
-        items get vectors. If the model has the adapter setting ``group_by``, no unknown item gets vectors. An
-        engine without a store raises ``InputError``.
+        get vectors in the same way when the catalogue is next read. At most 20,000 unknown items get vectors,
+        the newest active ones first. If the model has the adapter setting ``group_by``, no unknown item gets
+        vectors. An engine without a store raises ``InputError``.
         """
         return self.store.ingest_items(items)
 

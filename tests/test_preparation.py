@@ -9,10 +9,11 @@ import weakref
 import numpy as np
 import pytest
 
-from item2vec import ItemVectors, Recommender, Vocabulary
+from item2vec import Engine, ItemVectors, Recommender, Vocabulary
 from item2vec.catalogue import Catalogue
 from item2vec.items import Items
 from item2vec.preparation import Preparation
+from item2vec.store import Store
 
 SONGS = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}})
 MORE = SONGS.updated(Items.of({"s3": {"genre": "soul"}}))
@@ -49,6 +50,63 @@ def test_the_same_model_is_returned_until_the_catalogue_changes():
     closed = Catalogue(SONGS, np.array([False, True]), revision=1)
     assert [found.item for found in preparation.of(one, closed).recommend([])] == ["s2"]
     assert preparation.of(one, Catalogue.of(MORE)).vocabulary.ids == ("s1", "s2", "s3")
+
+
+def test_a_change_of_a_known_item_keeps_the_rows_of_the_new_items(counted):
+    calls, release = counted
+    release.set()
+    preparation, one = Preparation(wait=True), model()
+    titled = MORE.updated(Items.of({"s3": {"title": "Old", "genre": "soul"}}))
+    first = preparation.of(one, Catalogue.of(titled))
+    changes = {"s1": {"genre": "jazz", "price": 5}, "s3": {"genre": "soul"}, "s4": {}}
+    second = preparation.of(one, Catalogue.of(MORE.updated(Items.of(changes))))
+    assert second is not first
+    assert (second.vectors is first.vectors, second.index is first.index) == (True, True)
+    assert [found.item for found in second.recommend([], where={"price": 5})] == ["s1"]
+    assert (first.described_items.title("s3"), second.described_items.title("s3")) == ("Old", "s3")
+    assert len(calls) == 1
+    other = preparation.of(one, Catalogue.of(MORE.updated(Items.of({"s3": {"genre": "jazz"}}))))
+    assert (other.vectors.input[2] != first.vectors.input[2]).any()
+
+
+def test_no_thread_starts_for_a_change_of_a_known_item(counted):
+    calls, release = counted
+    release.set()
+    preparation, one = Preparation(wait=False), model()
+    preparation.of(one, Catalogue.of(MORE))
+    cheaper = Catalogue.of(MORE.updated(Items.of({"s1": {"price": 5}})))
+    assert [found.item for found in preparation.of(one, cheaper).recommend([], where={"price": 5})] == ["s1"]
+    for thread in threads():
+        thread.join()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("inactive", "expected"), [("", "xy"), ("y", "wx"), ("xy", "vw"), ("uwxy", "vy"), ("uvwxy", "xy")]
+)
+def test_the_newest_active_items_get_rows(monkeypatch, inactive, expected):
+    monkeypatch.setattr("item2vec.preparation.MAX_NEW_ITEMS", 2)
+    newer = SONGS.updated(Items.of({item: {"genre": "soul"} for item in "uvwxy"} | {"z": {}}))
+    catalogue = Catalogue(newer, np.array([id_ not in inactive for id_ in newer.vocabulary]), revision=1)
+    assert Preparation(wait=True).of(model(), catalogue).vocabulary.ids[2:] == tuple(expected)
+
+
+def test_the_newest_items_get_rows_also_after_a_restart(tmp_path, monkeypatch):
+    """The ids are not in the order in which the items are added."""
+    monkeypatch.setattr("item2vec.preparation.MAX_NEW_ITEMS", 2)
+    places = {"models": tmp_path / "bundle", "store": f"sqlite:///{tmp_path}/item2vec.db"}
+    model().save(places["models"])
+    with Store(places["store"]) as store:
+        store.upgrade()
+        for item in "zyabx":
+            store.ingest_items(Items.of({item: {"genre": "soul"}}))
+        store.deactivate_items(["x"])
+    with Engine(**places) as engine:
+        assert engine.view().model.vocabulary.ids[2:] == ("a", "b")
+        engine.add_items(Items.of({"c": {"genre": "soul"}, "a": {"genre": "jazz"}}))
+        assert engine.view().model.vocabulary.ids[2:] == ("b", "c")
+    with Engine(**places) as engine:
+        assert engine.view().model.vocabulary.ids[2:] == ("b", "c")
 
 
 def test_requests_wait_for_one_computation(counted):

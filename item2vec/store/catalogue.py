@@ -139,7 +139,7 @@ def read_items(connection: sa.Connection) -> Items:
 
 
 def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
-    """Return all items with their active flags.
+    """Return all items with their active flags, in the order in which the items were added.
 
     ``known`` is the catalogue that an earlier call returned, or ``None`` to read all items. With ``known``,
     only the items that were inserted or changed since that call are read.
@@ -150,9 +150,12 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
     # After a restore from backup, the revision may be lower than ``known.revision``. All items are then read.
     known = None if known is None or known.revision > revision else known
     columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.active)
-    statement = sa.select(*columns).order_by(item.c.external_id)
-    if known is not None:
-        statement = statement.where(item.c.revision > known.revision)
+    statement = sa.select(*columns)
+    if known is None:
+        statement = statement.order_by(item.c.id)
+    else:
+        # Ordered by "id" alone, SQLite might scan the whole table instead of the index of revisions.
+        statement = statement.where(item.c.revision > known.revision).order_by(item.c.id + 0)
     with undamaged(connection):
         rows = connection.execute(statement).all()
         ids, titles, attributes, active = zip(*rows, strict=True) if rows else ((), (), (), ())

@@ -257,10 +257,10 @@ class Store:
 
     def items_where(self, conditions: Mapping[str, Any]) -> list[str]:
         """Return the ids of active items that meet all conditions (see ``Items.where``), sorted."""
-        return self.catalogue().where(conditions)
+        return sorted(self.catalogue().where(conditions))
 
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
-        """Return all items with their attributes and active flags.
+        """Return all items with their attributes and active flags, in the order in which they were added.
 
         With ``known``, a catalogue that an earlier call returned, only the items that were added or changed
         since are read; without such items, ``known`` is returned.
