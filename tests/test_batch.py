@@ -489,6 +489,27 @@ def test_files_and_table_of_a_store_agree_with_the_engine(filled, tmp_path):
     assert answers.to_frame()["user"].tolist() == frame["user"].tolist()
 
 
+def test_new_items_of_a_store_are_recommended_and_a_run_is_resumed_after_they_change(
+    item2vec,  # noqa: F811
+    tmp_path,
+    filled,
+):
+    publish(model(), tmp_path / "models")
+    filled.ingest_items(Items.of({"new 1": {"even": True}}))
+    command = ("recommend", "--all", "--out", "recs", "-k", "40")
+    assert item2vec(*command)[0] == 0
+    filled.ingest_items(Items.of({"new 2": {"even": True}, "i2": {"even": False}}))
+    (tmp_path / "recs" / "part-00000.parquet").unlink()
+    assert item2vec(*command)[0] == 0
+    recommend_all(model(), filled, k=40, out=tmp_path / "files")
+    found = as_lists(pd.read_parquet(tmp_path / "recs"))
+    assert as_lists(pd.read_parquet(tmp_path / "files")) == found
+    with Engine(models=tmp_path / "models", store=f"sqlite:///{tmp_path}/item2vec.db") as engine:
+        for user, answer in found.items():
+            assert answer == expected(engine.recommend(user, k=40))
+            assert {"new 1", "new 2"} <= {item for item, _, _ in answer}
+
+
 def test_users_who_arrive_during_a_run_are_left_out(filled, tmp_path):
     recommend_all(model(), filled, k=5, out=tmp_path / "files", block_users=9)
     n_users = len(interactions().users)

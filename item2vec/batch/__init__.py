@@ -87,14 +87,17 @@ def recommend_all(
     Parameters
     ----------
     model
-        The model that computes the recommendations.
+        The model that computes the recommendations. With a ``Store``, pass the model of a version, such as
+        ``Engine.model``: rows for the new items of the store are added as in an ``Engine``.
     histories
         The history of each user: a ``Store``, whose users and catalogue are read; ``Interactions``; a mapping
         from user ids to lists of items, oldest first; ``Sentences``, usually with ``users``; or
         ``ShardedSentences`` that contain user ids, whose shards are read one at a time. The events of
         ``Store`` and ``Interactions`` are converted to histories with the adapter settings of the model. If
         events are ingested into the store during the call, the histories of later blocks contain them. Users
-        who are added to the store during the call are left out.
+        who are added to the store during the call are left out. The catalogue of a store is read at the start
+        of the call. If the call is repeated after an interruption, the users who are left get
+        recommendations from the catalogue as it is then, and finished blocks are kept as they are.
     k
         Maximum number of items per user, as in ``Recommender.recommend``.
     out
@@ -102,7 +105,7 @@ def recommend_all(
         source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
         contains the arguments of the call, and digests of the model (with the attributes of its items), the
         rules and the histories. For a ``Store``, the manifest contains the URL and the highest row number of
-        a user, instead of a digest of the histories.
+        a user, instead of a digest of the histories, and nothing of its catalogue.
     to_store
         Store to write to, instead of the folder ``out``: the recommendations become rows of the table
         ``recommendation``, with ``version`` in each row. ``histories`` must be the same ``Store``. A block is

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from item2vec.adapters.histories import user_histories
 from item2vec.answers import Answers
-from item2vec.catalogue import Eligible
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError
 from item2vec.interactions import Interactions
+from item2vec.preparation import Preparation
 from item2vec.recommender import Recommender
 from item2vec.rules import Rules, is_per_history
 from item2vec.sentences import Sentences, ShardedSentences
@@ -167,9 +167,12 @@ class Stored:
 
     @classmethod
     def of(cls, model: Recommender, store: Store, last: int | None = None) -> Stored:
-        """Return the users up to row number ``last`` (default: all), with a view of the model and store."""
+        """Return the users up to row number ``last`` (default: all), with a view of the model and store.
+
+        As in an ``Engine``, the model of the view has rows for the new items of the store.
+        """
         catalogue = store.catalogue()
-        serving = model.with_catalogue(Eligible(catalogue, model.vocabulary, attributes=model.items))
+        serving = Preparation(wait=True).of(model, catalogue)
         return cls(View(serving, None, catalogue, store), store, last_user(store) if last is None else last)
 
     @property

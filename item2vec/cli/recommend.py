@@ -67,13 +67,15 @@ def recommend(
 ) -> None:
     """Recommend items for a user, for a history, or for all users.
 
-    With item ids and without --where and --at-most, the store is not read, so inactive items may be
-    recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
-    the titles known at training time, or from the store for items that were added after the training.
+    With item ids and without --where, --at-most and conditions in --boost, the store is not read, so inactive
+    items may be recommended. Titles are read from the file --items if it is given, otherwise from the model,
+    which stores the titles known at training time, or from the store for items that were added after the
+    training.
 
     With --all, the command writes files or rows in blocks of users. With --corpus, it writes one file per
     shard; the store is not read, attributes are read from the model, and inactive items may be recommended.
-    After an interruption, run the same command again: finished blocks and files are kept.
+    After an interruption, run the same command again: finished blocks and files are kept. Users who are left
+    get recommendations from the items of the store as they are then.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
@@ -138,9 +140,9 @@ def similar(
 ) -> None:
     """List the items most similar to an item, by cosine similarity.
 
-    Without --where and --at-most, the store is not read, so inactive items may be listed. Titles are read
-    from the file --items if it is given, otherwise from the model, which stores the titles known at training
-    time.
+    Without --where, --at-most and conditions in --boost, the store is not read, so inactive items may be
+    listed. Titles are read from the file --items if it is given, otherwise from the model, which stores the
+    titles known at training time.
 
     Example: item2vec similar blue-harbour -k 5
     """
@@ -224,12 +226,12 @@ class _EveryUser:
         if self.corpus is not None:
             return self._of_corpus(models, self.corpus)
         with Engine(models=models, store=url, reload_every=None) as engine:
-            view, store = engine.view(), engine.store
-            rules = self.rules.arguments(engine.view().items)
+            model, version, store = engine.model, engine.version, engine.store
+            rules = self.rules.arguments(engine.view().items if self.rules.read_attributes else None)
             target: Any = {"to_store": store} if self.to_store else {"out": self.out}
-            done = recommend_all(view.model, store, k=self.k, version=view.version, **target, **rules)
+            done = recommend_all(model, store, k=self.k, version=version, **target, **rules)
         place = {"store": shown(parse_url(url))} if self.to_store else {"out": str(self.out)}
-        return {**place, "version": view.version, "k": self.k, **asdict(done)}
+        return {**place, "version": version, "k": self.k, **asdict(done)}
 
     def _of_corpus(self, models: str, corpus: Path) -> dict[str, Any]:
         """Recommend for all users of a corpus, without a store; return a summary."""
