@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.arrays import Codes, Doubles, Mask, Offsets
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import InputError, InputTypeError, listed
 from item2vec.interactions import microseconds
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.types import Vocabulary, as_history
 
 __all__ = ["Histories", "encode_histories"]
+
+log = logging.getLogger(__name__)
 
 
 class Histories(NamedTuple):
@@ -52,7 +55,9 @@ def encode_histories(
     weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
     timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
 ) -> Histories:
-    """Encode histories with their weights and timestamps. Items that are not in the vocabulary are dropped.
+    """Encode histories with their weights and timestamps.
+
+    Items that are not in the vocabulary are dropped. Their number and the first ids are logged at DEBUG.
 
     If histories are lists of ids, ``weights`` and ``timestamps`` hold one list per history, with one value
     per item. If histories are ``Sentences``, their own weights and timestamps are used, and both arguments
@@ -83,6 +88,7 @@ def encode_histories(
         codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
         own_weights = None if histories.weights is None else histories.weights.astype(np.float64)
         encoded = Histories(codes, histories.offsets, own_weights, histories.timestamps)
+        ids = chain.from_iterable(histories)
     else:
         lists = [as_history(history, "a history") for history in as_history(histories, "histories")]
         lengths = [len(history) for history in lists]
@@ -92,8 +98,19 @@ def encode_histories(
             None if weights is None else _joined("weights", map(_weights, weights), lengths),
             None if timestamps is None else _joined("timestamps", map(microseconds, timestamps), lengths),
         )
+        ids = chain.from_iterable(lists)
     known = encoded.codes >= 0
-    return encoded if bool(known.all()) else encoded.keep(known)
+    if bool(known.all()):
+        return encoded
+    if log.isEnabledFor(logging.DEBUG):
+        _log_unknown(ids, known)
+    return encoded.keep(known)
+
+
+def _log_unknown(ids: Iterable[str], known: Mask) -> None:
+    unknown = list(compress(ids, (~known).tolist()))
+    message = "%d of %d items of histories are unknown, and are skipped: %s"
+    log.debug(message, len(unknown), len(known), listed(unknown))
 
 
 def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:

@@ -192,6 +192,20 @@ def test_weights_and_timestamps_must_match_the_histories(arguments, message):
         model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **arguments)
 
 
+@pytest.mark.parametrize("read", [list, Sentences.of])
+def test_unknown_items_of_histories_are_logged_once_per_request(caplog, read):
+    batch = read([["i01", "x"], ["y", "i02", "y"]])
+    made = model("output", 1.0, "exact")
+    with caplog.at_level("INFO", "item2vec"):
+        expected = made.recommend_many(batch)
+    assert not caplog.records
+    with caplog.at_level("DEBUG", "item2vec"):
+        assert made.recommend_many(batch) == expected
+        made.recommend(["i01"])
+    (message,) = caplog.messages
+    assert message == "3 of 5 items of histories are unknown, and are skipped: 'x', 'y', 'y'"
+
+
 def test_an_item_without_an_input_vector_is_ignored_in_a_history_but_can_be_recommended():
     complete = vectors()
     rows = complete.input.copy()
