@@ -88,6 +88,7 @@ def test_explanations_name_history_items(client, app):
     assert client.post("/explorer/compare", json=request).json() == answer
     for item in answer["items"]:
         assert {share["item"] for share in item["why"]} == set(history)
+        assert all(share.keys() == {"item", "share"} for share in item["why"])
         assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-5)
 
 
@@ -102,6 +103,17 @@ def test_explanations_add_up_to_scores_that_rules_change(client, app, of):
     assert len(answer["items"]) == 5
     for item in answer["items"]:
         assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-4)
+
+
+def test_explanations_name_the_interest(client, app):
+    model = app.state.serving.engine.model
+    history = list(model.vocabulary.ids[:4])
+    request = {"history": history, "interests": 2, "k": 3, "explain": True}
+    for item in client.post("/v1/recommendations", json=request).json()["items"]:
+        shares = model.explain(history, item["item"], interests=2)
+        assert [(share["item"], share["share"], share["interest"]) for share in item["why"]] == [
+            (share.item, share.share, share.interest) for share in shares
+        ]
 
 
 def test_a_get_request_has_no_unknown_query_parameters(client, app):

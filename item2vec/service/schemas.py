@@ -266,11 +266,13 @@ LIST_PARAMETERS = {"exclude", "allow", "deny", "disliked"}
 class Share(BaseModel):
     """Contribution of a history item, or of a disliked item, to a score.
 
-    ``item`` is null for the joint contribution of the popularity prior and of ``direction``.
+    ``item`` is null for the joint contribution of the popularity prior and of ``direction``. With the rule
+    ``interests``, ``interest`` is the central item of the interest that gives the ranked item its score.
     """
 
     item: str | None
     share: float
+    interest: str | None = None
 
 
 class AnsweredItem(BaseModel):

@@ -18,6 +18,7 @@ from item2vec.service.metrics import Metrics
 from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of, instead_of, invalid
 from item2vec.service.schemas import ProblemDetails, Recommend, Rules
 from item2vec.service.serving import Answered, Serving
+from item2vec.types import Share
 from item2vec.view import View
 
 __all__ = [
@@ -162,8 +163,13 @@ def _item(item: Any, items: Items | None, why: Any) -> dict[str, Any]:
     if title is not None and title != item.item:
         row["title"] = title
     if item.item in why:
-        row["why"] = [{"item": share.item, "share": share.share} for share in why[item.item]]
+        row["why"] = list(map(_share, why[item.item]))
     return row
+
+
+def _share(share: Share) -> dict[str, Any]:
+    row = {"item": share.item, "share": share.share}
+    return row if share.interest is None else {**row, "interest": share.interest}
 
 
 def above(field: str, found: int, limit: int, unit: str = "") -> Problem:
