@@ -135,24 +135,24 @@ class Ranker:
             ranking_of |= zip(numbers.tolist(), rankings, strict=True)
         return [ranking_of[number] for number in range(len(excluded))]
 
-    def radio(self, seed: Codes, rules: RowRules, *, k: int) -> Ranking:
-        """Return ``k`` rows, of which each is the best eligible row for the seed and the rows before it.
+    def radio(self, seed: Codes, rules: RowRules, *, k: int) -> list[Ranking]:
+        """Return ``k`` rankings of one row: the best eligible row for the seed and the rows before it.
 
-        ``at_most`` and ``diversity`` take the earlier rows into account. The result has fewer rows if no
-        eligible row that ``at_most`` admits is left.
+        ``at_most`` and ``diversity`` take the earlier rows into account. The result is shorter if no eligible
+        row that ``at_most`` admits is left.
         """
         check_k(k)
-        rows, scores, sources = np.empty(0, np.intp), [], []
-        while len(rows) < k:
+        rows = np.empty(0, np.intp)
+        played: list[Ranking] = []
+        while len(played) < k:
             codes = np.concatenate((seed, rows)).astype(np.int32)
             so_far = Histories(codes, np.array([0, len(codes)]))
             (best,) = self.rank(so_far, replace(rules, selected=rows), k=1, filter_seen=True)
             if not len(best.rows):
                 break
             rows = np.append(rows, best.rows)
-            scores.append(best.scores[0])
-            sources.append(best.source)
-        return Ranking(rows, np.array(scores), sources[0] if sources else "model")
+            played.append(best)
+        return played
 
     def explain(self, histories: Histories, rules: RowRules, row: int) -> list[Share]:
         """Return the shares of the history's items in the score of a row; see ``Recommender.explain``."""
@@ -173,7 +173,7 @@ class Ranker:
         if popularity or users.moves is not None:
             other = popularity * float(self._prior[row]) + users.share_of_move(best, vectors, taste, row)
             items, scores = [*items, None], np.append(scores, other)
-        factor = next((factor for factor, rows in rules.factors if rows[row]), 1.0)
+        factor = rules.factor_of(row)
         scores = scores * factor if scores.sum() > 0 else scores / factor
         interest = None if users.medoids is None else vectors.vocabulary.ids[users.medoids[best]]
         shares = [Share(*pair, interest) for pair in zip(items, scores.tolist(), strict=True)]

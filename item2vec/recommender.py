@@ -242,9 +242,9 @@ class Recommender(ItemQueries):
         """
         if isinstance(seed, str):
             self.vocabulary.code(seed)
-        played = self._encoded([seed] if isinstance(seed, str) else seed)
-        limits = self._row_rules(Rules.of(rules), eligible)
-        return self._ranker.radio(played.codes, limits, k=k_or_n(k, n)).listed(self.vectors)
+        codes = self._encoded([seed] if isinstance(seed, str) else seed).codes
+        played = self._ranker.radio(codes, self._row_rules(Rules.of(rules), eligible), k=k_or_n(k, n))
+        return [song for ranking in played for song in ranking.listed(self.vectors)]
 
     def recommend(
         self,
@@ -264,9 +264,9 @@ class Recommender(ItemQueries):
         Parameters
         ----------
         history
-            Item ids, oldest first. Unknown items are ignored. If the history has no user vector, for example
-            because no item is known, the most popular eligible items (by the prior, if there is one) are
-            returned, with ``source="popular"``.
+            Item ids, oldest first. Unknown items are skipped, and logged at DEBUG. If the history has no user
+            vector, for example because no item is known, the most popular eligible items (by the prior, if
+            there is one) are returned, with ``source="popular"``.
         filter_seen
             Whether to exclude the items of the history.
         weights

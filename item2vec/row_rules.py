@@ -9,19 +9,24 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Mask, Rows
+from item2vec.arrays import Doubles, Mask, Rows
 from item2vec.catalogue import Eligible, Values
 from item2vec.conditions import Condition
 from item2vec.direction import Direction
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.items import Items
 from item2vec.rules import Rules
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NO_ROWS", "RowRules", "rows_of"]
+__all__ = ["NO_ROWS", "Factors", "RowRules", "rows_of"]
 
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
+FEW_FACTORS = 8
+"""Each of up to so many distinct factors takes a search. With more of them, all boosted rows are scored."""
+
+Factors = tuple[tuple[float, Mask], ...] | Doubles
+"""The factors of rows, in one of the two forms of ``RowRules.factors``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +43,9 @@ class RowRules:
         The rows that are excluded from all rankings.
     factors
         The distinct factors of the rows, except 1, each with a mask of the rows that have this factor (bool,
-        one flag per row). A factor multiplies positive scores and divides negative scores. The factor of a
-        row is the product of the factors of all entries of ``boost`` that match the row, so that the masks
-        are disjoint.
+        one flag per row); if there are more than ``FEW_FACTORS``, one factor per row (float64). A factor
+        multiplies positive scores and divides negative scores. The factor of a row is the product of the
+        factors of all entries of ``boost`` that match the row, so that the masks are disjoint.
     caps
         For each attribute in ``at_most``: the values of the rows, and the maximum number of rows with the
         same value in a ranking.
@@ -57,7 +62,7 @@ class RowRules:
     allowed: Mask | None = None
     exclude: Rows | tuple[Rows, ...] = field(default_factory=lambda: NO_ROWS)
     denied: Rows = field(default_factory=lambda: NO_ROWS)
-    factors: tuple[tuple[float, Mask], ...] = ()
+    factors: Factors = ()
     caps: tuple[tuple[Values, int], ...] = ()
     diversity: float = 0.0
     popularity: float | None = None
@@ -133,6 +138,12 @@ class RowRules:
         """
         return _per_ranking(self.disliked, n, "disliked")
 
+    def factor_of(self, row: int) -> float:
+        """Return the factor of a row; 1 if no entry of ``boost`` matches the row."""
+        if isinstance(self.factors, np.ndarray):
+            return float(self.factors[row])
+        return next((factor for factor, rows in self.factors if rows[row]), 1.0)
+
 
 def _per_ranking(rows: Rows | tuple[Rows, ...], n: int, name: str) -> list[Rows]:
     if isinstance(rows, np.ndarray):
@@ -171,35 +182,39 @@ def _rows_or_lists(
     return rows_of(vocabulary, cast("tuple[str, ...]", ids)) if ids else NO_ROWS
 
 
-def _factors(
-    rules: Rules, vocabulary: Vocabulary, eligible: Eligible | None
-) -> tuple[tuple[float, Mask], ...]:
-    if not rules.boost:
-        return ()
+def _factors(rules: Rules, vocabulary: Vocabulary, eligible: Eligible | None) -> Factors:
     boosts = ((_boosted_rows(target, vocabulary, eligible), factor) for target, factor in rules.boost)
-    if len(rules.boost) == 1:
-        return tuple((factor, mask) for mask, factor in boosts if factor != 1 and mask.any())
+    if len(rules.boost) < 2:
+        masks = ((factor, _mask_of(rows, len(vocabulary))) for rows, factor in boosts if factor != 1)
+        return tuple((factor, mask) for factor, mask in masks if mask.any())
     factors = np.ones(len(vocabulary))
-    for mask, factor in boosts:
-        factors[mask] *= factor
-    return tuple((factor, factors == factor) for factor in np.unique(factors[factors != 1]).tolist())
+    for rows, factor in boosts:
+        factors[rows] *= factor
+    distinct = np.unique(factors[factors != 1]).tolist()
+    if len(distinct) > FEW_FACTORS:
+        return factors
+    return tuple((factor, factors == factor) for factor in distinct)
 
 
-def _boosted_rows(target: str | Condition, vocabulary: Vocabulary, eligible: Eligible | None) -> Mask:
+def _boosted_rows(target: str | Condition, vocabulary: Vocabulary, eligible: Eligible | None) -> Rows | Mask:
+    """Return the rows to which a target of ``boost`` refers: row numbers, or a mask."""
     if isinstance(target, str):
         if target not in vocabulary and eligible is not None:
             _check_no_attribute(target, eligible.items)
-        return _mask_of(rows_of(vocabulary, [target]), len(vocabulary))
-    assert eligible is not None, "conditions are read with the attributes of the items"
-    mask = eligible.mask(target)
+        return rows_of(vocabulary, [target])
+    mask = None if eligible is None else eligible.mask(target)  # without attributes: the empty condition
     return np.ones(len(vocabulary), dtype=bool) if mask is None else mask
 
 
 def _check_no_attribute(target: str, items: Items) -> None:
     if target in items.attribute_names and target not in items.vocabulary:
-        raise InputError(
-            f"boost has the attribute {target!r}; expected item ids, or pairs ({{{target!r}: value}}, factor)"
+        pair = f"({{{target!r}: value}}, factor)".replace("{", "{{").replace("}", "}}")
+        remedy = Remedy(
+            "",
+            text=f"for a condition, pass a pair {pair}",
+            otherwise=f"for a condition, pass --boost {target}=VALUE:FACTOR",
         )
+        raise InputError(f"boost contains the attribute {target!r}; expected item ids", remedies=[remedy])
 
 
 def rows_of(vocabulary: Vocabulary, items: Iterable[str]) -> Rows:
@@ -216,7 +231,7 @@ def _checked(mask: Mask | None, n_rows: int) -> Mask | None:
     return mask
 
 
-def _mask_of(rows: Rows, n_rows: int) -> Mask:
+def _mask_of(rows: Rows | Mask, n_rows: int) -> Mask:
     mask = np.zeros(n_rows, dtype=bool)
     mask[rows] = True
     return mask

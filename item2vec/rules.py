@@ -26,6 +26,8 @@ CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
 """Rules that change scores. All other rules select and order items without changing the scores."""
 OTHER_ARGUMENTS = ("k", "filter_seen", "weights", "timestamps", "eligible")
 SMALLEST, LARGEST = 1e-6, 1e6
+EVERY_ITEM = parse({})
+"""The empty condition."""
 
 
 class RuleArguments(TypedDict, total=False):
@@ -148,10 +150,10 @@ class Rules:
 
     @property
     def reads_attributes(self) -> bool:
-        """Whether a rule refers to attributes of the items."""
+        """Whether a rule refers to attributes of the items. The empty condition does not."""
         conditions = (self.where, *(target for target, _ in self.boost))
         by_attributes = bool(self.at_most) or isinstance(self.direction, tuple)
-        return by_attributes or any(isinstance(part, Condition) for part in conditions)
+        return by_attributes or any(isinstance(part, Condition) and part != EVERY_ITEM for part in conditions)
 
     @classmethod
     def of(cls, arguments: RuleArguments, *, many: bool = False) -> Rules:

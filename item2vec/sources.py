@@ -14,10 +14,11 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.search import Index, search
 from item2vec.kernels.scanning import RowLists
+from item2vec.row_rules import Factors
 from item2vec.types import Recommendation
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "boosted"]
+__all__ = ["Boosted", "BoostedByRow", "Demoting", "Ordered", "Ranking", "Searched", "Source", "boosted"]
 
 
 class Ranking(NamedTuple):
@@ -171,6 +172,36 @@ class Boosted:
 
 
 @dataclass(frozen=True, eq=False)
+class BoostedByRow:
+    """The rows of two disjoint sources: ``others``, and ``boosted``, whose scores have a factor per row.
+
+    ``factors`` (float64) holds one factor per row of the model. The factors change the order of the rows of
+    ``boosted``. All of them are therefore scored, for one query at a time, which bounds the memory. The
+    scores are those of ``Boosted``.
+    """
+
+    others: Source
+    boosted: Source
+    factors: Doubles
+
+    def best(self, n: int) -> list[Ranking]:
+        """Return the ``n`` rows with the highest boosted scores for each query."""
+        return [self._best_of(query, found, n) for query, found in enumerate(self.others.best(n))]
+
+    def _best_of(self, query: int, others: Ranking, n: int) -> Ranking:
+        (boosted,) = self.boosted.take(query).best(len(self.factors))
+        return _merged([1.0, self.factors[boosted.rows]], [others, boosted], n)
+
+    def take(self, query: int) -> BoostedByRow:
+        """Return a source for one of the queries."""
+        return BoostedByRow(self.others.take(query), self.boosted.take(query), self.factors)
+
+    def within(self, mask: Mask) -> BoostedByRow:
+        """Return a source of the rows selected by a mask."""
+        return BoostedByRow(self.others.within(mask), self.boosted.within(mask), self.factors)
+
+
+@dataclass(frozen=True, eq=False)
 class Demoting:
     """The rows of a source, with demoted rows after all others.
 
@@ -224,16 +255,16 @@ class Demoting:
         return Demoting(self.source.within(mask), self.is_demoted)
 
 
-def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
-    """Return a source with boosted scores.
-
-    ``factors`` holds pairs of a factor and the mask of the rows whose scores have this factor. The masks must
-    be disjoint. The scores of all other rows do not change.
+def boosted(source: Source, factors: Factors) -> Source:
+    """Return a source with boosted scores; ``RowRules`` describes ``factors``.
 
     >>> rows = Ordered(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
-    >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows
+    >>> boosted(rows, ((2.0, np.array([False, False, True])),)).best(2)[0].rows
     array([0, 2])
     """
+    if isinstance(factors, np.ndarray):
+        is_boosted = factors != 1
+        return BoostedByRow(source.within(~is_boosted), source.within(is_boosted), factors)
     if not factors:
         return source
     others = ~np.logical_or.reduce([mask for _, mask in factors])
@@ -254,7 +285,7 @@ def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:
     return Ranking(rows[kept], scores[kept])
 
 
-def _merged(factors: Sequence[float], rankings: Sequence[Ranking], n: int) -> Ranking:
+def _merged(factors: Sequence[float | Doubles], rankings: Sequence[Ranking], n: int) -> Ranking:
     pairs = zip(factors, (ranking.scores.astype(np.float64) for ranking in rankings), strict=True)
     scores = np.concatenate([np.where(own > 0, own * factor, own / factor) for factor, own in pairs])
     rows = np.concatenate([ranking.rows for ranking in rankings])

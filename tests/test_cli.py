@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from item2vec import Items, Recommender, Sentences, load, publish, train
+from item2vec import Engine, Items, Recommender, Sentences, load, publish, train
 from item2vec.store import Store
 from item2vec.versions import served_version
 
@@ -107,6 +107,30 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
         assert "no item has an attribute 'gnere'; did you mean 'genre'?" in err
 
 
+def test_boosts_of_items_and_of_conditions(item2vec, tmp_path, published):
+    places = {"models": "models", "store": f"sqlite:///{tmp_path}/item2vec.db"}
+    with Store(places["store"]) as store:
+        store.upgrade()
+        songs = {"a": {}, "b": {"genre": "jazz", "at": "12:30"}, "c": {"at": "12:00"}, "d": {"genre": "jazz"}}
+        store.ingest_items(Items.of(songs))
+    words = "--boost genre=jazz:1.5 --boost at>=12:30:3 --boost c=0.5 --boost unknown:id=2 --json"
+    boost = [({"genre": "jazz"}, 1.5), ({"at": {">=": "12:30"}}, 3), ("c", 0.5)]
+    with Engine(**places) as engine:
+        for query, expected in (
+            ("recommend a", engine.recommend(history=["a"], boost=boost)),
+            ("similar a", engine.similar_items("a", boost=boost)),
+        ):
+            code, out, _ = item2vec(*query.split(), *words.split())
+            assert code == 0
+            assert [(row["item"], row["score"]) for row in json.loads(out)] == [
+                (one.item, pytest.approx(one.score, abs=1e-4)) for one in expected
+            ]
+    code, _, err = item2vec("recommend", "a", "--where", "genre=jazz", "--boost", "genre=1.5")
+    assert code == 2
+    assert "--boost contains the attribute 'genre'; expected item ids; for a condition, pass" in err
+    assert err.endswith(" --boost genre=VALUE:FACTOR\n")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -126,6 +150,9 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
             2,
             "--boost is 'b=high'; expected an item id and a number: --boost",
         ),
+        ("recommend a --boost b:2", 2, "--boost is 'b:2'; expected an item id and a number"),
+        ("recommend a --boost =2", 2, "--boost is '=2'; expected"),
+        ("recommend a --boost genre=jazz:2", 2, "item2vec db upgrade"),
         ("recommend a --interests many", 2, "--interests is 'many'; expected an integer, or auto"),
         ("similar a --diversity 2", 2, "--diversity is 2.0; expected a number from 0 to 1"),
         ("recommend --user u", 2, "item2vec db upgrade"),

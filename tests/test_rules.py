@@ -155,13 +155,17 @@ def test_rules_on_attributes_require_attributes_and_others_do_not():
     for rules in ({"at_most": {"genre": 1}}, {"boost": [({"genre": "soul"}, 2)]}):
         with pytest.raises(InputError, match="requires items with attributes, and the model has none"):
             bare.recommend(["a"], **rules)
+    for rules in ({"where": {}}, {"where": {}, "boost": [({}, 2), ("e", 100)]}):
+        expected = "ebcd" if "boost" in rules else "bcde"
+        assert [ids(call(bare, **rules)) for call in CALLS.values()] == [expected] * len(CALLS)
 
 
 @pytest.mark.parametrize("boost", [{"genre": 2}, [("b", 2), ("year", 2)]])
 def test_a_boost_of_an_attribute_is_no_boost_of_an_item(boost, shop):
     name = "genre" if isinstance(boost, dict) else "year"
     message = (
-        rf"boost has the attribute '{name}'; expected item ids, or pairs \(\{{'{name}': value\}}, factor\)"
+        rf"boost contains the attribute '{name}'; expected item ids; for a condition, pass a pair "
+        rf"\(\{{'{name}': value\}}, factor\)"
     )
     for call in CALLS.values():
         with pytest.raises(InputError, match=message):

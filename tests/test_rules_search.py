@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sentences, Vocabulary, publish
 from item2vec.index.building import Kind
+from item2vec.index.search import search
 from item2vec.neighbours import NeighbourTable
 from item2vec.store import Store
 
@@ -85,6 +86,7 @@ wheres = st.sampled_from(
     [{"genres": "jazz"}, {"year": {"<": 1960}}, {"not": {"artist": "artist 1"}}, {"artist": ["artist 2"]}]
 )
 factors = st.sampled_from([0.1, 0.5, 1.0, 1.2, 3.0])
+many_factors = st.sampled_from([number / 10 for number in range(1, 40)])
 optional = {
     "where": wheres,
     "allow": st.sets(item_ids, min_size=20),
@@ -94,6 +96,7 @@ optional = {
     ),
     "diversity": st.sampled_from([0, 0.3, 0.7, 1]),
     "boost": st.dictionaries(item_ids, factors, max_size=4)
+    | st.dictionaries(item_ids, many_factors, min_size=12, max_size=40)
     | st.lists(st.tuples(wheres | item_ids, factors), max_size=3),
     "popularity": st.sampled_from([0, 0.1, 0.5]),
 }
@@ -222,6 +225,28 @@ def test_a_batch_equals_single_requests_bit_for_bit(model, lists, k, rules, filt
         items = {one.item for one in answer}
         assert not items & (own | rules.get("deny", set()) | ({*history} if filter_seen else set()))
         assert len(items) == len(answer)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_factors_take_two_searches(kind, monkeypatch):
+    """The answers are those of a search per factor, bit for bit."""
+    made, searches = model(kind, "output", 0.2, 0.5), []
+
+    def counted(*arguments, **more):
+        searches.append(more)
+        return search(*arguments, **more)
+
+    monkeypatch.setattr("item2vec.sources.search", counted)
+    boost = {item: 0.5 + row / 40 for item, row in ROWS.items() if row % 2}
+    found = made.recommend(["i03", "i08"], k=20, boost=boost)
+    assert len(searches) == 2
+    assert made.recommend_many([["i08"], ["i03", "i08"], []], k=20, boost=boost)[1] == found
+    shares = made.explain(["i03", "i08"], found[0].item, boost=boost)
+    assert sum(share for _, share in shares) == pytest.approx(found[0].score, abs=1e-5)
+    searches.clear()
+    monkeypatch.setattr("item2vec.row_rules.FEW_FACTORS", N_ITEMS)
+    assert made.recommend(["i03", "i08"], k=20, boost=boost) == found
+    assert len(searches) == 1 + len(boost)
 
 
 @functools.cache

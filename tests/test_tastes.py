@@ -247,7 +247,8 @@ def test_a_radio_plays_the_best_item_after_those_before():
     everything = model.radio("c", 50)
     assert sorted(ids(everything)) == list("abdefgh")
     assert ids(model.radio([], 3))[0] == "a"  # popular, then the taste
-    assert model.radio([], 1)[0].source == "popular"
+    assert model.radio([], 5) == slow_radio(model, [], 5)
+    assert [song.source for song in model.radio([], 5)] == ["popular", *["model"] * 4]
     with pytest.raises(UnknownItemError, match="'zzz'"):
         model.radio("zzz")
     with pytest.raises(InputError, match="expected an integer of at least 1"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -44,8 +45,10 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     ),
     "boost": (
         list[str],
-        "ITEM=FACTOR",
-        "Factor that raises (above 1) or lowers the score of an item; may be repeated.",
+        "ITEM=FACTOR|CONDITION:FACTOR",
+        "Factor that raises (above 1) or lowers the score of an item, such as y=1.2, or of the items that "
+        "meet a condition, such as genre=jazz:1.5 or 'year>=1990:0.5' (see --where). The factor is the text "
+        "after the last = or :. May be repeated; several factors of an item are multiplied.",
     ),
     "popularity": (float, "WEIGHT", "Weight of the popularity prior, instead of the weight in the model."),
     "disliked": (
@@ -66,14 +69,15 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
 class RuleOptions:
     """The rules that options specify.
 
-    ``conditions`` are the comparisons of ``--where``, whose values are still text. ``others`` are all other
-    rules.
+    ``conditions`` are the comparisons of ``--where``, whose values are still text. ``boosts`` are pairs of an
+    item id or a comparison, and a factor. ``others`` are all other rules.
 
     >>> RuleOptions.of(at_most=["artist=2"], boost=["y=1.2"], deny=[]).arguments()
-    {'at_most': {'artist': 2}, 'boost': {'y': 1.2}}
+    {'at_most': {'artist': 2}, 'boost': [('y', 1.2)]}
     """
 
     conditions: tuple[Expression, ...]
+    boosts: tuple[tuple[str | Expression, float], ...]
     others: RuleArguments
 
     @classmethod
@@ -83,30 +87,30 @@ class RuleOptions:
         Raises
         ------
         ConfigError
-            If a value of ``at_most`` is not NAME=INTEGER, a value of ``boost`` is not ITEM=NUMBER, or
-            ``interests`` is neither an integer nor "auto".
+            If a value of ``at_most`` is not NAME=INTEGER, a value of ``boost`` is neither ITEM=NUMBER nor
+            CONDITION:NUMBER, or ``interests`` is neither an integer nor "auto".
         InputError
             If a condition is malformed.
         """
         given = {name: value for name, value in values.items() if value is not None and value != []}
         conditions = tuple(map(Expression.of, given.pop("where", ())))
+        boosts = dict(map(_boost, given.pop("boost", ())))
         if "at_most" in given:
-            given["at_most"] = _numbers(given["at_most"], int, "--at-most", "artist=2")
-        if "boost" in given:
-            given["boost"] = _numbers(given["boost"], float, "--boost", "y=1.2")
+            given["at_most"] = dict(map(_cap, given["at_most"]))
         if given.get("interests", "auto") != "auto":
             given["interests"] = _integer(given["interests"])
-        return cls(conditions, cast("RuleArguments", given))
+        return cls(conditions, tuple(boosts.items()), cast("RuleArguments", given))
 
     @property
     def read_attributes(self) -> bool:
         """Whether a rule refers to attributes of items, so that the store must be read."""
-        return bool(self.conditions) or "at_most" in self.others
+        by_condition = any(isinstance(target, Expression) for target, _ in self.boosts)
+        return bool(self.conditions) or by_condition or "at_most" in self.others
 
     def arguments(self, items: Items | None = None) -> RuleArguments:
         """Return the rules as arguments of ``recommend``.
 
-        The values of the conditions are converted to the types of the attributes of ``items``.
+        The values of all conditions are converted to the types of the attributes of ``items``.
 
         Raises
         ------
@@ -114,23 +118,45 @@ class RuleOptions:
             If no item has the attribute of a condition, or the value of a condition cannot be converted to
             the type of its attribute.
         """
-        if not self.conditions:
-            return self.others
-        return {**self.others, "where": condition_of(self.conditions, items or Items.of({}))}
+        rules, known = self.others.copy(), items or Items.of({})
+        if self.conditions:
+            rules["where"] = condition_of(self.conditions, known)
+        if self.boosts:
+            rules["boost"] = [
+                (target if isinstance(target, str) else condition_of([target], known), factor)
+                for target, factor in self.boosts
+            ]
+        return rules
 
 
-def _numbers(pairs: Sequence[str], convert: Any, flag: str, example: str) -> dict[str, Any]:
-    numbers = {}
-    for pair in pairs:
-        name, equals, number = pair.rpartition("=")
-        try:
-            numbers[name] = convert(number)
-        except ValueError:
-            equals = ""
-        if not equals or not name:
-            kind = "an attribute and an integer" if convert is int else "an item id and a number"
-            raise ConfigError(f"{flag} is {short_repr(pair)}; expected {kind}: {flag} {example}")
-    return numbers
+def _cap(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("=")
+    with suppress(ValueError):
+        if name:
+            return name, int(number)
+    raise ConfigError(
+        f"--at-most is {short_repr(text)}; expected an attribute and an integer: --at-most artist=2"
+    )
+
+
+def _boost(text: str) -> tuple[str | Expression, float]:
+    """Return the target and the factor of ITEM=FACTOR or CONDITION:FACTOR.
+
+    Ids and conditions may contain both separators, and a factor contains neither. Thus, the last separator
+    determines the form.
+
+    >>> _boost("a:b=2"), _boost("genre=jazz:1.5")
+    (('a:b', 2.0), (Expression(name='genre', operator='=', text='jazz'), 1.5))
+    """
+    place = max(text.rfind("="), text.rfind(":"))
+    with suppress(ValueError):  # also an InputError of Expression.of
+        factor = float(text[place + 1 :])
+        if place > 0:
+            return text[:place] if text[place] == "=" else Expression.of(text[:place]), factor
+    raise ConfigError(
+        f"--boost is {short_repr(text)}; expected an item id and a number: --boost y=1.2, or a condition and "
+        "a number: --boost genre=jazz:1.5"
+    )
 
 
 def _integer(text: str) -> int:
