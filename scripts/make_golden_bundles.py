@@ -7,7 +7,7 @@ Run it before a release, or after a file was added to the bundle format. It crea
 with the lowest and the newest allowed dependencies, and writes with each of them the folder
 DIR/VERSION-numpy-VERSION. The default of DIR is tests/golden. A folder holds:
 
-    skipgram/      skip-gram vectors of gensim with an Annoy index, equal vectors, titles, layout
+    skipgram/      skip-gram vectors of gensim with an Annoy index, equal vectors, titles, layout, page
     next_item/     next_item vectors with learned positions, FAISS index, table of neighbours, prior, adapter
     imported/      input vectors only, one of them zero, without training settings
     models/        a models folder after two promotions and a rollback
@@ -195,6 +195,9 @@ def write(out):
     made["skipgram"] = Recommender.from_parts(bundle.with_layout(made["skipgram"].parts))
     for name, model in made.items():
         model.save(folder / name)
+    page = folder / "page.html"
+    page.write_text("<!doctype html><title>Nightly run</title>\n")
+    bundle.add_report(folder / "skipgram", page)
     first = publish(made["imported"], folder / "models", now=NOW)
     publish(made["skipgram"], folder / "models", now=NOW, note={"retrain": {"run": "golden"}})
     versions.rollback(folder / "models", reason="a golden bundle", now=NOW)

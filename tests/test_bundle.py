@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import stat
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from item2vec import (
     Vocabulary,
     bundle,
 )
+from item2vec.bundle.manifest import KNOWN_FEATURES
 from item2vec.bundle.seal import sealed
 from item2vec.errors import (
     BundleExistsError,
@@ -471,6 +473,34 @@ def reseal(path, arrays, change=lambda manifest: None):
     change(manifest)
     (path / "manifest.json").unlink()
     (path / "manifest.json").write_bytes(sealed(manifest))
+
+
+# The page of a nightly run.
+
+
+@pytest.fixture
+def with_page(tmp_path):
+    """A bundle to which a page was added."""
+    made_model().save(tmp_path / "songs")
+    (tmp_path / "page.html").write_text("<h1>Songs</h1>")
+    bundle.add_report(tmp_path / "songs", tmp_path / "page.html")
+    return tmp_path / "songs"
+
+
+def test_an_added_page_is_a_file_like_every_other_one(with_page):
+    manifest, page = bundle.verify(with_page), with_page / "report.html"
+    assert page.read_text() == "<h1>Songs</h1>"
+    assert manifest.files["report.html"].sha256 == hashlib.sha256(page.read_bytes()).hexdigest()
+    assert manifest.features == ("positions", "report")
+    assert {path.name for path in with_page.iterdir()} == {"manifest.json", *manifest.files}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in with_page.iterdir()} == {0o444}
+    assert list(with_page.parent.iterdir()) == [with_page]
+
+
+def test_a_release_without_pages_recommends_an_upgrade(with_page, monkeypatch):
+    monkeypatch.setattr("item2vec.bundle.manifest.KNOWN_FEATURES", KNOWN_FEATURES - {"report"})
+    with pytest.raises(CorruptBundleError, match=r"requires \['report'\]; upgrade item2vec"):
+        bundle.read(with_page)
 
 
 # The table of neighbours.

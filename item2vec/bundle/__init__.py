@@ -16,9 +16,11 @@
                      int64, int32, float32: the table of neighbours; optional
     index.faiss or index.ann, and groups.npy
                      an approximate index; absent if the index is exact
+    report.html      the HTML page of the nightly run that made the model; optional
 
-Each file is checked when a bundle is read. Reading a bundle unpickles no objects and opens no files outside
-its folder. Checksums detect damage, not tampering: load bundles only from trusted sources.
+Each file is checked when a bundle is read. A bundle with a damaged page is refused, too, because a damaged
+file is a sign of a failing disk or an incomplete copy. Reading a bundle unpickles no objects and opens no
+files outside its folder. Checksums detect damage, not tampering: load bundles only from trusted sources.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from item2vec.bundle.layout import with_layout
 from item2vec.bundle.manifest import (
     ALLOWED,
     LAYOUT,
+    REPORT,
     FileEntry,
     Manifest,
     describe,
@@ -64,6 +67,7 @@ from item2vec.files import (
     flush,
     open_array,
     read_ids,
+    replace_bytes,
     set_mode,
     sha256,
     unreadable,
@@ -76,7 +80,7 @@ from item2vec.prior import searched_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Manifest", "Parts", "read", "verify", "with_layout", "write"]
+__all__ = ["Manifest", "Parts", "add_report", "read", "verify", "with_layout", "write"]
 
 MANIFEST = "manifest.json"
 TRAIN_ONE = "train one: item2vec train --playlists FILE --models DIR"
@@ -149,6 +153,50 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
         _finish_file(folder / MANIFEST)
         read(folder)
     return manifest
+
+
+def add_report(path: Path, page: Path) -> None:
+    """Move the HTML page of a run into a bundle that is not published yet, and list it in the manifest.
+
+    ``read`` checks the page, but does not return it: a model that is loaded and saved again has no page.
+
+    Parameters
+    ----------
+    path
+        Folder of the bundle.
+    page
+        File of the page, on the same file system.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the manifest is damaged.
+    InputError
+        If the manifest is longer than 1 MiB with the page.
+    WriteError
+        If the disk fails, or a mode cannot be set. The bundle may then be incomplete: do not publish it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from item2vec import TasteConfig
+    >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
+    >>> parts = Parts(vectors, TasteConfig(score="cosine"), indexes.build(vectors.unit_input), items=None)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path, page = Path(folder) / "songs", Path(folder) / "page.html"
+    ...     manifest, n_bytes = write(parts, path), page.write_text("<h1>Songs</h1>")
+    ...     add_report(path, page)
+    ...     sorted(verify(path).files.keys() - manifest.files.keys())
+    ['report.html']
+    """
+    with refusing_unwritable(path, "check the disk and the permissions of the folder"):
+        manifest, _ = read_manifest(path / MANIFEST)
+        entries = {**manifest.files, REPORT: _finish_file(page)}
+        features = (*manifest.features, "report")
+        with_page = manifest.model_copy(update={"files": entries, "features": features})
+        page.rename(path / REPORT)
+        replace_bytes(path / MANIFEST, sealed_manifest(with_page))
+        _finish_file(path / MANIFEST)
 
 
 def read(path: Path, *, verify: bool = True, manifest_sha256: str | None = None) -> Parts:

@@ -30,12 +30,13 @@ from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import MAX_JSON_BYTES
 from item2vec.vectors import Epoch, ItemVectors
 
-__all__ = ["LAYOUT", "FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
+__all__ = ["LAYOUT", "REPORT", "FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
 
-KNOWN_FEATURES = frozenset({"bonuses", "faiss", "layout", "popularity", "positions"})
+KNOWN_FEATURES = frozenset({"bonuses", "faiss", "layout", "popularity", "positions", "report"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
 NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
 LAYOUT = "layout.npy"
+REPORT = "report.html"
 OPTIONAL = frozenset(
     {
         "groups.npy",
@@ -46,6 +47,7 @@ OPTIONAL = frozenset(
         "output.npy",
         "popularity.npy",
         "positions.npy",
+        REPORT,
     }
 )
 ALLOWED = REQUIRED | NEIGHBOURS | OPTIONAL

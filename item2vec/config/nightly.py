@@ -108,8 +108,8 @@ class RetentionConfig(Settings):
     reports: Least = 100
     """Number of newest run reports to keep."""
     pages: bool = True
-    """Write an HTML page next to the JSON report of each promoted or refused run that evaluated a model, if
-    the extra ``report`` is installed."""
+    """Write an HTML page of each promoted or refused run that evaluated a model, if the extra ``report`` is
+    installed: next to the JSON report and, for a promoted run, also in its version."""
 
 
 class LimitsConfig(Settings):

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import item2vec
 from item2vec import files, versions
+from item2vec.bundle.manifest import REPORT
 from item2vec.config import RetrainConfig
 from item2vec.errors import (
     ConfigError,
@@ -51,6 +52,7 @@ STORE_SECONDS = 3
 """Time limit in seconds for the write to the store at the end of an interrupted run."""
 IN_THE_NOTE = ("run", "started_at", "data", "gates", "forced")
 EVALUATION_IN_THE_NOTE = ("protocol", "queries", "metrics", "verdict")
+NOT_DRAWN = "the page was not drawn"
 
 Status = Literal["promoted", "refused", "failed"]
 
@@ -95,6 +97,19 @@ class Record:
         note["data"] = {name: value for name, value in note["data"].items() if name != "future_example"}
         return {NOTE: _plain(note)}
 
+    def draw_promoted(self, worker: Worker, page: Path) -> bool:
+        """Draw the HTML page of a run whose version is about to be published; return whether it was drawn.
+
+        The page states the outcome that the publication will have. There is no page if nothing was evaluated,
+        or if the extra ``report`` is not installed. If the drawing fails, a warning is logged.
+        """
+        promoted = _plain(self.report | {"status": "promoted", "reason": self.report["forced"]})
+        try:
+            return self._draw(worker, page, promoted)
+        except Exception as error:  # noqa: BLE001 - the version is published without a page
+            log.warning(NOT_DRAWN, extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+            return False
+
     def end(
         self,
         status: Status,
@@ -107,12 +122,14 @@ class Record:
         """Complete the report and return it. Record the outcome of the run, and remove old reports.
 
         The report is written to the models folder, the outcome to the store, and the HTML page beside the
-        report. If one of these steps fails, a warning is logged, and the outcome of the run does not change.
-        If SIGTERM or Ctrl-C interrupts a step, the remaining steps are skipped.
+        report: a copy of the page in ``version``, or, without ``version``, a page that is drawn now. If one
+        of these steps fails, a warning is logged, and the outcome of the run does not change. If SIGTERM or
+        Ctrl-C interrupts a step, the remaining steps are skipped.
 
         ``hurried`` is True if SIGTERM or Ctrl-C interrupted the run. The write to the store then takes at
-        most ``STORE_SECONDS``, and no page is written. There is no page either if the run failed, if nothing
-        was evaluated, if the extra ``report`` is not installed, or if the setting ``pages`` is False.
+        most ``STORE_SECONDS``, and no page is written. There is no page either if the run failed, if
+        ``version`` has no page, if nothing was evaluated, if the extra ``report`` is not installed, or if the
+        setting ``pages`` is False.
         """
         # The time is not read from the clock, which may have been set back during the run.
         now = self.now + timedelta(seconds=time.monotonic() - self.started)
@@ -132,7 +149,7 @@ class Record:
             ("old reports were not removed", self._prune),
         ]
         if self.report["config"]["retention"]["pages"] and status != "failed" and not hurried:
-            steps.append(("the page was not drawn", partial(self._draw, worker)))
+            steps.append((NOT_DRAWN, partial(self._add_page, worker, version)))
         for warning, step in steps:
             if not _attempted(step, warning):
                 break
@@ -148,12 +165,21 @@ class Record:
         text = json.dumps(self.report, indent=1, ensure_ascii=False, allow_nan=False)
         files.replace_bytes(self.path, text.encode() + b"\n", files.FILE_MODE)
 
-    def _draw(self, worker: Worker) -> None:
+    def _add_page(self, worker: Worker, version: Version | None) -> None:
+        """Copy the page of a promoted run from its version, or draw the page of a refused run."""
         page = self.path.with_suffix(".html")
+        if version is None:
+            is_added = self._draw(worker, page, self.report)
+        elif is_added := (version.path / REPORT).exists():
+            files.replace_bytes(page, (version.path / REPORT).read_bytes(), files.FILE_MODE)
+        if is_added:
+            self.report["page"] = str(page)
+            self._write()
+
+    def _draw(self, worker: Worker, page: Path, report: Mapping[str, Any]) -> bool:
         with contextlib.suppress(MissingExtraError):
-            if worker.draw_page(page, self.report, self.now):
-                self.report["page"] = str(page)
-                self._write()
+            return worker.draw_page(page, report, self.now)
+        return False
 
     def _prune(self) -> None:
         keep = self.report["config"]["retention"]["reports"]

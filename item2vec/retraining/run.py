@@ -16,12 +16,14 @@ The steps are those of docs/retraining.md. The following functions carry them ou
    ``epochs.run_epochs``. ``drift.compare_models`` compares the model with the served version, and
    ``health.measure_health`` computes its statistics. [worker] ``gates.of_model``. [parent]
 7. ``Jobs.write``: ``layout.with_layout`` computes the positions of the items, ``bundle.write`` writes
-   the model to ``staging``. [worker]
+   the model to ``staging``. ``Record.draw_promoted`` lets ``Jobs.draw_page`` draw the HTML page [worker], and
+   ``bundle.add_report`` adds the page to the bundle. [parent]
 8. ``Attempt.commit`` checks for a hold again (``rollbacks.check_not_held``), lets another process read and
    query the bundle (``checking.run_canary``) [canary], moves the bundle to ``versions``, and replaces
    ``CURRENT`` (``layout.point_to``). [parent]
 9. ``Record.end`` writes the report (``Record._write``) and the row of the store (``Record._write_to_store``),
-   and removes old reports (``Record._prune``) [parent]; ``Jobs.draw_page`` draws the HTML page. [worker]
+   removes old reports (``Record._prune``), and copies the page from the version (``Record._add_page``).
+   [parent] For a refused run, the page is drawn now. [worker]
 10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
     metrics. [parent]
 
@@ -45,7 +47,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from item2vec import versions
+from item2vec import bundle, versions
+from item2vec.bundle.manifest import REPORT
 from item2vec.config import RetrainConfig
 from item2vec.errors import DurabilityError, GateRefusedError, Item2VecError, TrainingError
 from item2vec.files import check_locks
@@ -243,6 +246,7 @@ class _Run:
         self._evaluate()
         self._train()
         self._write()
+        self._add_page()
         return self._publish()
 
     def _snapshot(self) -> None:
@@ -274,6 +278,14 @@ class _Run:
     def _write(self) -> None:
         with self._phase("write"):
             self.worker.write(self.attempt.bundle_path, self.record.note(), self.now)
+
+    def _add_page(self) -> None:
+        """Draw the HTML page, and add it to the bundle. If it cannot be drawn, the bundle has no page."""
+        if self.config.retention.pages:
+            with self._phase("draw"):
+                page = self.attempt.folder / REPORT
+                if self.record.draw_promoted(self.worker, page):
+                    bundle.add_report(self.attempt.bundle_path, page)
 
     def _publish(self) -> Version:
         with self._phase("publish"):

@@ -40,7 +40,7 @@ class Worker:
     A job method raises the item2vec error that the job raised in the worker process, and ``WriteError`` for
     an ``OSError`` of the job. It raises ``CorruptBundleError`` if SIGBUS killed the worker process: a mapped
     file was truncated, or the disk failed. It raises ``RunFailedError`` if the worker process ended for
-    another reason or exceeded a limit, and for any other error of the job.
+    another reason, or is killed because it exceeded a limit, and for any other error of the job.
 
     Examples
     --------
@@ -101,7 +101,11 @@ class Worker:
     def _call(self, job: JobName, **arguments: Any) -> Any:
         request: Request = {"job": job, "arguments": arguments}
         self._send(request)
-        reply = json.loads(self._receive(job))
+        try:
+            reply = json.loads(self._receive(job))
+        except RunFailedError:
+            self._process.kill()  # the run may continue without this job, but not beside it
+            raise
         if "error" in reply:
             error: Item2VecError = getattr(errors, reply["error"])(reply["message"])
             error.exit_code = reply["exit_code"]

@@ -59,7 +59,8 @@ def publish(
 
     The files are flushed to the disk, and a child process reads them back and queries the model. Then
     ``CURRENT`` is replaced atomically, so that readers load either the complete old version or the complete
-    new version. After any error except ``DurabilityError``, the served version is unchanged.
+    new version. After any error except ``DurabilityError``, the served version is unchanged. Only ``retrain``
+    adds an HTML page, ``report.html``, to a version.
 
     Parameters
     ----------
