@@ -26,8 +26,9 @@ class CatalogueCache:
     ``Store`` object.
 
     If the store becomes unavailable, the last catalogue remains in use. One request at a time tries to read
-    the store, after a delay that doubles up to one minute. If the store is unavailable when the cache is
-    created, ``StoreError`` is raised.
+    the store, after a delay that doubles up to one minute, or at the next access after a change through the
+    same ``Store`` object succeeded. If the store is unavailable when the cache is created, ``StoreError`` is
+    raised.
     """
 
     def __init__(self, store: Store, *, every: float | None) -> None:
@@ -35,6 +36,7 @@ class CatalogueCache:
         self._delay = self._every = math.inf if every is None else every
         self._next_check = 0.0
         self._is_failing = False
+        self._last_success: object = None  # of the store, before the last failed read
         # A tuple, so that one assignment replaces both values.
         self._cached: tuple[object, Catalogue | None] = (None, None)
         self.refresh()
@@ -45,8 +47,10 @@ class CatalogueCache:
         last_change, catalogue = self._cached
         if catalogue is None:
             return self.refresh()
+        success = self._store.last_success
         is_changed = last_change is not self._store.last_change and not self._is_failing
-        if is_changed or time.monotonic() >= self._next_check:
+        responds = success is not self._last_success and self._is_failing
+        if is_changed or responds or time.monotonic() >= self._next_check:
             try:
                 return self.refresh()
             except StoreError as error:
@@ -54,6 +58,7 @@ class CatalogueCache:
                     logger.warning("the store cannot be read; still using %r: %s", catalogue, error)
                 self._is_failing, self._delay = True, min(2 * self._delay, MAX_RETRY_SECONDS)
                 self._next_check = time.monotonic() + self._delay
+                self._last_success = success
         return catalogue
 
     def refresh(self) -> Catalogue:

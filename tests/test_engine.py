@@ -216,6 +216,39 @@ def test_the_catalogue_of_a_failing_store_is_read_at_increasing_intervals(places
         assert attempts[8:] == ["read"] * 3
 
 
+def test_a_change_that_succeeds_ends_the_wait_for_a_store_that_failed(places, monkeypatch):
+    clock, attempts = [1000.0], []
+    original = Store.catalogue
+
+    def fail(*_):
+        attempts.append(clock[0] - 1000)
+        raise StoreError("the server restarts")
+
+    monkeypatch.setattr("item2vec.catalogue_cache.time.monotonic", lambda: clock[0])
+    with Engine(**places, reload_every=2) as engine:
+        monkeypatch.setattr(Store, "catalogue", fail)
+        for _ in range(130):
+            clock[0] += 1
+            engine.recommend(history=["a"])
+        assert attempts[-1] == 122
+        engine.store.deactivate_items(["d"])
+        for _ in range(3):  # one attempt per change, as the store may still fail
+            assert "d" in items_of(engine.recommend(history=["a"], k=10))
+        assert attempts[-2:] == [122, 130]
+        monkeypatch.setattr(Store, "catalogue", original)
+        engine.store.activate_items(["d"])
+        engine.store.deactivate_items(["d"])
+        assert "d" not in items_of(engine.recommend(history=["a"], k=10))
+        engine.store.activate_items(["d"])
+        assert "d" in items_of(engine.recommend(history=["a"], k=10))
+
+
+def test_new_items_of_events_are_listed_at_once(places):
+    with Engine(**places, reload_every=None) as engine:
+        engine.store.ingest(Interactions.of(user=["newcomer"], item=["newest"], timestamp=[0]))
+        assert "newest" in engine.catalogue.items.vocabulary
+
+
 def test_a_history_in_place_of_a_user_is_passed_to_the_model(places):
     with Engine(**places) as engine:
         assert engine.recommend(history=["a", "b"], k=3) == engine.model.recommend(["a", "b"], k=3)

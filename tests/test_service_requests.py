@@ -68,7 +68,7 @@ def test_an_item_without_vectors_is_not_unknown(client):
         assert "'NEW' has no vectors yet" in is_problem(answer, 404)["detail"]
 
 
-def test_an_item_that_was_first_seen_in_an_event_is_listed(client, serving):
-    client.post("/v1/events", json={"events": [{"user": "u", "item": "NEVER"}]})
-    serving.engine.refresh()  # as the service does at intervals
-    assert client.get("/v1/items/NEVER").json()["attributes"] == {}
+def test_an_item_that_was_first_seen_in_an_event_is_listed_at_once(client):
+    for item in ("NEVER", "SEEN"):
+        client.post("/v1/events", json={"events": [{"user": "u", "item": item}]})
+        assert client.get(f"/v1/items/{item}").json()["attributes"] == {}

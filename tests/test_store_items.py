@@ -245,6 +245,19 @@ def test_only_changes_of_a_catalogue_are_read(store, change):
     assert (newer.items is known.items) == (change in (CHANGES["deactivated"], CHANGES["activated"]))
 
 
+def test_new_items_are_a_change_for_caches_and_new_events_are_not(store):
+    store.ingest_items(SONGS)
+    for items, is_change in (["s1"], False), (["s1", "new"], True), (["new"], False):
+        before = store.last_change
+        store.ingest(listens(*((f"u{items}", item, 1) for item in items)))
+        assert (store.last_change is not before) is is_change
+    for items, is_change in (["new"], False), (["newer"], True), (["newer"], False):
+        before = store.last_change
+        store.impressions.record(["ann"], [items], version=None, now=NOW)
+        assert (store.last_change is not before) is is_change
+        assert store.last_success is store.last_change
+
+
 steps = st.lists(
     st.tuples(st.just("items"), st.dictionaries(st.sampled_from("abc"), attributes, min_size=1))
     | st.tuples(st.sampled_from(["in", "out", "read"]), st.sampled_from("abc"))

@@ -42,8 +42,13 @@ class Impressions:
     >>> folder.cleanup()
     """
 
-    def __init__(self, transaction: Callable[[Mode, Callable[[sa.Connection], Any]], Any]) -> None:
+    def __init__(
+        self,
+        transaction: Callable[[Mode, Callable[[sa.Connection], Any]], Any],
+        insert_items: Callable[[Callable[[sa.Connection], Any]], Any],
+    ) -> None:
         self._transaction = transaction
+        self._insert_items = insert_items
 
     def record(
         self, users: Iterable[str], items: Iterable[Iterable[str]], *, version: str | None, now: datetime
@@ -67,7 +72,7 @@ class Impressions:
         row = {"version": version, "shown_at": utc(now)}
         if not pairs:
             return 0
-        recorded: int = self._transaction("write", partial(_insert, pairs=pairs, row=row))
+        recorded: int = self._insert_items(partial(_insert, pairs=pairs, row=row))
         return recorded
 
     def since(self, users: Iterable[str], start: datetime) -> list[list[str]]:

@@ -69,7 +69,7 @@ def replace_recommendations(store: Store, version: str, numbers: Mapping[str, in
     """
     check_ids([version])
     work = partial(_replace, version=version, numbers=[*numbers.values()], answers=answers)
-    return store._data("write", work)
+    return store._insert_items(work)
 
 
 def _users(connection: sa.Connection, numbers: UserRange, version: str | None = None) -> dict[str, int]:

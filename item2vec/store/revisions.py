@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import sqlalchemy as sa
 
 from item2vec.store.tables import item
 
-__all__ = ["last_revision", "next_revision"]
+__all__ = ["last_revision", "next_revision", "watched"]
 
 ADVISORY_LOCK = 0x17E3_CA7A  # an arbitrary key that other applications are unlikely to use
+
+T = TypeVar("T")
 
 
 def last_revision(connection: sa.Connection) -> int:
     """Return the revision of the last change of an item; 0 if there was no change."""
     return connection.scalar(sa.select(sa.func.max(item.c.revision))) or 0
+
+
+def watched(connection: sa.Connection, work: Callable[[sa.Connection], T]) -> tuple[T, bool]:
+    """Run ``work`` in a transaction; return its result, and whether items have been inserted or changed."""
+    before = last_revision(connection)
+    result = work(connection)
+    return result, last_revision(connection) != before
 
 
 def next_revision(connection: sa.Connection) -> int:

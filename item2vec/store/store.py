@@ -27,6 +27,7 @@ from item2vec.store.moments import Moments
 from item2vec.store.notices import log_notices
 from item2vec.store.queries import Ahead, History
 from item2vec.store.read_only import exists
+from item2vec.store.revisions import watched
 from item2vec.store.runs import Promotion, Run
 from item2vec.store.schema import Schema
 from item2vec.store.types import utc
@@ -53,10 +54,8 @@ class Store:
 
     Raises
     ------
-    ConfigError
-        If the URL is invalid.
-    MissingExtraError
-        If the URL names a PostgreSQL database, and psycopg is not installed.
+    ConfigError, MissingExtraError
+        If the URL is invalid, or names a PostgreSQL database, and psycopg is not installed.
     SchemaError
         By methods that read or write data, if the schema is missing or its revision is not ``head``.
     StoreError
@@ -86,8 +85,8 @@ class Store:
         self._process = os.getpid()
         self._inherited: list[sa.Engine] = []
         self._checked = False
-        self.last_change = object()  # replaced at each attempt to change items through this store
-        self.impressions = Impressions(self._data)  # reads and writes the items that were shown to users
+        self.last_change = self.last_success = object()  # of items; the former may be a change that failed
+        self.impressions = Impressions(self._data, self._insert_items)  # the items that were shown to users
 
     def __repr__(self) -> str:
         return f"Store({shown(self._url)!r})"
@@ -134,9 +133,10 @@ class Store:
     ) -> Ingested:
         """Add interactions, and their users and items. Events that are already stored are skipped.
 
-        Each batch is one transaction. After an interruption, repeat the call. Events of one user with equal
-        timestamps, or without timestamps, keep the order of their rows. Warnings about implausible data, such
-        as timestamps in the future, are logged.
+        After an interruption, repeat the call. Events of one user with equal timestamps, or without
+        timestamps, keep the order of their rows. Warnings about implausible data, such as timestamps in the
+        future, are logged. Raise ``InputError`` or ``ConfigError`` if an argument is invalid, or if only the
+        new events or only the stored events have timestamps.
 
         Parameters
         ----------
@@ -152,11 +152,6 @@ class Store:
             Maximum number of events per transaction. During larger batches, other writers wait longer.
         now
             Time of ingestion, with a time zone, to store with each row. The default is the current time.
-
-        Raises
-        ------
-        InputError, ConfigError
-            If an argument is invalid, or if only the new events or only the stored events have timestamps.
         """
         check_ids([source])
         if batch_size < 1:
@@ -167,7 +162,7 @@ class Store:
         facts, n_new = (source, now, secrets.randbits(63)), 0
         with progress_bar("ingesting", -(-len(events) // batch_size)) as advance:
             for batch in events.batches(batch_size):
-                n_new += self._data("write", partial(batch.insert, facts=facts))
+                n_new += self._insert_items(partial(batch.insert, facts=facts))
                 advance(f"{n_new:,} new")
         return Ingested(len(interactions), n_new, len(events) - n_new, events.n_repeats)
 
@@ -234,10 +229,7 @@ class Store:
         return self._data("read", read)
 
     def ahead(self, start: datetime) -> Ahead | None:
-        """Return the number of interactions at or after ``start``, and the earliest of these interactions.
-
-        Interactions without a timestamp are not counted. Return ``None`` if no interaction is counted.
-        """
+        """Return the number of interactions dated ``start`` or later, and the earliest; ``None`` if none."""
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
@@ -375,9 +367,18 @@ class Store:
 
     def _change_items(self, change: Callable[[sa.Connection], T]) -> T:
         try:
-            return self._data("write", change)
+            result = self._data("write", change)
+            self.last_success = object()
+            return result
         finally:
             self.last_change = object()
+
+    def _insert_items(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work``, which may insert items, in a transaction. If it does, this is a change of items."""
+        result, has_inserted = self._data("write", partial(watched, work=work))
+        if has_inserted:
+            self.last_change = self.last_success = object()
+        return result
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` in a transaction, and return the result. The first call first checks the schema."""
