@@ -27,7 +27,8 @@ class Catalogue:
 
     The items are in the order in which they were added to the store. ``active`` (bool, one flag per item
     code) marks the items that may be recommended. ``revision`` is the revision number of the last change of
-    an item in the store; 0 before the first change.
+    an item in the store; 0 before the first change. ``bare`` contains the ids of the items that are known to
+    have no attributes. The attributes of all other items without attributes are unknown.
 
     >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "jazz"}})
     >>> Catalogue(songs, np.array([True, False]), revision=3).where({"genre": "jazz"})
@@ -37,6 +38,7 @@ class Catalogue:
     items: Items
     active: Mask
     revision: int
+    bare: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "active", read_only(self.active, np.bool_))
@@ -64,11 +66,11 @@ class Catalogue:
         >>> shelf.completed(Items.of({"s1": {"year": 1}, "s2": {"year": 1}})).where({"year": 1})
         ['s1']
         """
-        joined = self.items.completed(items)
+        joined = self.items.completed(items, bare=self.bare)
         if joined is self.items:
             return self
         active = np.append(self.active, np.ones(len(joined) - len(self.items), dtype=bool))
-        return Catalogue(joined, active, self.revision)
+        return Catalogue(joined, active, self.revision, self.bare)
 
     def updated(self, changed: Catalogue) -> Catalogue:
         """Return a catalogue with the items of ``changed`` added, or replaced if they are already present.
@@ -83,7 +85,8 @@ class Catalogue:
         items = self.items.updated(changed.items)
         active = np.append(self.active, np.ones(len(items) - len(self.items), dtype=bool))
         active[items.vocabulary.encode(changed.items.vocabulary.ids)] = changed.active
-        return Catalogue(items, active, changed.revision)
+        bare = self.bare.difference(changed.items.vocabulary.ids) | changed.bare
+        return Catalogue(items, active, changed.revision, bare)
 
 
 class Values(NamedTuple):

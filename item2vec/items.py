@@ -196,11 +196,11 @@ class Items:
         return Items(vocabulary, tuple(titles), tuple(attributes))
 
     @checked
-    def completed(self, other: Items) -> Items:
+    def completed(self, other: Items, *, bare: frozenset[str] = frozenset()) -> Items:
         """Return these items with missing titles and attributes from ``other``, and with its other items.
 
-        The attributes of an item are missing if the item has no attribute. If nothing is added, ``self`` is
-        returned.
+        The attributes of an item are missing if the item has no attribute, unless ``bare`` contains its id:
+        such an item is known to have none. If nothing is added, ``self`` is returned.
 
         >>> songs = Items.of({"s1": {"title": "Blue Monday"}, "s2": {"genre": "soul"}})
         >>> model_items = Items.of({"s1": {"genre": "pop"}, "s2": {"genre": "jazz"}, "s3": {"genre": "jazz"}})
@@ -215,8 +215,9 @@ class Items:
             codes, other.vocabulary.ids, other.titles, other.attributes, strict=True
         ):
             own_title, own_row = (self.titles[code], self.attributes[code]) if code >= 0 else (None, {})
-            if code < 0 or (own_title is None and title is not None) or (row and not own_row):
-                rows[id_] = own_row or row
+            is_missing = not own_row and id_ not in bare
+            if code < 0 or (own_title is None and title is not None) or (row and is_missing):
+                rows[id_] = row if is_missing else own_row
                 titles.append(title if own_title is None else own_title)
         if not rows:
             return self

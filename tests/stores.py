@@ -79,9 +79,17 @@ def content(engine, *, without=()):
             if name in without:
                 continue
             columns = [column for column in table.columns if column.name not in ADDED]
-            rows = sorted(map(repr, connection.execute(sa.select(*columns))))
+            rows = sorted(repr(_values(row)) for row in connection.execute(sa.select(*columns)))
             contents[name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
     return contents
+
+
+def _values(row):
+    """Return the values of a row. Unknown attributes of an item are {}, as before revision 0006."""
+    values = row._asdict()
+    if "attributes" in values:
+        values["attributes"] = values["attributes"] or {}
+    return values
 
 
 def differences(engine):

@@ -95,6 +95,16 @@ def test_missing_titles_and_attributes_are_those_of_the_model(own, others):
     assert completed.completed(Items.of(others)) is completed
 
 
+def test_items_that_are_known_to_have_no_attributes_get_none():
+    listed = Items.of({"a": {}, "b": {}})
+    others = Items.of({"a": {"title": "A", "genre": "jazz"}, "b": {"genre": "soul"}})
+    catalogue = Catalogue(listed, np.ones(2, dtype=bool), 1, frozenset("a"))
+    completed = catalogue.completed(others).items
+    assert (completed.titles, completed.attributes) == (("A", None), ({}, {"genre": "soul"}))
+    newer = catalogue.updated(Catalogue(listed, np.ones(2, dtype=bool), 2, frozenset("b")))
+    assert newer.completed(others).items.attributes == ({"genre": "jazz"}, {})
+
+
 def test_a_change_of_one_item_of_the_store_leaves_the_attributes_of_the_others():
     model = model_of(a={"genre": "jazz"}, b={"genre": "soul"}, c={"genre": "jazz"})
     listed = Catalogue(Items.of({"a": {}, "b": {}}), np.ones(2, dtype=bool), 1)

@@ -12,7 +12,7 @@ from databases import listens
 from stores import LATER_TABLES, NOW, PROMOTION, connected, content, differences, fill
 from strategies import ODD_IDS
 
-from item2vec import Interactions
+from item2vec import Interactions, Items
 from item2vec.errors import SchemaError, StoreError
 from item2vec.files import shipped
 from item2vec.store import Store, event_key
@@ -173,6 +173,31 @@ def test_ids_are_not_reused_after_a_migration(old, url, engine):
     old.upgrade(backup=False)
     with Store(url) as store:
         assert store.begin_run(config={"models": "m", "host": "h"}, now=NOW) == newest + 1
+
+
+def test_ids_of_items_are_not_reused_after_a_migration(old, sql):
+    old.upgrade(backup=False)
+    sql("INSERT INTO item (external_id) VALUES ('deleted')")
+    ((newest,),) = sql("SELECT max(id) FROM item")
+    sql("DELETE FROM item WHERE external_id = 'deleted'")
+    sql("INSERT INTO item (external_id) VALUES ('later')")
+    assert sql("SELECT max(id) FROM item") == [(newest + 1,)]
+
+
+def test_items_of_an_older_schema_without_attributes_have_unknown_attributes(store, url, sql, engine):
+    store.ingest(listens(("u", "x", 1)))
+    store.ingest_items(Items.of({"y": {"genre": "pop"}, "z": {}}))
+    assert store.catalogue().bare == {"z"}
+    schema, null = Schema(parse_url(url)), "SELECT external_id FROM item WHERE attributes IS NULL ORDER BY 1"
+    assert sql(null) == [("x",)]
+    schema.downgrade("0005")
+    sql("INSERT INTO item (external_id) VALUES ('new')")
+    assert sql(null) == []
+    schema.upgrade(backup=False)
+    assert sql(null) == [("new",), ("x",), ("z",)]
+    assert store.catalogue().bare == frozenset()
+    assert store.items().about("y") == {"genre": "pop"}
+    assert differences(engine) == []
 
 
 def test_items_of_an_older_schema_have_revision_0_and_later_changes_are_read(old, url):

@@ -81,6 +81,16 @@ def test_a_copy_keeps_the_order_of_the_file(store, other, timestamps):
     assert other.ingest(plays).n_duplicate == 9
 
 
+def test_a_copy_keeps_unknown_attributes_apart_from_none(store, other, other_url):
+    store.ingest(listens(("u", "x", 1)))
+    store.ingest_items(Items.of({"y": {}}), replace=True)
+    store.copy_to(other)
+    assert store.catalogue().bare == other.catalogue().bare == {"y"}
+    with connected(other_url) as others, others.begin() as connection:
+        unknown = connection.exec_driver_sql("SELECT external_id FROM item WHERE attributes IS NULL")
+        assert [*unknown.scalars()] == ["x"]
+
+
 def test_a_copy_continues_the_sequences_of_the_source(filled, sql, other):
     for table in ("promotion", "run"):
         sql(f"DELETE FROM {table}")

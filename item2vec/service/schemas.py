@@ -206,7 +206,11 @@ class EventList(_Strict):
 
 
 class ItemBody(_Strict):
-    """Changes of an item. Omitted fields keep their values; ``attributes`` replaces all attributes."""
+    """Changes of an item. Omitted fields keep their values; ``attributes`` replaces all attributes.
+
+    If ``title`` is null, the item has no title. If ``attributes`` or ``active`` is null, it keeps its value,
+    as if it were omitted.
+    """
 
     title: Annotated[Text, Field(max_length=10_000)] | None = None
     attributes: Annotated[dict[str, Any], Field(max_length=1_000)] | None = None

@@ -21,28 +21,37 @@ from item2vec.store.tables import item
 from item2vec.store.values import check_text, check_value
 from item2vec.types import Vocabulary
 
-__all__ = ["inactive_items", "read_catalogue", "read_items", "set_active", "upserts"]
+__all__ = ["change", "check_item", "inactive_items", "read_catalogue", "read_items", "set_active", "upserts"]
 
 ITEMS_PER_BATCH = 10_000
 _Row = Mapping[str, Any]
-"""External id, title and attributes of an item, by column of the table ``item``."""
+"""External id, title and attributes of an item, by column of the table ``item``.
+
+The attributes are ``None`` if they are unknown.
+"""
 
 
-def _checked_rows(items: Items) -> list[_Row]:
+def _checked_rows(items: Items, *, with_attributes: bool) -> list[_Row]:
     """Check items; return the rows to write to the table ``item``, in ascending order of id.
 
     Raise ``InputError`` for a title or an attribute that a database would reject or change.
     """
     rows: list[_Row] = []
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
-        where = f"item {id_!r}:"
-        if title is not None:
-            check_text(title, f"{where} title")
-        for name, value in attributes.items():
-            check_text(name, f"{where} an attribute name")
-            check_value(value, f"{where} {name}")
-        rows.append({"external_id": id_, "title": title, "attributes": dict(attributes)})
+        check_item(id_, title, attributes)
+        own = dict(attributes) if with_attributes else None
+        rows.append({"external_id": id_, "title": title, "attributes": own})
     return sorted(rows, key=lambda row: row["external_id"])
+
+
+def check_item(id_: str, title: str | None, attributes: Mapping[str, Any]) -> None:
+    """Raise ``InputError`` for a title or an attribute of an item that a database would reject or change."""
+    where = f"item {id_!r}:"
+    if title is not None:
+        check_text(title, f"{where} title")
+    for name, value in attributes.items():
+        check_text(name, f"{where} an attribute name")
+        check_value(value, f"{where} {name}")
 
 
 def upserts(items: Items, *, replace: bool) -> Iterator[Callable[[sa.Connection], tuple[int, int]]]:
@@ -52,9 +61,9 @@ def upserts(items: Items, *, replace: bool) -> Iterator[Callable[[sa.Connection]
     items. For the rule of an update, and ``replace``, see ``Store.ingest_items``. Only new and changed items
     get the revision of the transaction.
     """
-    rows = _checked_rows(items)
     # The attributes that an update sets or removes; None: all
     names = None if replace else frozenset(items.attribute_names)
+    rows = _checked_rows(items, with_attributes=names is None or bool(names))
     has_titles = replace or any(title is not None for title in items.titles)
     for start in range(0, len(rows), ITEMS_PER_BATCH):
         batch = rows[start : start + ITEMS_PER_BATCH]
@@ -75,8 +84,7 @@ def _upsert(
         if (old := stored.get(row["external_id"])) is None:
             continue
         title = row["title"] if has_titles else old.title
-        kept = {} if names is None else {k: v for k, v in old.attributes.items() if k not in names}
-        attributes = {**kept, **row["attributes"]}
+        attributes = _updated(old.attributes, row["attributes"], names)
         if title != old.title or not is_same(attributes, old.attributes):
             changes.append({"key": old.external_id, "new_title": title, "new_attributes": attributes})
     if changes:
@@ -89,6 +97,15 @@ def _upsert(
         )
         connection.execute(update, changes)
     return len(new), len(changes)
+
+
+def _updated(
+    old: dict[str, Any] | None, new: dict[str, Any] | None, names: frozenset[str] | None
+) -> dict[str, Any] | None:
+    if new is None:
+        return old
+    kept = {} if names is None or old is None else {k: v for k, v in old.items() if k not in names}
+    return {**kept, **new}
 
 
 def _stored(connection: sa.Connection, rows: Sequence[_Row]) -> dict[str, Any]:
@@ -108,6 +125,14 @@ def _insert(connection: sa.Connection, rows: Sequence[_Row], revision: int) -> s
         return set()
     insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
     return set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
+
+
+def change(connection: sa.Connection, id_: str, values: Mapping[str, Any]) -> None:
+    """Set columns of an item. If the item is not stored, insert it with these columns."""
+    row = {**values, "revision": next_revision(connection)}
+    insert = insert_into(connection, item).values(external_id=id_, **row)
+    update = {name: insert.excluded[name] for name in row}
+    connection.execute(insert.on_conflict_do_update(index_elements=[item.c.external_id], set_=update))
 
 
 def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -> int:
@@ -135,7 +160,7 @@ def read_items(connection: sa.Connection) -> Items:
     with undamaged(connection):
         rows = connection.execute(sa.select(*columns).order_by(item.c.external_id)).all()
         ids, titles, attributes = zip(*rows, strict=True) if rows else ((), (), ())
-        return Items(Vocabulary(ids), titles, attributes)
+        return _items_of(ids, titles, attributes)
 
 
 def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
@@ -159,9 +184,16 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
     with undamaged(connection):
         rows = connection.execute(statement).all()
         ids, titles, attributes, active = zip(*rows, strict=True) if rows else ((), (), (), ())
-        items = Items(Vocabulary(ids), titles, attributes)
-    changes = Catalogue(items, np.array(active, dtype=bool), revision)
+        items = _items_of(ids, titles, attributes)
+    bare = frozenset(id_ for id_, own in zip(ids, attributes, strict=True) if own == {})
+    changes = Catalogue(items, np.array(active, dtype=bool), revision, bare)
     return changes if known is None else known.updated(changes)
+
+
+def _items_of(ids: Sequence[str], titles: Sequence[str | None], attributes: Sequence[Any]) -> Items:
+    """Return the items of columns of the table ``item``; items of unknown attributes have no attributes."""
+    rows = tuple({} if row is None else row for row in attributes)
+    return Items(Vocabulary(tuple(ids)), tuple(titles), rows)
 
 
 def inactive_items(connection: sa.Connection) -> list[str]:

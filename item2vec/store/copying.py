@@ -138,7 +138,7 @@ def _highest(connection: sa.Connection, table: str) -> int | None:
 
 
 def _set_highest(connection: sa.Connection, table: str, highest: int | None) -> None:
-    if highest is None:
+    if not highest:  # SQLite stores 0 for an empty table that a migration has rebuilt
         return
     if connection.dialect.name == "sqlite":
         connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table})

@@ -72,7 +72,9 @@ item = sa.Table(
     sa.Column("id", Int64, sa.Identity(), primary_key=True),
     sa.Column("external_id", Key, nullable=False, unique=True),
     sa.Column("title", sa.Text),
-    sa.Column("attributes", Json, nullable=False, server_default="{}"),
+    # NULL if the attributes are unknown, because only interactions, impressions, recommendations or titles of
+    # the item have been stored. An item that was described without attributes has an empty object.
+    sa.Column("attributes", Json(none_as_null=True)),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
     # Revision of the last transaction that inserted or changed the item. The revision is 0 for an item that
     # the ingestion of interactions of an earlier version of this package has inserted.

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from item2vec.catalogue import Catalogue
 from item2vec.errors import UnknownItemError
-from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.service.fields import StoredId
 from item2vec.service.problems import named
@@ -18,6 +17,7 @@ from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, Context, InSer
 from item2vec.service.schemas import ItemAnswer, ItemBody, ItemWithId, SearchAnswer
 from item2vec.service.serving import Serving
 from item2vec.service.strict_route import StrictRoute
+from item2vec.store.changes import change_item
 from item2vec.view import View
 
 __all__ = ["router"]
@@ -85,20 +85,21 @@ def _changed(item: str, body: ItemBody, context: Context, *, must_exist: bool = 
     store = serving.store
     if must_exist:
         _facts(serving, item)
-    catalogue, model = serving.listing()
-    is_listed = item in catalogue.items.vocabulary
-    if not is_listed or body.title is not None or body.attributes is not None:
-        title, attributes = _described(catalogue, model, item)
-        if body.title is not None:
-            title = body.title
-        if body.attributes is not None:
-            attributes = body.attributes
-        row = attributes if title is None else {**attributes, "title": title}
-        with named("attributes"):  # the schema has checked the other fields
-            store.ingest_items(Items.of({item: row}), replace=True)
-    if body.active is not None:
-        (store.activate_items if body.active else store.deactivate_items)([item])
+    with named("attributes"):  # the schema has checked the other fields
+        change_item(store, item, _given(body))
     return json_response(_facts(serving, item))
+
+
+def _given(body: ItemBody) -> dict[str, Any]:
+    """Return the fields to change: those of a request, except ``attributes`` and ``active`` of null.
+
+    An attribute of the name "title" is the title, unless the request contains a title, as in ``Items.of``.
+    """
+    fields = body.model_dump(include={"title", "attributes", "active"}, exclude_unset=True)
+    fields = {name: value for name, value in fields.items() if value is not None or name == "title"}
+    if "title" in fields.get("attributes", {}):
+        fields = {"title": fields["attributes"].pop("title")} | fields
+    return fields
 
 
 def _facts(serving: Serving, item: str) -> dict[str, Any]:
