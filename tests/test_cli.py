@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from item2vec import Engine, Items, Recommender, Sentences, load, publish, train
+from item2vec import Engine, Interactions, Items, Recommender, Sentences, load, publish, train
 from item2vec.store import Store
 from item2vec.versions import served_version
 
@@ -45,6 +45,23 @@ def test_playlists_to_similar_items(item2vec, tmp_path):
     assert out.splitlines()[0].split() == ["rank", "item", "title", "artist", "score"]
     assert item2vec("export", "vectors.txt")[0] == 0
     assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 384"
+
+
+def test_titles_are_printed_only_if_an_item_has_one(item2vec, published, tmp_path):
+    def columns(*words):
+        code, out, _ = item2vec(*words)
+        assert code == 0
+        return {*out.splitlines()[0].split()}
+
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest(Interactions.of(user=["u"], item=["a"], timestamp=[1]))
+        assert columns("recommend", "--user", "u") == {"rank", "item", "score", "source"}
+        store.ingest_items(Items.of({"b": {"genre": "jazz"}}))
+        assert columns("recommend", "--user", "u") == {"rank", "item", "genre", "score", "source"}
+        assert columns("similar", "a", "--where", "genre=jazz") == {"rank", "item", "genre", "score"}
+        store.ingest_items(Items.of({"b": {"title": "Blue"}}))
+        assert columns("similar", "a", "--where", "genre=jazz") == {"rank", "item", "title", "genre", "score"}
 
 
 @pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])

@@ -95,12 +95,13 @@ def as_rows(
 ) -> list[dict[str, Any]]:
     """Convert recommendations to rows of rank, item id and score.
 
-    If ``items`` is not ``None``, the title and the attributes of each item are added. With ``with_source``,
-    the source of the recommendation is added. For a table, attributes that are numbers or booleans are
-    converted to text as in JSON, so that a year has no thousands separator. With ``as_json``, attributes are
-    not converted.
+    If ``items`` is not ``None``, the attributes of each item are added and, if one of ``items`` has a title,
+    the title or else the id. With ``with_source``, the source of the recommendation is added. For a table,
+    attributes that are numbers or booleans are converted to text as in JSON, so that a year has no thousands
+    separator. With ``as_json``, attributes are not converted.
     """
     rows = []
+    has_titles = items is not None and any(items.titles)
     for rank, recommendation in enumerate(recommendations, start=1):
         id_ = recommendation.item
         row: dict[str, Any] = {"rank": rank, "item": id_}
@@ -108,7 +109,9 @@ def as_rows(
             about = items.about(id_)
             if not as_json:
                 about = {name: _plain(value) for name, value in about.items()}
-            row |= {"title": items.title(id_)} | about
+            if has_titles:
+                row["title"] = items.title(id_)
+            row |= about
         row["score"] = recommendation.score
         if with_source:
             row["source"] = recommendation.source

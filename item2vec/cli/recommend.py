@@ -68,9 +68,9 @@ def recommend(
     """Recommend items for a user, for a history, or for all users.
 
     With item ids and without --where, --at-most and conditions in --boost, the store is not read, so inactive
-    items may be recommended. Titles are read from the file --items if it is given, otherwise from the model,
-    which stores the titles known at training time, or from the store for items that were added after the
-    training.
+    items may be recommended. Titles and attributes are read from the file --items if it is given, otherwise
+    from the store and, if the store is not read or lacks them, from the model, which stores those known at
+    training time.
 
     With --all, the command writes files or rows in blocks of users. With --corpus, it writes one file per
     shard; the store is not read, attributes are read from the model, and inactive items may be recommended.
@@ -141,8 +141,8 @@ def similar(
     """List the items most similar to an item, by cosine similarity.
 
     Without --where, --at-most and conditions in --boost, the store is not read, so inactive items may be
-    listed. Titles are read from the file --items if it is given, otherwise from the model, which stores the
-    titles known at training time.
+    listed. Titles and attributes are read from the file --items if it is given, otherwise from the store and,
+    if the store is not read or lacks them, from the model, which stores those known at training time.
 
     Example: item2vec similar blue-harbour -k 5
     """
