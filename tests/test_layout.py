@@ -1,9 +1,11 @@
 """Layouts: positions of items on a plane, computed once at publishing and stored in the bundle."""
 
 import base64
+import gc
 import json
 import logging
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -304,6 +306,25 @@ def test_numbers_with_many_values_have_a_scale(model, monkeypatch, values, steps
     data = map_data(View(known, "v", Catalogue.of(items), None), positions, "year")
     assert (list(base64.b64decode(data["group"])), data["scale"], data["names"]) == (steps, scale, [])
     assert map_data(view_of(model), positions, "genre")["scale"] is None
+
+
+def test_a_computed_map_does_not_keep_the_vectors_of_a_replaced_version(monkeypatch):
+    zeros = np.zeros((3, 2), np.float32)
+    monkeypatch.setattr("item2vec.service.explorer_data.layout", lambda *_, **__: zeros)
+    maps = Maps()
+
+    def computed():
+        vectors = ItemVectors(Vocabulary(tuple("abc")), np.eye(3), None, np.ones(3))
+        maps.of(Recommender(vectors))
+        for thread in threading.enumerate():
+            if thread.name == "item2vec-map":
+                thread.join()
+        assert maps.of(Recommender(vectors)) is zeros
+        return weakref.ref(vectors)
+
+    kept = computed()
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_map_that_cannot_be_computed_is_empty(model, monkeypatch, caplog):

@@ -1,7 +1,9 @@
 """The input of the service: strict JSON, API keys, item search, timestamps and query parameters."""
 
+import gc
 import json
 import threading
+import weakref
 from contextlib import suppress
 
 import numpy as np
@@ -190,6 +192,19 @@ def test_a_new_model_orders_equal_scores_by_its_own_counts():
 
     assert found([2, 1]) == ["a", "b"]
     assert found([1, 2]) == ["b", "a"]
+
+
+def test_the_item_search_does_not_keep_the_vectors_of_a_replaced_version():
+    songs, searches = Items.of({"a": {"title": "Blue"}}), ItemSearches()
+
+    def searched():
+        model = Recommender(ItemVectors(songs.vocabulary, np.eye(1), None, np.ones(1)))
+        assert searches.of(View(model, None, Catalogue.of(songs), None)).best("blue") == ["a"]
+        return weakref.ref(model.vectors)
+
+    kept = searched()
+    gc.collect()
+    assert kept() is None
 
 
 def test_simultaneous_requests_start_one_computation(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -17,6 +18,7 @@ from item2vec.mapping import layout
 from item2vec.mapping.colours import MOST, colours_of
 from item2vec.mapping.positions import available_method
 from item2vec.recommender import Recommender
+from item2vec.vectors import ItemVectors
 from item2vec.view import View
 
 __all__ = ["Maps", "facts", "map_data"]
@@ -59,7 +61,8 @@ class Maps:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._model: Recommender | None = None
+        # A reference to the vectors would keep the files of a replaced version until the next map.
+        self._vectors: weakref.ref[ItemVectors] | None = None
         self.positions: Floats | None = None
 
     def of(self, model: Recommender) -> Floats | None:
@@ -69,21 +72,22 @@ class Maps:
         """
         if model.parts.layout is not None:
             return model.parts.layout
+        vectors = model.vectors
         with self._lock:
-            if self._model is not None and self._model.vectors is model.vectors:
+            if self._vectors is not None and self._vectors() is vectors:
                 return self.positions
-            self._model, self.positions = model, None
-        threading.Thread(target=self._compute, args=(model,), name="item2vec-map", daemon=True).start()
+            self._vectors, self.positions = weakref.ref(vectors), None
+        threading.Thread(target=self._compute, args=(vectors,), name="item2vec-map", daemon=True).start()
         return None
 
-    def _compute(self, model: Recommender) -> None:
+    def _compute(self, vectors: ItemVectors) -> None:
         try:
-            positions = layout(model.vectors, method=available_method())
+            positions = layout(vectors, method=available_method())
         except Exception:
             log.exception("the map could not be computed")
-            positions = np.full((len(model.vectors), 2), np.nan, dtype=np.float32)
+            positions = np.full((len(vectors), 2), np.nan, dtype=np.float32)
         with self._lock:
-            if self._model is model:
+            if self._vectors is not None and self._vectors() is vectors:
                 self.positions = positions
 
 

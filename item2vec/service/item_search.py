@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
@@ -97,7 +98,8 @@ class ItemSearches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: tuple[ItemVectors, Items | None, ItemSearch] | None = None
+        # A reference to the vectors would keep the files of a replaced version until the next search.
+        self._last: tuple[weakref.ref[ItemVectors], Items | None, ItemSearch] | None = None
         self.is_computing = False
 
     def of(self, view: View) -> ItemSearch:
@@ -107,7 +109,7 @@ class ItemSearches:
             last = self._last
             if last is None:
                 return self._compute(view)
-            is_current = last[0] is view.model.vectors and last[1] is view.items
+            is_current = last[0]() is view.model.vectors and last[1] is view.items
             if not is_current and not is_computing:
                 self.is_computing = True
                 name = "item2vec-item-search"
@@ -117,7 +119,7 @@ class ItemSearches:
     def _compute(self, view: View) -> ItemSearch:
         try:
             search = _search_of(view)
-            self._last = (view.model.vectors, view.items, search)
+            self._last = (weakref.ref(view.model.vectors), view.items, search)
         finally:
             self.is_computing = False
         return search
