@@ -1,13 +1,18 @@
-"""The commands ``serve`` and ``explore`` as processes: the page, workers, the port."""
+"""The commands ``serve`` and ``explore`` as processes: the page, workers, the port, addresses of clients."""
 
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
+from faults.child import HANGING
 from services import Process
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +55,65 @@ def test_workers_share_the_port_and_the_metrics(served):
     text = service.get("/metrics")[1].decode()
     count = re.search(r'item2vec_requests_total\{.*users.*status="200"\} (\d+)', text)
     assert float(count[1]) == 20
+    assert service.stop() == 0
+
+
+def wait_for(found):
+    """Wait until ``found`` returns a true value, and return it."""
+    for _ in range(HANGING * 20):
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited for {HANGING} s in vain")
+
+
+@pytest.mark.slow
+def test_the_metrics_are_those_of_living_workers(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    service = Process(served, "serve", "--workers", "2")
+
+    def workers():
+        """Return the process ids of two workers that have metrics, or ``None``."""
+        files = tmp_path.glob("item2vec-metrics-*/gauge_livesum_*.db")
+        found = {int(path.stem.rpartition("_")[2]) for path in files}
+        return found if len(found) == 2 else None
+
+    def are_ready():
+        return all(service.get("/readyz")[0] == 200 for _ in range(20))
+
+    first = wait_for(workers)
+    wait_for(are_ready)
+    generation = json.loads(service.get("/readyz")[1])["generation"]
+    for _ in range(10):
+        text = service.get("/metrics")[1].decode()
+        assert re.findall(r"^item2vec_model_generation (\S+)$", text, re.MULTILINE) == [f"{generation:.1f}"]
+        (loaded,) = re.findall(r"^item2vec_model_loaded_timestamp_seconds (\S+)$", text, re.MULTILINE)
+        assert float(loaded) > 0
+    os.kill(min(first), signal.SIGKILL)
+    wait_for(lambda: (found := workers()) and min(first) not in found)
+    assert service.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("proxies", "are_limited"), [(None, True), ("127.0.0.1", False)])
+def test_the_header_of_a_proxy_that_is_not_trusted_does_not_evade_the_rate(
+    served, monkeypatch, proxies, are_limited
+):
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    if proxies is not None:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxies)
+    service = Process(served, "serve", "--rate", "0.001")
+
+    def status(address):
+        request = urllib.request.Request(service.url + "/docs", headers={"X-Forwarded-For": address})
+        try:
+            with urllib.request.urlopen(request, timeout=HANGING) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    assert {status(f"192.0.2.{n}") for n in range(5)} == ({429} if are_limited else {200})
     assert service.stop() == 0
 
 

@@ -12,9 +12,9 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics", "forget_worker"]
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -23,7 +23,8 @@ class Metrics:
     """Counters, gauges and histograms of one process of the service.
 
     With several workers, the environment variable ``PROMETHEUS_MULTIPROC_DIR`` names the folder in which all
-    workers store their metrics. ``text`` then returns the combined metrics.
+    workers store their metrics. ``text`` then returns the combined metrics; the generation and the load time
+    are those that a worker recorded last.
 
     >>> metrics = Metrics()
     >>> metrics.observe("/livez", "GET", 200, 0.001)
@@ -64,13 +65,13 @@ class Metrics:
             "item2vec_model_generation",
             "Generation of the served version.",
             registry=registry,
-            multiprocess_mode="livemin",
+            multiprocess_mode="livemostrecent",
         )
         self._loaded = Gauge(
             "item2vec_model_loaded_timestamp_seconds",
             "Time at which the served version was loaded.",
             registry=registry,
-            multiprocess_mode="livemin",
+            multiprocess_mode="livemostrecent",
         )
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -106,3 +107,8 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def forget_worker(process: int) -> None:
+    """Remove the gauges of a worker that has ended. Its counters and histograms remain in the sums."""
+    mark_process_dead(process)  # type: ignore[no-untyped-call]

@@ -23,6 +23,7 @@ from item2vec.outputs import temporary_folder
 from item2vec.service.app import create_app
 from item2vec.service.keys import ApiKeys
 from item2vec.service.limits import MAX_HEAD, Limits
+from item2vec.service.metrics import forget_worker
 from item2vec.service.protocol import bounded_protocol
 from item2vec.service.serving import Serving
 
@@ -146,6 +147,9 @@ def _serve(app: FastAPI, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        # By default, uvicorn believes the header X-Forwarded-For of each local client, which would evade the
+        # rate limit. The variable lists the addresses of trusted proxies.
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
     )
     _Server(config).run(sockets=[listener])
 
@@ -165,6 +169,7 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
         for place, worker in enumerate(workers):
             if not worker.is_alive() and not stopped.wait(RESTART_SECONDS):
                 log.error("worker %s ended with exit code %s; starting another", worker.pid, worker.exitcode)
+                forget_worker(worker.pid or 0)
                 workers[place] = _started(settings, listener)
     # This closes only the socket of this process. The port remains open until the last worker has accepted
     # all queued connections and closed the socket of the worker.
