@@ -10,8 +10,10 @@ import pytest
 from faults.operations import without_canary
 from nights import TOML, InProcessWorker, fill, made_listens, shuffled
 from prometheus_client.parser import text_string_to_metric_families
+from users import as_nobody
 
 from item2vec import versions
+from item2vec.errors import CorruptBundleError
 from item2vec.retraining import metrics_file
 
 NOW = datetime(2024, 2, 29, 3, 15, tzinfo=UTC)
@@ -93,6 +95,36 @@ def test_ctrl_c_and_unexpected_errors_have_an_exit_code_and_are_raised_again(tmp
     values = parsed(path.read_text())
     assert values["exit_code",] == code
     assert ("last_success_timestamp_seconds",) not in values
+
+
+@pytest.mark.parametrize("models", ["closed/models", "a" * 300, "loop"])
+def test_a_models_folder_that_cannot_be_looked_up_has_an_exit_code_and_no_last_success(outside, models):
+    (outside / "closed").mkdir(mode=0o700)
+    (outside / "loop").symlink_to("loop")
+    path = outside / "collector" / "item2vec.prom"
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+
+    def run():
+        with metrics_file.metrics_file(path, outside / models):
+            raise CorruptBundleError("the folder cannot be read")
+
+    assert "the folder cannot be read" in as_nobody(run)
+    values = parsed(path.read_text())
+    assert values["exit_code",] == 5
+    assert ("last_success_timestamp_seconds",) not in values
+
+
+def test_a_file_in_a_folder_that_may_not_be_looked_up_is_refused(outside):
+    path = outside / "closed" / "collector" / "item2vec.prom"
+    path.parent.mkdir(parents=True)
+    (outside / "closed").chmod(0o700)
+
+    def run():
+        with metrics_file.metrics_file(path, outside / "models"):
+            return "no error"
+
+    assert f"CorruptBundleError: {path.parent} cannot be read: Permission denied" in as_nobody(run)
 
 
 def test_labels_are_escaped_and_numbers_that_are_not_finite_have_prometheus_spelling():

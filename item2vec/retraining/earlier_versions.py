@@ -30,6 +30,7 @@ __all__ = [
     "EvaluationProtocol",
     "PromotedScore",
     "last_promotion",
+    "name_of_last_promoted",
     "protocol_of",
     "read_earlier_results",
     "report_order",
@@ -124,7 +125,7 @@ def read_earlier_results(
     only scores that were measured by the given protocol.
     """
     notes = {version.id: note for version in list_versions(models) if (note := _note(version)) is not None}
-    reports = [*_promoted_reports(models / RUNS)]
+    reports = [report for _, report in _promoted_reports(models / RUNS)]
     results: EarlierResults = {}
     if promoted := _last_promoted(notes, reports, protocol):
         results["promoted"] = promoted
@@ -150,14 +151,21 @@ def _note(version: Version) -> Mapping[str, Any] | None:
 
 
 def last_promotion(models: Path) -> datetime | None:
-    """Return the end time of the last promoted run; ``None`` if no report contains the end of such a run.
+    """Return the end time of the last promoted run; ``None`` if it is unknown.
 
-    Reports without a valid end time are skipped.
+    Reports without a valid end time are skipped. The time is unknown if no report contains one, or if the
+    models folder cannot be read.
     """
-    for report in _promoted_reports(models / RUNS):
-        with contextlib.suppress(TypeError, ValueError):
-            return datetime.fromisoformat(report["finished_at"])
+    with contextlib.suppress(OSError):
+        for _, report in _promoted_reports(models / RUNS):
+            with contextlib.suppress(TypeError, ValueError):
+                return datetime.fromisoformat(report["finished_at"])
     return None
+
+
+def name_of_last_promoted(runs: Path) -> str | None:
+    """Return the name, without suffix, of the newest report of a promoted run; ``None`` if there is none."""
+    return next((path.stem for path, _ in _promoted_reports(runs)), None)
 
 
 def report_order(path: Path) -> tuple[int, str]:
@@ -172,8 +180,8 @@ def report_order(path: Path) -> tuple[int, str]:
     return generation_of(path.stem.partition("-")[2]) or 0, path.name
 
 
-def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts ``IN_A_REPORT`` of each readable report of a promoted run, newest first."""
+def _promoted_reports(runs: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield path and parts ``IN_A_REPORT`` of each readable report of a promoted run, newest first."""
     for path in sorted(runs.glob("[0-9]*.json"), key=report_order, reverse=True):
         try:
             report = files.parse_json(files.read_text(path), path)
@@ -181,7 +189,7 @@ def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
             continue
         if isinstance(report, Mapping) and report.get("status") == "promoted":
             record = {name: report.get(name) for name in IN_A_REPORT}
-            yield _with_present_keys(record)
+            yield path, _with_present_keys(record)
 
 
 def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ def metrics_file(path: str | PathLike[str] | None, models: str | PathLike[str]) 
     ------
     ConfigError
         Before the block is entered, if the name does not end with ``.prom``, or the folder does not exist.
+    CorruptBundleError
+        Before the block is entered, if the folder cannot be looked up, for example because access is denied
+        to one of its parents.
     """
     run = Measured()
     if path is None:
@@ -85,7 +89,9 @@ def _checked(path: Path) -> Path:
             f"metrics_file is {str(path)!r}; expected a name that ends with {SUFFIX}, because node_exporter "
             "reads no other files"
         )
-    if not path.parent.is_dir():
+    with files.refusing_unreadable():
+        has_folder = path.parent.is_dir()
+    if not has_folder:
         raise ConfigError(
             f"metrics_file is {str(path)!r}; expected a file in an existing folder: create {path.parent}"
         )
@@ -155,7 +161,8 @@ def _rendered(
             _scores(report.get("evaluation", {})),
         ),
     }
-    common = {"models": str(models.resolve())}
+    # Not Path.resolve, which raises an error for a loop of symbolic links.
+    common = {"models": os.path.realpath(models)}
     return "".join(
         _family(PREFIX + name, about, samples, common) for name, (about, samples) in values.items()
     )

@@ -33,6 +33,7 @@ from item2vec.errors import (
 from item2vec.retraining.earlier_versions import (
     RUNS,
     EarlierResults,
+    name_of_last_promoted,
     protocol_of,
     read_earlier_results,
     report_order,
@@ -265,7 +266,8 @@ def _record_served(store: Store, served: Version, now: datetime) -> None:
 def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str]:
     """Remove the JSON reports and the HTML pages of all but the newest ``keep`` runs.
 
-    Return the names of the removed reports, without suffix.
+    The report and the page of the last promoted run are kept, too: the metrics file contains the time of the
+    last promotion, which is read from this report. Return the names of the removed reports, without suffix.
 
     Raises
     ------
@@ -295,14 +297,16 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
 
 
 def _remove_reports(folder: Path, keep: int, newest: str | None = None) -> list[str]:
-    """Remove the files of all but the newest ``keep`` reports. Return the removed names, without suffix.
+    """Remove the files of all but the newest ``keep`` reports and the newest report of a promoted run.
 
-    ``newest`` is the name, without suffix, of a report that counts as the newest, even if ``report_order``
-    puts other reports after it.
+    Return the removed names, without suffix. ``newest`` is the name, without suffix, of a report that counts
+    as the newest, even if ``report_order`` puts other reports after it.
     """
     paths = sorted(folder.glob("[0-9]*"), key=report_order)
     stems = dict.fromkeys(path.stem for path in paths if path.stem != newest)
-    removed = [*stems, *([newest] if newest else [])][:-keep]
+    old = [*stems, *([newest] if newest else [])][:-keep]
+    promoted = name_of_last_promoted(folder)
+    removed = [stem for stem in old if stem != promoted]
     for path in paths:
         if path.stem in removed:
             path.unlink()
