@@ -187,7 +187,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return CorruptBundleError(f"{message}; expected a file: check the path, or use another copy")
     if not isinstance(error, PermissionError):
-        return CorruptBundleError(f"{message}; check the disk and its mount")
+        return CorruptBundleError(f"{message}; check the path, the disk and its mount")
     effective = os.access in os.supports_effective_ids
     absolute = path.absolute()
     folders = reversed(absolute.parents)
@@ -206,11 +206,11 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
 @contextlib.contextmanager
 def refusing_unreadable() -> Iterator[None]:
-    """Convert a ``PermissionError`` with a file name, raised in the block, to the error of ``unreadable``."""
+    """Convert an ``OSError`` with a file name to the error of ``unreadable``, unless the file is missing."""
     try:
         yield
-    except PermissionError as error:
-        if error.filename is None:
+    except OSError as error:
+        if error.filename is None or isinstance(error, FileNotFoundError | NotADirectoryError):
             raise
         raise unreadable(Path(os.fsdecode(error.filename)), error) from error
 

@@ -203,6 +203,26 @@ def test_every_command_renders_remedies():
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("models list --models LONG", 5),
+        ("models gc --models LONG", 5),
+        ("similar i --models LONG", 5),
+        ("playground --folder LONG", 5),
+        ("evaluate --playlists good.csv --protocol prefix --report LONG/report.html", 5),
+        ("retrain --metrics-file LONG/item2vec.prom", 5),
+        ("tune --playlists good.csv --out LONG/item2vec.toml", 2),
+    ],
+)
+def test_a_path_that_cannot_be_looked_up_is_no_error_of_stdout(item2vec, tmp_path, command, code):
+    (tmp_path / "good.csv").write_text(GOOD)
+    found, out, err = item2vec(*command.replace("LONG", "a" * 300).split())
+    assert (found, out) == (code, "")
+    assert "cannot be read: File name too long; check " in err
+    assert "redirect" not in err
+
+
 def test_skipped_rows_are_logged_with_flags(item2vec, tmp_path, monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     rows = "".join(f"u,i{number},{number}\n" for number in range(100))

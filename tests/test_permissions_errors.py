@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from faults.made import made_model
 from users import as_nobody
 
-from item2vec import adapters, corpus, readers
+from item2vec import adapters, corpus, publish, readers, versions
 from item2vec.batch import recommend_all
 from item2vec.config import AdapterConfig
 from item2vec.errors import CorruptBundleError, InputError, Item2VecError, WriteError
@@ -38,6 +39,17 @@ READERS = {
     "read_edges": (readers.read_edges, InputError),
     "read_graph": (corpus.read_graph, InputError),
     "a model in Spark": (_bundle_of, CorruptBundleError),
+}
+OF_MODELS = {
+    "load": versions.load,
+    "load_served": versions.load_served,
+    "list_versions": versions.list_versions,
+    "verify": versions.verify,
+    "overview": versions.overview,
+    "pinned": versions.pinned,
+    "gc": versions.gc,
+    "Live": versions.Live,
+    "publish": lambda path: publish(made_model(seed=0), path, layout=False),
 }
 
 
@@ -98,6 +110,24 @@ def test_a_path_that_may_not_be_looked_up_is_named(outside, reader):
     found = as_nobody(lambda: outcome(lambda: read(path)))
     assert found.startswith(f"{expected.__name__}: {path}")
     assert " cannot be read: Permission denied" in found
+
+
+@pytest.mark.parametrize("reader", OF_MODELS)
+def test_a_models_folder_whose_name_is_too_long_is_named(reader):
+    expected = "cannot be read: File name too long; check the path, the disk and its mount"
+    with pytest.raises(CorruptBundleError, match=f"^a{{300}}.* {expected}"):
+        OF_MODELS[reader]("a" * 300)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_models_folder_on_a_disk_that_fails_is_named(tmp_path, monkeypatch, number):
+    def failing(path, **_):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "stat", failing)
+    expected = f"{tmp_path}/versions cannot be read: {os.strerror(number)}; check the path, the disk"
+    with pytest.raises(CorruptBundleError, match=expected):
+        versions.load(tmp_path)
 
 
 @pytest.mark.parametrize("shards", [None, 2])

@@ -16,6 +16,7 @@ from item2vec.cli.parameters import ItemsFile
 from item2vec.cli.sources import Source
 from item2vec.config import Config
 from item2vec.errors import ConfigError, LeakWarning
+from item2vec.files import refusing_unreadable
 from item2vec.types import check_k
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ def _check(
     """Check the options before the training starts.
 
     Raise ``ConfigError`` for an unknown protocol, an option that does not apply to it, or a report in a
-    folder that does not exist, and ``MissingExtraError`` if the libraries of the report are not installed.
+    folder that does not exist, ``CorruptBundleError`` for a report in a folder that cannot be looked up, and
+    ``MissingExtraError`` if the libraries of the report are not installed.
     """
     from item2vec.report import check_extra
 
@@ -155,7 +157,9 @@ def _check(
         raise ConfigError(
             "--report describes one split, but k-fold has several; omit it, or choose another --protocol"
         )
-    if not report.absolute().parent.is_dir():
+    with refusing_unreadable():
+        has_folder = report.absolute().parent.is_dir()
+    if not has_folder:
         raise ConfigError(f"--report {report}: the folder {report.parent} does not exist; create it first")
     check_extra()
 

@@ -12,6 +12,7 @@ from item2vec.cli.demo import publish_sample
 from item2vec.cli.output import echo
 from item2vec.cli.serve import start
 from item2vec.cli.settings import location
+from item2vec.files import refusing_unreadable
 
 __all__ = ["explore", "playground"]
 
@@ -45,6 +46,8 @@ def playground(
     Example: item2vec playground
     """
     models, store = folder / "models", f"sqlite:///{folder}/item2vec.db"
-    if not (models / "CURRENT").exists():
+    with refusing_unreadable():
+        is_published = (models / "CURRENT").exists()
+    if not is_published:
         publish_sample(folder, (lambda _: None) if as_json else echo)
     start(models=str(models), store=store, port=port, as_json=as_json)
