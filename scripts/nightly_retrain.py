@@ -14,5 +14,6 @@ if __name__ == "__main__":
         try:
             os.chdir(sys.argv.pop(1))
         except OSError as error:
-            sys.exit(f"{sys.argv[0]}: {error.filename}: {error.strerror}")
+            print(f"{sys.argv[0]}: {error.filename}: {error.strerror}", file=sys.stderr)
+            sys.exit(2)
     main(["retrain", *sys.argv[1:]])

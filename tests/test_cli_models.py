@@ -12,6 +12,7 @@ from faults.made import made_model
 from faults.operations import served_seed, without_canary
 
 from item2vec import fit, publish, versions
+from item2vec.retraining.earlier_versions import last_promotion
 from item2vec.versions.locks import locked
 
 NOTE = {
@@ -231,6 +232,27 @@ def test_gc_removes_old_reports_and_pages(item2vec, models, ids, tmp_path):
         f"20240301T000000Z-{ids[2]}.{suffix}" for suffix in ("html", "json")
     ]
     assert item2vec("models", "gc", "--reports", "0")[0] == 2
+
+
+def test_gc_keeps_the_report_of_the_last_promotion(item2vec, models):
+    """The metrics file contains the time of the last promotion, which is read from this report."""
+    runs = models / "runs"
+    runs.mkdir()
+    names = []
+    for day, status in enumerate(("promoted", "promoted", "refused", "failed", "refused"), start=1):
+        names.append(f"2024030{day}T000000Z-g{day:010}-0a1b2c3d")
+        report = {"status": status, "finished_at": f"2024-03-0{day}T00:01:00+00:00"}
+        (runs / f"{names[-1]}.json").write_text(json.dumps(report))
+    removed = [row["removed"] for row in json_of(item2vec, "gc", "--reports", "1")]
+    assert removed == [names[0], names[2], names[3]]
+    assert last_promotion(models) == datetime(2024, 3, 2, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("flag", "other"), [("--keep", "--reports"), ("--reports", "--keep")])
+def test_gc_refuses_its_arguments_before_anything_is_removed(item2vec, models, ids, flag, other):
+    code, _, err = item2vec("models", "gc", flag, "0", other, "1")
+    assert (code, err) == (2, f"item2vec: {flag} is 0; expected at least 1\n")
+    assert [version.id for version in versions.list_versions(models)] == ids
 
 
 def test_train_publishes_nothing_between_a_rollback_and_its_release(item2vec, models, tmp_path):

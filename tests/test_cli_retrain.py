@@ -120,6 +120,15 @@ def test_the_script_for_cron_runs_retrain(tmp_path):
     assert all(LINE.fullmatch(line) for line in night.stderr.splitlines()), night.stderr
 
 
+def test_the_script_for_cron_refuses_a_folder_that_does_not_exist(tmp_path):
+    script = Path(__file__).parent.parent / "scripts" / "nightly_retrain.py"
+    night = subprocess.run(
+        [sys.executable, script, "nowhere"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (night.returncode, night.stdout) == (2, "")
+    assert night.stderr == f"{script}: nowhere: No such file or directory\n"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.usefixtures("store")

@@ -184,6 +184,9 @@ def gc(
     from item2vec.versions import gc
 
     folder, n_reports = location("models", models), retention().reports if reports is None else reports
+    # Checked before any version is removed; gc checks keep.
+    if n_reports < 1:
+        raise ConfigError(f"reports is {n_reports}; expected at least 1")
     removed = [version.id for version in gc(folder, keep=keep)]
     removed += remove_old_reports(folder, keep=n_reports)
     show_rows([{"removed": name} for name in removed], as_json=as_json)
