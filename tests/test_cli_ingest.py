@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,53 @@ def test_a_failing_file_names_the_stored_ones(item2vec, tmp_path, first):
     assert stored_users() == 2
     code, _, err = item2vec("ingest", "c.csv", "a.csv")
     assert (code, "stored:" in err, stored_users()) == (2, False, 2)
+
+
+@pytest.fixture
+def items(tmp_path):
+    """The file items.csv, with one item."""
+    (tmp_path / "items.csv").write_text("item_id,title\nx,The X\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("none.csv none.csv", "found no rows in none.csv, none.csv; expected interactions\n"),
+        ("undated.csv --no-timestamps", "no timestamps, and the interactions in the store have timestamps"),
+        ("none.csv undated.csv --no-timestamps", "the interactions have no timestamps, and the "),
+    ],
+)
+@pytest.mark.usefixtures("first", "items")
+def test_items_are_not_stored_if_the_interactions_cannot_be_stored(item2vec, tmp_path, words, message):
+    (tmp_path / "none.csv").write_text("user_id,item_id,timestamp\n")
+    (tmp_path / "undated.csv").write_text("user_id,item_id\nbob,x\n")
+    assert item2vec("ingest", "a.csv")[0] == 0
+    code, out, err = item2vec("ingest", *words.split(), "--items", "items.csv")
+    assert (code, out, "stored:" in err) == (2, "", False)
+    assert message in err
+    with Store("sqlite:///item2vec.db") as store:
+        assert store.items().title("x") == "x"
+
+
+@pytest.mark.usefixtures("first", "items")
+def test_a_file_without_rows_is_skipped_and_a_failing_file_names_the_stored_items(item2vec, tmp_path):
+    (tmp_path / "none.csv").write_text("user_id,item_id,timestamp\n")
+    (tmp_path / "bad.csv").write_text("user_id,song,timestamp\ncy,x,1\n")
+    code, _, err = item2vec("ingest", "none.csv", "a.csv", "bad.csv", "--items", "items.csv")
+    assert (code, "(stored: items.csv, a.csv)" in err) == (2, True)
+
+
+def test_interactions_are_released_when_they_are_stored(item2vec, tmp_path, monkeypatch):
+    read, files, alive = readers.read_interactions, [], []
+
+    def recorded(file, **arguments):
+        alive.append(sum(interactions() is not None for interactions in files))
+        interactions = read(file, **arguments)
+        files.append(weakref.ref(interactions))
+        return interactions
+
+    monkeypatch.setattr(readers, "read_interactions", recorded)
+    for name in "abcd":
+        (tmp_path / f"{name}.csv").write_text(f"user_id,item_id,timestamp\n{name},x,1\n")
+    assert item2vec("ingest", *(f"{name}.csv" for name in "abcd"))[0] == 0
+    assert alive == [0, 1, 1, 1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +22,7 @@ from item2vec.items import Items
 
 if TYPE_CHECKING:
     from item2vec.interactions import Interactions
+    from item2vec.store import Store
 
 __all__ = ["columns_of", "db", "ingest"]
 
@@ -97,13 +97,23 @@ def ingest(
         opened.ensure_schema(create=True)
         titles = None if items is None else read_titles(items, item=read.item, sep=sep, **text)
         n_rows = n_new = n_duplicate = n_repeats = 0
+        ingested_items = None
         stored: list[str] = []
         with _naming(stored):
-            batches = _interactions(source, sep=sep, **columns_of(read), **text)
-            first = list(islice(batches, 1))  # read before any change, because the file may be invalid
-            # Items are added before interactions, which would insert the ids of their items.
-            ingested_items = None if titles is None else opened.ingest_items(titles)
-            for name, interactions in chain(first, batches):
+            read_batches = _interactions(source, sep=sep, **columns_of(read), **text)
+            batches = filter(lambda named: len(named[1]) > 0, read_batches)
+            # The first file with rows is read and checked before any change, because it may be invalid.
+            batch = next(batches, None)
+            if source and batch is None:
+                raise _no_rows(files or [])
+            if items is not None and titles is not None:
+                if batch is not None:
+                    _check_kind(opened, batch[1])
+                # Items are added before interactions, which would insert the ids of their items.
+                ingested_items = opened.ingest_items(titles)
+                stored.append(str(items.path))
+            while batch is not None:
+                name, interactions = batch
                 ingested = opened.ingest(interactions, repeats=read.repeats)
                 n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
                 n_duplicate += ingested.n_duplicate
@@ -111,12 +121,9 @@ def ingest(
                 stored.append(name)
                 log_padded_ids("user", interactions.users)
                 log_padded_ids("item", interactions.items, lambda: opened.items().vocabulary)
+                batch = next(batches, None)
         if titles is not None:
             log_padded_ids("item", titles.vocabulary, lambda: opened.items().vocabulary)
-        if source and not n_rows:
-            named = ", ".join(map(str, files or []))
-            found = f"found no rows in {named}" if named else "the result of --from-sql has no rows"
-            raise InputError(f"{found}; expected interactions")
         counts = {"rows": n_rows, "new": n_new, "duplicate": n_duplicate, "repeats": n_repeats}
         facts = {**counts, **opened.summary()}
         if titles is not None and ingested_items is not None:
@@ -178,6 +185,24 @@ def _naming(stored: list[str]) -> Iterator[None]:
         if stored:
             error.args = (f"{error.args[0]} (stored: {', '.join(stored)})", *error.args[1:])
         raise
+
+
+def _no_rows(files: list[Path]) -> InputError:
+    named = ", ".join(map(str, files))
+    found = f"found no rows in {named}" if named else "the result of --from-sql has no rows"
+    return InputError(f"{found}; expected interactions")
+
+
+def _check_kind(store: Store, interactions: Interactions) -> None:
+    """Raise ``InputError`` if only one of the interactions and those in the store have timestamps."""
+    summary = store.summary()
+    dated = interactions.timestamp is not None
+    if summary["n_interactions"] and dated is not (summary["first"] is not None):
+        words = {True: "have timestamps", False: "have no timestamps"}
+        raise InputError(
+            f"the interactions {words[dated]}, and the interactions in the store {words[not dated]}; "
+            "expected timestamps in both or in neither: use another store"
+        )
 
 
 def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[tuple[str, Interactions]]:
