@@ -16,6 +16,7 @@ from item2vec.errors import ConfigError, InputError
 from item2vec.index import faiss
 from item2vec.index.building import build, load
 from item2vec.index.exact import ExactIndex
+from item2vec.index.groups import Groups
 from item2vec.index.search import find, find_many
 
 APPROXIMATE = ("faiss", "annoy")
@@ -445,6 +446,33 @@ def test_an_approximate_index_is_asked_for_as_many_rows_as_filters_require():
         )
         assert requested[:1] == ([expected] if expected else [])
         assert len(found.rows) == 5
+
+
+def test_a_filtered_search_is_repeated_only_if_equal_candidates_were_left_out():
+    requested = []
+    matrix = unit(clustered(3000, dims=8))
+    matrix[1000:2000] = 0
+    matrix[2000:] = matrix[0]
+    groups_of_matrix = Groups.of(matrix)
+
+    class Counted(ExactIndex):
+        kind = "counted"
+        groups = groups_of_matrix
+
+        def candidates(self, query, n, n_scanned):
+            requested.append(n)
+            nodes = np.argsort(-(self.matrix[self.groups.first] @ query), kind="stable")[: n + 10]
+            return self.groups.rows_of(nodes, n)
+
+    index, exact = Counted.build(matrix), build(matrix, kind="exact")
+    allowed = np.random.default_rng(3).random(3000) < 0.5
+    allowed[2000:2100] = False
+    far = np.flatnonzero(matrix[:1000] @ matrix[0] < 0)[:100]
+    for row in (0, *far.tolist()):
+        requested.clear()
+        found, expected = (find(one, matrix[row], k=10, allowed=allowed) for one in (index, exact))
+        assert found.rows.tolist() == expected.rows.tolist()
+        assert (len(requested) > 1) == (row == 0)
 
 
 def test_no_queries_give_no_results_and_no_allowed_rows_an_empty_one():

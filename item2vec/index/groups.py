@@ -62,11 +62,6 @@ class Groups:
         """The first row of each group."""
         return self._members[self._offsets[:-1]] if self._are_repeated else np.arange(len(self.codes))
 
-    @cached_property
-    def largest(self) -> int:
-        """The number of rows of the largest group."""
-        return int(np.bincount(self.codes).max()) if self._are_repeated else 1
-
     def rows_of(self, groups: Rows, n: int) -> Rows:
         """Return the rows of the groups, at most ``n`` per group. The rows of a group have equal scores."""
         if not self._are_repeated:
@@ -74,6 +69,16 @@ class Groups:
         starts = self._offsets[groups]
         stops = np.minimum(self._offsets[groups + 1], starts + n)
         return np.concatenate([groups[:0], *map(self._members.__getitem__, map(slice, starts, stops))])
+
+    def is_any_cut(self, rows: Rows, n: int) -> bool:
+        """Return whether ``rows``, which are distinct, contain at least ``n`` rows of a group, but not all.
+
+        If ``rows_of`` returned the rows, it left out further rows of this group.
+        """
+        if not self._are_repeated:
+            return False
+        groups, counts = np.unique(self.codes[rows], return_counts=True)
+        return bool(((counts >= n) & (counts < self._offsets[groups + 1] - self._offsets[groups])).any())
 
     @cached_property
     def _are_repeated(self) -> bool:

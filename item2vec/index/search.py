@@ -335,22 +335,22 @@ def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> S
     n = _n_candidates(k, scan) + min(k, len(excluded))
     # Rows that were added after the index was built are always candidates, and are not counted.
     n_built = getattr(index, "n_built", len(index.matrix))
-    # Of a group of more than n equal rows, n are candidates. At least k of them are eligible if at most n - k
-    # of all candidates are not.
-    largest = _largest_group(index)
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
         result, n_eligible = best.of(rows, n_built)
-        if n_eligible >= k and not (n < largest and np.count_nonzero(rows < n_built) - n_eligible > n - k):
+        # Of a group of more than n equal rows, n are candidates. At least k of them are eligible if at most
+        # n - k of all candidates are not.
+        built = rows[rows < n_built]
+        if n_eligible >= k and (len(built) - n_eligible <= n - k or not _is_any_group_cut(index, built, n)):
             return result
         n = max(2 * n, _n_candidates(k + len(excluded), scan))
     return None
 
 
-def _largest_group(index: Any) -> int:
-    """Return the size of the largest group of equal rows of an approximate index, or of its base."""
+def _is_any_group_cut(index: Any, rows: Rows, n: int) -> bool:
+    """Return whether an index left out rows of a group of equal candidates (see ``Groups.is_any_cut``)."""
     while hasattr(index, "base"):
         index = index.base
-    return index.groups.largest if hasattr(index, "groups") else 1
+    return hasattr(index, "groups") and bool(index.groups.is_any_cut(rows, n))
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
