@@ -16,7 +16,7 @@ import numpy as np
 from item2vec.conditions import Condition, Where, parse
 from item2vec.direction import Direction
 from item2vec.errors import InputError, InputTypeError, short_repr
-from item2vec.types import as_history
+from item2vec.types import as_history, as_texts
 
 __all__ = ["RuleArguments", "Rules", "is_per_history"]
 
@@ -184,7 +184,7 @@ def _ids_or_lists(value: Any, name: str, many: bool) -> _IdLists:
     ids: tuple[Any, ...] = _ids(value, name)
     if many and is_per_history(ids):
         return tuple(_ids(own, name) for own in ids)
-    return ids
+    return tuple(as_texts(ids))
 
 
 def is_per_history(ids: Sequence[Any]) -> bool:

@@ -196,6 +196,15 @@ def test_exclude_holds_ids_for_all_histories_or_a_list_for_each():
             model.recommend(["a"], **wrong)
 
 
+@pytest.mark.parametrize("rule", ["exclude", "disliked"])
+@pytest.mark.parametrize("wrong", [[("b",)], [["b"]], [("b",), "c"], [7]])
+def test_a_single_query_takes_ids_and_not_a_list_per_history(rule, wrong):
+    model = songs()
+    for query in (model.recommend, lambda _, **rules: model.similar_items("a", **rules)):
+        with pytest.raises(InputTypeError, match=r"id at position 0 is .*; expected text"):
+            query(["a"], **{rule: wrong})
+
+
 def test_eligible_and_where_are_combined():
     mask = np.array([True, True, False, True, True])
     assert ids(songs().recommend(["a"], eligible=mask, where={"genre": "soul"})) == "b"
