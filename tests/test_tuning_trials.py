@@ -11,7 +11,9 @@ from test_tuning import chains
 import item2vec
 from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
 from item2vec.durations import DAY
+from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import make_problem
+from item2vec.tuning.sampler import _Family
 from item2vec.tuning.trial import RUNGS, Earlier, Limits, Trial, best_taste, run_trial
 
 TASTE = tuple(TasteConfig.model_fields)
@@ -232,3 +234,18 @@ def test_earlier_results_hold_the_best_taste_of_each_score():
     assert earlier_results.tastes == (tastes[1], tastes[2])
     assert earlier_results.rungs == ((0.1, 0.2, 0.3), (), ())
     assert np.isfinite(earlier_results.rungs[0]).all()
+
+
+def test_a_skipped_share_is_kept_in_the_journal_and_compared_with_nothing(tmp_path):
+    config = Config().with_settings(objective="skipgram")
+    trial = Trial(0, config, "stopped", 0.2, (None, 0.2), "below the median")
+    journal = Journal(tmp_path / "study.jsonl", {}, lag=2)
+    journal.claim()
+    journal.add(trial)
+    journal.close()
+    (read,) = Journal(tmp_path / "study.jsonl", {}, lag=2).trials
+    assert read.rungs == trial.rungs
+    assert Earlier.of([read], TasteConfig(), TASTE).rungs == ((), (0.2,), ())
+    family = _Family(config, {}, 1.0)
+    family.observe(read)
+    assert [one.intermediate_values for one in family._trials] == [{1: 0.2}]

@@ -250,6 +250,7 @@ class _Family:
         settings = _parameters_of(trial.config)
         stopped = trial.state == "stopped"
         score = trial.score
+        reached = {step: rung for step, rung in enumerate(trial.rungs) if rung is not None}
         if trial.state == "failed":
             score = min((one.value for one in self._trials if one.value is not None), default=0.0)
         with contextlib.suppress(ValueError):  # raised if a first trial is outside the space
@@ -257,8 +258,8 @@ class _Family:
                 create_trial(
                     params={name: settings[name] for name in self._space},
                     distributions=self._space,
-                    value=None if stopped and not trial.rungs else score,
-                    intermediate_values=dict(enumerate(trial.rungs)),
+                    value=None if stopped and not reached else score,
+                    intermediate_values=reached,
                     state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
                 )
             )

@@ -53,8 +53,10 @@ class Trial:
     ``"unfinished"`` if the budget did not suffice, or ``"failed"`` if the training raised an error.
     ``reason`` is the reason of a state other than ``"complete"``. ``score`` is the mean of the metric over
     the validation queries. For a trial that was ended early, ``score`` is the last intermediate score, or 0
-    if there is none; for a failed trial, 0. ``rungs`` contains the intermediate scores after a quarter, a
-    half and three quarters of the epochs, as far as the trial was trained. ``seconds`` is the duration.
+    if there is none; for a failed trial, 0. ``rungs`` contains the intermediate scores after the first epoch
+    that reaches a quarter, a half and three quarters of the epochs, as far as the trial was trained. If an
+    epoch reaches several of these shares, its score is that of the largest share, and ``None`` stands for the
+    others. ``seconds`` is the duration.
 
     >>> Trial(0, Config(), "complete", 0.25).score
     0.25
@@ -64,7 +66,7 @@ class Trial:
     config: Config
     state: State
     score: float
-    rungs: tuple[float, ...] = ()
+    rungs: tuple[float | None, ...] = ()
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
     values: Doubles | None = field(default=None, compare=False, repr=False)
@@ -82,7 +84,8 @@ class Earlier:
     """Results of earlier trials.
 
     ``tastes`` contains the best taste for each value of ``TasteConfig.score``. ``rungs`` contains, for each
-    share of the epochs in ``RUNGS``, the intermediate scores of all trials that reached this share.
+    share of the epochs in ``RUNGS``, the intermediate scores of all trials that were evaluated at this
+    share.
     """
 
     tastes: tuple[TasteConfig, ...]
@@ -102,8 +105,11 @@ class Earlier:
                 best[score] = trial
         scores = ("output", "cosine") if "score" in free else (fixed.score,)
         tastes = [best[s].config.taste if s in best else fixed.replace(score=s) for s in scores]
-        rungs = [tuple(t.rungs[i] for t in trials if len(t.rungs) > i) for i in range(len(RUNGS))]
-        return cls(tuple(tastes), tuple(rungs))
+        rungs = tuple(
+            tuple(score for trial in trials for score in trial.rungs[i : i + 1] if score is not None)
+            for i in range(len(RUNGS))
+        )
+        return cls(tuple(tastes), rungs)
 
 
 NO_TRIALS = Earlier((), ((),) * len(RUNGS))
@@ -140,7 +146,8 @@ class _Watch:
     taste: TasteConfig | None
     limits: Limits
     started: float
-    rungs: list[float] = field(default_factory=list)
+    rungs: list[float | None] = field(default_factory=list)
+    score: float = 0.0
 
     def __call__(self, epoch: int, vectors: ItemVectors) -> None:
         remaining = (self.limits.now() - self.started) / epoch * (self.epochs - epoch)
@@ -155,9 +162,10 @@ class _Watch:
         tastes = [t for t in candidates if t.score == "cosine" or vectors.output is not None]
         if not tastes:
             return
-        self.rungs += n_new * [max(self.problem.score(vectors, taste, few=True) for taste in tastes)]
+        self.score = max(self.problem.score(vectors, taste, few=True) for taste in tastes)
+        self.rungs += [None] * (n_new - 1) + [self.score]
         scores = self.earlier.rungs[n_passed - 1]
-        if len(scores) >= MIN_TRIALS_TO_COMPARE and self.rungs[-1] < median(scores):
+        if len(scores) >= MIN_TRIALS_TO_COMPARE and self.score < median(scores):
             raise _Stopped(
                 "stopped",
                 f"score below the median of {len(scores)} trials after {epoch} of {self.epochs} epochs",
@@ -215,7 +223,7 @@ def run_trial(
         seconds = limits.now() - watch.started
         return replace(trial, rungs=tuple(watch.rungs), seconds=seconds, others=others)
     except _Stopped as stopped:
-        return ended(stopped.state, watch.rungs[-1] if watch.rungs else 0.0, str(stopped))
+        return ended(stopped.state, watch.score, str(stopped))
     except (TrainingError, NothingToTrainError, InputError) as error:
         return ended("failed", 0.0, str(error))
 
