@@ -330,6 +330,16 @@ def test_a_second_process_does_not_write_to_the_folder(tmp_path):
         recommend_all(model(), histories(5), out=tmp_path)
 
 
+def test_an_error_of_the_given_histories_is_not_an_error_of_the_folder(tmp_path):
+    def history():
+        yield "i1"
+        raise ConnectionError("the connection was lost")
+
+    with pytest.raises(ConnectionError, match="the connection was lost"):
+        recommend_all(model(), {"ann": history()}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("place", [{}, {"out": "x", "to_store": Store("sqlite:///y.db")}])
 def test_one_target_is_required(place):
     with pytest.raises(ConfigError, match="out and to_store; expected one"):

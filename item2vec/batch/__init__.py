@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from item2vec import files
 from item2vec.arguments import checked
-from item2vec.batch.users import Request, Stored, answers_of, digest_of, users_in
+from item2vec.batch.users import Request, Stored, Users, answers_of, digest_of, users_in
 from item2vec.errors import ConfigError, CorruptBundleError, InputError, refusing_unwritable, short_repr
 from item2vec.interactions import Interactions
 from item2vec.progress import progress_bar
@@ -170,11 +170,15 @@ def recommend_all(
             )
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
+    # Read before the block, because an OSError of the caller's iterables is not an error of the folder.
+    source: Store | Users = (
+        histories if isinstance(histories, Store) else users_in(histories, model, users, None)
+    )
     with refusing_unwritable(folder):
         _make_folder(folder)
         with locked(folder, "recommend --all", name=LOCK):
             size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
-            return _write_files(model, histories, request, folder, version, users, block_users or size)
+            return _write_files(model, source, request, folder, version, block_users or size)
 
 
 def _make_folder(folder: Path) -> None:
@@ -189,16 +193,15 @@ def _make_folder(folder: Path) -> None:
 
 def _write_files(
     model: Recommender,
-    histories: Store | Interactions | Sentences | ShardedSentences | Mapping[str, Iterable[str]],
+    given: Store | Users,
     request: Request,
     folder: Path,
     version: str | None,
-    users: Sequence[str] | None,
     size: int,
 ) -> Recommended:
     earlier = _read_manifest(folder)
     pinned = {} if earlier is None else earlier["histories"]
-    source = users_in(histories, model, users, pinned.get("last_user"))
+    source = Stored.of(model, given, pinned.get("last_user")) if isinstance(given, Store) else given
     manifest = {"format": FORMAT, "kind": "recommendations", "version": version, "block_users": size}
     manifest |= {"model": _model_digest(model), "histories": source.described(), **request.described()}
     _check_same(earlier, manifest, folder)
