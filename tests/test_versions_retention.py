@@ -1,13 +1,15 @@
 """Retention: old versions are removed unless they are served, recent, pinned or loaded."""
 
 import gc as collector
+import importlib
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
-from faults.child import ENVIRONMENT, needs_proc, run
+from faults.child import ENVIRONMENT, HANGING, needs_proc, run
 from faults.made import all_rankings, made_model
 from faults.operations import litter, loaded_meanwhile, served_seed, without_canary
 
@@ -238,6 +240,28 @@ def test_an_overview_needs_no_locks(models, monkeypatch):
     for module in (files, locks):
         monkeypatch.setattr(module, "HAS_LOCKS", False)
     assert versions.overview(models) == expected
+
+
+def test_two_overviews_at_the_same_time_do_not_take_each_other_for_a_lease(models, monkeypatch):
+    """The second overview starts while the first one has claimed a version."""
+    threads, summaries = [], []
+
+    def summarise():
+        summaries.extend(versions.overview(models))
+
+    def pinned(folder):
+        if not threads:
+            threads.append(threading.Thread(target=summarise))
+            threads[0].start()
+            threads[0].join(0.5)  # ends only if the second overview does not wait
+        return versions.pinned(folder)
+
+    # Not the path as text, which would name the function overview.
+    monkeypatch.setattr(importlib.import_module("item2vec.versions.overview"), "pinned", pinned)
+    summarise()
+    threads[0].join(HANGING)
+    assert len(summaries) == 8
+    assert not [summary for summary in summaries if "leased" in summary.states]
 
 
 def test_overview(models):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,14 @@ __all__ = ["NOTE", "Overview", "overview"]
 MANIFEST = "manifest.json"
 NOTE = "retrain"
 """Key in the note of a manifest under which a run of ``retrain`` stores its record."""
+
+# Only one thread at a time claims versions: a second one would find the versions claimed, and take them for
+# leased. A fork waits until no version is claimed. Otherwise, the child would inherit claim and lock.
+_claiming = threading.RLock()
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(
+        before=_claiming.acquire, after_in_parent=_claiming.release, after_in_child=_claiming.release
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
         is_active = active is not None and active.id == version.id
         shown = active if active is not None and is_active else version
         # Without locks, no version is leased.
-        with claimed(version.path) if files.HAS_LOCKS else contextlib.nullcontext(True) as free:
+        with _claiming, claimed(version.path) if files.HAS_LOCKS else contextlib.nullcontext(True) as free:
             is_in_state = {
                 "served": is_active,
                 "previous": active is not None and active.previous == version.id,
