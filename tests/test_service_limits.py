@@ -1,14 +1,16 @@
 """Limits of the service on rates, threads, waiting requests and calls of the store."""
 
+import json
 import threading
 import time
 
 import pytest
-from services import is_problem, wait_until_ready
+from services import Process, is_problem, ready_client, wait_until_ready
 from starlette.testclient import TestClient
 
-from item2vec.errors import StoreError
+from item2vec.errors import ConfigError, StoreError
 from item2vec.service import ApiKeys, Limits, Serving, create_app
+from item2vec.service.server import Settings, application
 
 READ, WRITE = "a-key-that-only-reads", "a-key-that-also-writes"
 
@@ -64,6 +66,81 @@ def test_requests_above_the_limit_wait_or_are_refused(served, monkeypatch, limit
             thread.join()
         assert [first[0].status_code, second[0].status_code] == [200, status]
         assert client.get("/v1/versions").status_code == 200
+
+
+def nested(depth):
+    """Return a condition whose JSON is nested so many levels deep."""
+    where = {"genre": {"in": ["jazz"]}}
+    for _ in range(depth - 3):
+        where = {"not": where}
+    return where
+
+
+ITEM = "909-steps"
+LARGE = {
+    "k": {"history": [ITEM], "k": 1_200},
+    "history": {"history": [ITEM] * 12_000},
+    "deny": {"history": [ITEM], "deny": ["x"] * 12_000},
+    "body": {"history": [ITEM], "where": nested(33)},
+}
+SMALL = {
+    "k": {"history": [ITEM], "k": 13},
+    "history": {"history": [ITEM] * 9},
+    "deny": {"history": [ITEM], "deny": ["x"] * 9},
+    "body": {"history": [ITEM], "where": nested(5)},
+}
+LOWERED = {"max_k": 12, "max_history": 8, "max_depth": 4, "max_body": 500}
+RAISED = {"max_k": 1_200, "max_history": 12_000, "max_depth": 40, "max_body": 2 << 20}
+
+
+def answers(served, limits, requests):
+    """Return the errors of each request, alone and in a batch, and the status of a body of 1.2 MB."""
+    app = create_app(Serving(f"{served}/models", None), limits=Limits(**limits))
+    found = {}
+    with ready_client(app) as client:
+        for name, request in requests.items():
+            one = client.post("/v1/recommendations", json=request)
+            both = client.post("/v1/recommendations/batch", json={"requests": [request]})
+            found[name] = [problems(one.json()), *map(problems, both.json().get("answers", [both.json()]))]
+        query = {"where": json.dumps(requests["body"]["where"]), "k": requests["k"]["k"]}
+        found["query"] = [problems(client.get(f"/v1/items/{ITEM}/similar", params=query).json())]
+        large = client.post("/v1/recommendations", json={"history": [], "deny": ["x" * 500] * 2_500})
+        return found, large.status_code
+
+
+def problems(answer):
+    return [(error["field"], error["expected"]) for error in answer.get("errors", [])]
+
+
+def test_the_size_of_a_request_is_limited_as_configured(served):
+    found, status = answers(served, RAISED, LARGE)
+    assert found == {name: [[], []] for name in LARGE} | {"query": [[]]}
+    assert status == 200
+    for limits, requests in ((LOWERED, SMALL), ({}, LARGE)):
+        found, status = answers(served, limits, requests)
+        most = Limits(**limits)
+        k, depth = ("k", f"at most {most.max_k:,}"), f"at most {most.max_depth}"
+        assert found["k"] == [[k]] * 2
+        for name in ("history", "deny"):
+            assert found[name] == [[(name, f"at most {most.max_history:,} elements")]] * 2
+        assert found["body"] == [[("body", depth)]] * 2
+        assert found["query"] == [[k, ("where", depth)]]
+        assert status == 413
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_k", 0), ("max_depth", 101), ("max_body", 0)])
+def test_an_invalid_limit_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"{name} is {value}; expected"):
+        application(Settings(models="models", store=None, limits={name: value}))
+
+
+@pytest.mark.slow
+def test_the_command_sets_the_limits(served):
+    words = ("--max-k", "12", "--max-history", "8", "--max-depth", "4", "--max-body", "1KB")
+    service = Process(served, "serve", *words)
+    assert service.get(f"/v1/items/{ITEM}/similar?k=12")[0] == 200
+    assert service.get(f"/v1/items/{ITEM}/similar?k=13")[0] == 422
+    assert service.stop() == 0
 
 
 def test_a_store_that_does_not_answer_leaves_threads_to_histories(served, monkeypatch):

@@ -23,19 +23,18 @@ def separator(text: str | None) -> str | None:
     return "\t" if text in ("tab", r"\t") else text
 
 
-def size(text: str) -> int:
-    """Convert the value of ``--max-line``, such as ``16MB``, to a number of bytes (1 KB is 1,024 bytes).
+def size(text: str, name: str = "--max-line (max_line in [ingest])") -> int:
+    """Convert a size, such as ``16MB``, to a number of bytes (1 KB is 1,024 bytes).
 
-    Raise ``ConfigError`` if the text is not a number with an optional unit KB, MB or GB.
+    Raise ``ConfigError`` if the text is not a number with an optional unit KB, MB or GB. ``name`` is the name
+    of the option in the message.
 
     >>> size("16MB"), size("512 kb"), size("1000")
     (16777216, 524288, 1000)
     """
     parsed = _SIZE.fullmatch(text.strip())
     if parsed is None:
-        raise ConfigError(
-            f"--max-line (max_line in [ingest]) is {text!r}; expected a number of bytes, such as 16MB or 1GB"
-        )
+        raise ConfigError(f"{name} is {text!r}; expected a number of bytes, such as 16MB or 1GB")
     return int(parsed[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[parsed[2].upper()]
 
 

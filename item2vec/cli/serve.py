@@ -50,6 +50,29 @@ def serve(
             "address, per worker process; further requests get status 429 [default: no limit].",
         ),
     ] = None,
+    max_k: Annotated[
+        int, typer.Option(min=1, help="Largest k of a request; a larger one gets status 422.")
+    ] = 1_000,
+    max_history: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Largest number of items in a history, and of ids in exclude, allow, deny or disliked; "
+            "longer lists get status 422.",
+        ),
+    ] = 10_000,
+    max_body: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE", help="Largest size of the body of a request; a larger one gets status 413."
+        ),
+    ] = "1MB",
+    max_depth: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100, help="Largest nesting depth of JSON in a request; deeper JSON gets status 422."
+        ),
+    ] = 32,
     models: options.Models = None,
     store: options.Store = None,
     as_json: options.AsJson = False,
@@ -73,7 +96,14 @@ def serve(
         workers=processes,
         keys=keys,
         reload_every=reload_every,
-        limits={"max_in_flight": max_in_flight, "rate": rate},
+        limits={
+            "max_in_flight": max_in_flight,
+            "rate": rate,
+            "max_k": max_k,
+            "max_history": max_history,
+            "max_body": options.size(max_body, "--max-body"),
+            "max_depth": max_depth,
+        },
         as_json=as_json,
     )
 

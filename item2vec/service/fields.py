@@ -23,6 +23,7 @@ from item2vec.durations import PLAUSIBLE, TICKS
 from item2vec.errors import InputError, short_repr
 from item2vec.rules import Rules
 from item2vec.service.instants import instant
+from item2vec.service.limits import in_use
 from item2vec.service.problems import instead_of
 from item2vec.service.strict_json import parse
 from item2vec.store.values import check_text
@@ -37,6 +38,8 @@ __all__ = [
     "Ids",
     "Interests",
     "JsonText",
+    "K",
+    "MaxHistory",
     "Pair",
     "QueryIds",
     "StoredId",
@@ -58,7 +61,8 @@ def _from_json(value: Any) -> Any:
     text = value[0] if isinstance(value, list) else value
     if not isinstance(text, str):
         return value
-    return parse(text.encode("utf-8", "surrogatepass"), what="query parameter")
+    content = text.encode("utf-8", "surrogatepass")
+    return parse(content, max_depth=in_use.get().max_depth, what="query parameter")
 
 
 def _whole(value: Any) -> Any:
@@ -69,6 +73,21 @@ def _whole(value: Any) -> Any:
     """
     is_whole = isinstance(value, float) and value.is_integer()
     return int(Decimal(repr(value))) if is_whole else value
+
+
+def _check_k(k: int) -> int:
+    most = in_use.get().max_k
+    if k > most:
+        raise InputError(f"k is {k:,}; expected at most {most:,}")
+    return k
+
+
+def _check_length(values: Any) -> Any:
+    """Refuse a list that is too long before its elements are validated."""
+    most = in_use.get().max_history
+    if isinstance(values, list) and len(values) > most:
+        raise InputError(f"{len(values):,} elements; expected at most {most:,} elements")
+    return values
 
 
 def _expected(text: str) -> WrapValidator:
@@ -131,10 +150,13 @@ def refuse_unknown(fields: Any, known: Collection[str]) -> Any:
 
 Whole = BeforeValidator(_whole)
 JsonText = BeforeValidator(_from_json)
+K = Annotated[int, Field(ge=1), AfterValidator(_check_k)]
+MaxHistory = BeforeValidator(_check_length)
+"""The limit of the length of a history and of a list of ids."""
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 StoredId = Annotated[Id, AfterValidator(_storable)]
 Text = Annotated[str, AfterValidator(_storable_text)]
-Ids = Annotated[list[Id], Field(max_length=10_000)]
+Ids = Annotated[list[Id], MaxHistory]
 QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # fewer, because the size of the head is limited
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[Finite, Field(gt=0, le=1e6)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Annotated
 
 from pydantic import Field
 
 from item2vec.config.settings import Settings
 
-__all__ = ["MAX_HEAD", "Limits"]
+__all__ = ["MAX_HEAD", "Limits", "in_use"]
 
 MAX_HEAD = 1 << 20  # bytes of the request line and the headers
 
@@ -24,16 +25,16 @@ class Limits(Settings):
     """
 
     max_k: Count = 1_000
-    """Largest ``k`` of a request. The schema of a request limits ``k`` to 1,000 as well."""
+    """Largest ``k`` of a request. The search of items returns at most 1,000 items, whatever this limit is."""
     max_history: Count = 10_000
     """Largest number of items in a history, and of ids in ``exclude``, ``allow``, ``deny`` or ``disliked``.
-    The schemas also limit these lists: to 10,000 elements in JSON, and to 1,000 ids in query parameters."""
+    A list in query parameters has at most 1,000 ids, whatever this limit is."""
     max_batch: Count = 1_000
     """Largest number of requests in a batch, and of events in a request. The schemas limit both to 1,000."""
     max_body: Count = 1 << 20
     """Largest size of a request body in bytes."""
-    max_depth: Count = 32
-    """Largest nesting depth of the JSON in a request body."""
+    max_depth: Annotated[int, Field(ge=1, le=100)] = 32
+    """Largest nesting depth of the JSON in a request body or a query parameter."""
     threads: Annotated[int, Field(ge=1, le=40)] = 16
     """Number of requests that are computed at the same time. Further requests wait for a thread."""
     max_wait: Seconds = 2.0
@@ -48,3 +49,7 @@ class Limits(Settings):
     timeout: Seconds = 30.0
     """Seconds from the start of the computation within which the answer must be ready. Otherwise, the request
     gets status 503."""
+
+
+in_use: ContextVar[Limits] = ContextVar("limits", default=Limits())  # noqa: B039 - immutable
+"""Limits of the service that reads a request; ``StrictRoute`` sets them before it validates the request."""

@@ -28,6 +28,8 @@ from item2vec.service.fields import (
     Ids,
     Interests,
     JsonText,
+    K,
+    MaxHistory,
     Pair,
     QueryIds,
     StoredId,
@@ -78,9 +80,13 @@ class _Strict(_Named):
 
 
 class Rules(_Strict):
-    """The fields that all requests for ranked items have in common: ``k`` and the rules."""
+    """The fields that all requests for ranked items have in common: ``k`` and the rules.
 
-    k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
+    The service limits ``k`` (by default to 1,000), and the number of ids in a history or in ``exclude``,
+    ``allow``, ``deny`` and ``disliked`` (by default to 10,000).
+    """
+
+    k: Annotated[K, Whole] = 10
     where: Where | None = None
     exclude: Ids = []
     allow: Ids | None = None
@@ -129,7 +135,7 @@ class Recommend(Rules):
 
     # None is the default, but not valid in a request: a request has exactly one of the two fields.
     user: Annotated[StoredId, Field(default=None)]
-    history: Annotated[list[Token], Field(default=None, max_length=10_000)]
+    history: Annotated[list[Token], Field(default=None), MaxHistory]
     filter_seen: bool = True
     explain: bool = False
 
@@ -234,7 +240,7 @@ class SimilarQuery(_Named):
     ``boost`` may also be a JSON array of pairs.
     """
 
-    k: Annotated[int, Field(ge=1, le=1_000)] = 10
+    k: K = 10
     where: Annotated[Where, JsonText] = {}
     exclude: QueryIds = []
     allow: QueryIds | None = None

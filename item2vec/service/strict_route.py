@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from item2vec.errors import InputError
+from item2vec.service.limits import in_use
 from item2vec.service.problems import Problem
 from item2vec.service.schemas import LIST_PARAMETERS
 from item2vec.service.strict_json import parse
@@ -24,7 +25,7 @@ class StrictRequest(Request):
 
     async def json(self) -> Any:
         """Return the parsed body. Raise ``InputError`` if it is not strict JSON."""
-        return parse(await self.body(), max_depth=self.app.state.limits.max_depth)
+        return parse(await self.body(), max_depth=in_use.get().max_depth)
 
 
 class StrictRoute(APIRoute):
@@ -40,6 +41,7 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if request.url.path.startswith("/v1/"):
                 _check_repeats(request)
+            in_use.set(request.app.state.limits)
             try:
                 response: Response = await handler(StrictRequest(request.scope, request.receive))
             except HTTPException as error:
