@@ -311,6 +311,14 @@ def test_changed_files_are_read_again(tmp_path, monkeypatch):
     assert list(prepare(source, out=tmp_path / "corpus")) == [["bb"]]
 
 
+def test_the_vocabulary_is_read_in_the_order_of_its_file(tmp_path, monkeypatch):
+    """Several threads of DuckDB read different row groups of the file."""
+    monkeypatch.setattr(database, "usable_cpus", lambda: 4)
+    ids, path = [f"item {number}" for number in range(200_000)], tmp_path / "vocabulary.parquet"
+    pd.DataFrame({"id": ids, "count": 1}).to_parquet(path, row_group_size=2_048)
+    assert [id_ for batch in database.read_vocabulary(path) for id_ in batch["id"].to_pylist()] == ids
+
+
 def test_rows_of_a_bucket_are_counted(tmp_path, monkeypatch):
     source = tmp_path / "listens.csv"
     source.write_text(f"user_id,item_id,timestamp\nu,a,{START}\n")

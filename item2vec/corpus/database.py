@@ -294,8 +294,9 @@ class EdgeDatabase:
 
 
 def read_vocabulary(path: Path) -> Any:
-    """Return an iterator over the Arrow record batches of a file that ``Database.write_vocabulary`` wrote."""
+    """Return an iterator over the Arrow batches of a file of ``Database.write_vocabulary``, in its order."""
     connection = _connected(path.parent, _LEAST_MEMORY)
+    connection.execute("SET preserve_insertion_order = true")  # otherwise, threads interleave row groups
     return connection.sql(f"SELECT id, count FROM {_parquet([path])}").to_arrow_reader(_BATCH_ROWS)
 
 
