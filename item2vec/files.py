@@ -100,8 +100,7 @@ def check_locks() -> None:
 
 def flush(descriptor: int) -> None:
     """Flush a file or folder to the disk. On macOS, the cache of the disk is flushed, too."""
-    command = getattr(fcntl, "F_FULLFSYNC", None)
-    if command is not None:
+    if (command := getattr(fcntl, "F_FULLFSYNC", None)) is not None:
         try:
             fcntl.fcntl(descriptor, command)
             return
@@ -155,18 +154,20 @@ def replace_bytes(path: Path, content: bytes | memoryview, mode: int | None = No
     sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a new file of indented JSON with sorted keys; NaN and infinity raise ``ValueError``."""
+def write_json(path: Path, value: Any, *, replace: bool = False) -> None:
+    """Write a file of indented JSON with sorted keys; NaN and infinity raise ``ValueError``.
+
+    The file must be new. With ``replace``, it is written atomically, and replaces an existing file.
+    """
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode() + b"\n")
+    (replace_bytes if replace else write_bytes)(path, text.encode() + b"\n")
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:
     """Write an array to a new little-endian, C-ordered ``.npy`` file, and flush it to the disk."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    header = np.lib.format.header_data_from_array_1_0(array)
     with path.open("xb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         # Not np.save: if a write fails, it can lose the last 4 KB of an array without an error.
         file.write(array.reshape(-1).view(np.uint8).data)
         file.flush()
@@ -388,8 +389,7 @@ def _no_constant(constant: str) -> Any:
 
 
 def _finite_float(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
+    if math.isinf(value := float(text)):
         raise ValueError(f"{text} is beyond the range of a 64-bit float")
     return value
 

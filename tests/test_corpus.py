@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from disks import fill_at
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -309,6 +310,26 @@ def test_changed_files_are_read_again(tmp_path, monkeypatch):
     interrupted(source, tmp_path / "corpus", monkeypatch)
     source.write_text(f"user_id,item_id,timestamp\nu,bb,{START}\n")
     assert list(prepare(source, out=tmp_path / "corpus")) == [["bb"]]
+
+
+def test_a_full_disk_leaves_no_part_of_the_state(tmp_path, monkeypatch):
+    source = tmp_path / "listens.csv"
+    source.write_text(f"user_id,item_id,timestamp\nu,a,{START}\n")
+    with monkeypatch.context() as patch:
+        fill_at(patch, "coded.json")
+        with pytest.raises(WriteError, match="corpus could not be written: No space left"):
+            prepare(source, out=tmp_path / "corpus")
+    assert [*tmp_path.iterdir()] == [source]
+    assert list(prepare(source, out=tmp_path / "corpus")) == [["a"]]
+
+
+@pytest.mark.parametrize("damaged", ["", '{"source": "0a', "\0\0"])
+def test_a_damaged_state_is_written_again(tmp_path, monkeypatch, damaged):
+    source = tmp_path / "listens.csv"
+    source.write_text(f"user_id,item_id,timestamp\nu,a,{START}\n")
+    interrupted(source, tmp_path / "corpus", monkeypatch)
+    (tmp_path / ".corpus.rows" / "coded.json").write_text(damaged)
+    assert list(prepare(source, out=tmp_path / "corpus")) == [["a"]]
 
 
 def test_the_vocabulary_is_read_in_the_order_of_its_file(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from disks import fill_at
 from examples import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -381,6 +382,17 @@ def test_a_full_disk_leaves_no_folder(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_replaces_a_file_only_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "state.json"
+    files.write_json(path, [1], replace=True)
+    files.write_json(path, [2], replace=True)
+    fill_at(monkeypatch, "state.json")
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(path, [3], replace=True)
+    assert path.read_text() == "[\n 2\n]\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_replace_bytes_is_atomic(tmp_path):

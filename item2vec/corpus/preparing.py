@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from item2vec.corpus.buckets import BYTES_PER_ROW, read_bucket, sentences_of, wr
 from item2vec.errors import (
     BundleExistsError,
     ConfigError,
+    CorruptBundleError,
     InputError,
     InputTypeError,
     MissingExtraError,
@@ -215,8 +215,8 @@ class _Preparation:
     def _coded(self) -> _Coded:
         path = self.work / "coded.json"
         source = self._source()
-        if path.exists():
-            earlier: _Coded = json.loads(disk.read_text(path))
+        with contextlib.suppress(CorruptBundleError):  # the file is missing or damaged
+            earlier: _Coded = disk.parse_json(disk.read_text(path), path)
             if earlier["source"] == source:
                 return earlier
         for leftover in self.work.iterdir():
@@ -226,7 +226,7 @@ class _Preparation:
             raise InputError(
                 "the files were changed while they were read; expected files that do not change: run again"
             )
-        disk.write_json(path, coded)
+        disk.write_json(path, coded, replace=True)
         return coded
 
     def _source(self) -> str:
