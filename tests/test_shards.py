@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from corpora import rows_of
+from disks import fill_at
 from examples import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from item2vec.errors import (
     InvalidIdError,
     LockHeldError,
     UnknownItemError,
+    WriteError,
 )
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -376,12 +378,60 @@ def test_shards_of_other_arguments_are_not_continued(tmp_path, changed):
         assert writer.missing() == list(range(writer.n_shards))
 
 
-def test_a_damaged_complete_shard_is_written_again(tmp_path, caplog):
+@pytest.mark.parametrize("name", ["tokens.npy", "shard.json"])
+def test_a_damaged_complete_shard_is_written_again(tmp_path, caplog, name):
     unfinished(tmp_path / "corpus")
-    (tmp_path / ".corpus.partial" / "00000" / "tokens.npy").write_bytes(b"x")
+    (tmp_path / ".corpus.partial" / "00000" / name).write_bytes(b"x")
     with ShardWriter(tmp_path / "corpus", ["a", "b"], [2, 1], n_shards=2, source="s") as writer:
         assert writer.missing() == [0, 1]
     assert "written again" in caplog.text
+
+
+def test_a_full_disk_leaves_no_part_of_the_header(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        fill_at(patch, "header.json")
+        with pytest.raises(WriteError, match="corpus could not be written: No space left"):
+            unfinished(tmp_path / "corpus")
+    assert not (tmp_path / ".corpus.partial" / "header.json").exists()
+    unfinished(tmp_path / "corpus")
+
+
+@pytest.mark.parametrize("damaged", ["", '{"columns": [', "\0\0"])
+def test_shards_of_a_damaged_header_are_written_again(tmp_path, damaged):
+    unfinished(tmp_path / "corpus")
+    (tmp_path / ".corpus.partial" / "header.json").write_text(damaged)
+    with ShardWriter(tmp_path / "corpus", ["a", "b"], [2, 1], n_shards=2, source="s") as writer:
+        assert writer.missing() == [0, 1]
+
+
+@pytest.mark.parametrize("recount", [False, True])
+def test_no_shard_is_lost_in_finish(tmp_path, monkeypatch, recount):
+    """The process is killed before the folder is renamed, or at once afterwards."""
+
+    def finished(name):
+        with ShardWriter(tmp_path / name, ["a", "b"], [0, 0], n_shards=2, source="s") as writer:
+            n_missing = len(writer.missing())
+            for number in writer.missing():
+                writer.write(number, np.array([number, 1]), np.array([0, 2]))
+            writer.finish(recount=recount)
+        return n_missing
+
+    def killed(staging, path, rename=files.rename_into_place):
+        if path.name == "renamed":
+            rename(staging, path)
+        if path.name in {"before", "renamed"}:
+            raise KeyboardInterrupt
+        rename(staging, path)
+
+    assert finished("whole") == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "rename_into_place", killed)
+        for name in ("before", "renamed"):
+            with pytest.raises(KeyboardInterrupt):
+                finished(name)
+    assert finished("before") == 0
+    assert contents(tmp_path / "before") == contents(tmp_path / "whole")
+    assert list(Sentences.open(tmp_path / "renamed")) == list(Sentences.open(tmp_path / "whole"))
 
 
 def test_files_of_a_killed_process_are_not_part_of_the_corpus(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -166,22 +165,29 @@ class ShardWriter:
             "source": hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
             "sha256": self.sha256,
         }
-        known = self.folder / _HEADER
-        if not known.exists() or json.loads(known.read_text()) != header:
+        if not self._has_header(header):
             for leftover in {*self.folder.iterdir()} - {fresh}:
                 _remove(leftover)
-            files.write_json(known, header)
+            files.write_json(self.folder / _HEADER, header, replace=True)
         for file in fresh.iterdir():
             file.replace(self.folder / file.name)
         self._remove_incomplete()
+
+    def _has_header(self, header: dict[str, Any]) -> bool:
+        """Return whether the folder has this header; ``False`` if the file is missing or damaged."""
+        path = self.folder / _HEADER
+        try:
+            return bool(files.parse_json(files.read_text(path), path) == header)
+        except CorruptBundleError:
+            return False
 
     def _remove_incomplete(self) -> None:
         kept = {_HEADER, *self.sha256}
         for number in range(self.n_shards):
             if not self.is_complete(number):
                 continue
-            record = self._record(number)
             try:
+                record = self._record(number)
                 verify(self.folder / record.name, record.sha256)
                 kept.add(record.name)
             except CorruptBundleError as error:
@@ -338,11 +344,12 @@ class ShardWriter:
             _remove(leftover)
         (self.folder / MANIFEST).unlink(missing_ok=True)
         files.write_json(self.folder / MANIFEST, manifest.as_json())
-        (self.folder / _HEADER).unlink()
-        for record in records:
-            (self.folder / record.name / _RECORD).unlink()
         files.sync_folder(self.folder)
         files.rename_into_place(self.folder, self.path)
+        # Removed after the rename: if the process is killed before it, a later writer keeps all shards.
+        (self.path / _HEADER).unlink()
+        for record in records:
+            (self.path / record.name / _RECORD).unlink()
 
     def _recount(self, records: Sequence[ShardRecord]) -> None:
         from item2vec.shards.arrow import write_counts
