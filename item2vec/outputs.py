@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from item2vec.errors import WriteError, reason_of
-from item2vec.files import flush, sync_folder
+from item2vec.files import flush, set_mode, sync_folder
 
 __all__ = ["output", "temporary_folder"]
 
 
 @contextlib.contextmanager
-def output(path: Path) -> Iterator[BinaryIO]:
+def output(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a file to write results to. A regular file is replaced atomically at the end of the block.
 
-    A device or a pipe is written directly. A symbolic link is followed.
+    A device or a pipe is written directly. A symbolic link is followed. Without ``mode``, a file that is
+    replaced keeps its mode, and the umask determines the mode of a new file.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def output(path: Path) -> Iterator[BinaryIO]:
     b'result'
     """
     try:
-        with _in_place(path) if _is_special(path) else _replacing(path.resolve()) as file:
+        with _in_place(path) if _is_special(path) else _replacing(path.resolve(), mode) as file:
             yield file
     except OSError as error:
         if isinstance(error, WriteError):
@@ -77,14 +78,16 @@ def _in_place(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def _replacing(path: Path, mode: int | None) -> Iterator[BinaryIO]:
     written = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
         with written.open("xb") as file:
             yield file
             file.flush()
             flush(file.fileno())
-        if path.exists():
+        if mode is not None:
+            set_mode(written, mode)
+        elif path.exists():
             written.chmod(stat.S_IMODE(path.stat().st_mode))
         written.replace(path)
     finally:

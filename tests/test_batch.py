@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from commands import item2vec  # noqa: F401 - a fixture
+from disks import fill_at
 
 from item2vec import (
     Engine,
@@ -27,9 +28,16 @@ from item2vec import (
     recommend_all,
 )
 from item2vec.adapters import save_shards
-from item2vec.batch.users import Stored, _canonical
+from item2vec.batch.users import Stored, _canonical, _Listed
 from item2vec.config import AdapterConfig
-from item2vec.errors import ConfigError, CorruptBundleError, InputError, InputTypeError, LockHeldError
+from item2vec.errors import (
+    ConfigError,
+    CorruptBundleError,
+    InputError,
+    InputTypeError,
+    LockHeldError,
+    WriteError,
+)
 from item2vec.sharded import ShardWriter
 from item2vec.store import Store
 from item2vec.store.recommendations import users_of
@@ -42,10 +50,10 @@ WORKER = """
 import sys, time
 from test_batch import histories, model
 from item2vec import batch
-def slowly(columns, write=batch.parquet):
+def slowly(*arguments, write=batch.write_parquet):
     time.sleep(0.02)
-    return write(columns)
-batch.parquet = slowly
+    write(*arguments)
+batch.write_parquet = slowly
 batch.recommend_all(model(), histories(), k=5, out=sys.argv[1], block_users=10, where={"even": [True, False]})
 """
 
@@ -65,8 +73,8 @@ def histories(n=300):
     }
 
 
-def interactions():
-    pairs = [(user, item) for user, own in histories(40).items() for item in own]
+def interactions(n=40):
+    pairs = [(user, item) for user, own in histories(n).items() for item in own]
     return Interactions.of(
         user=[user for user, _ in pairs],
         item=[item for _, item in pairs],
@@ -170,6 +178,42 @@ def test_a_corpus_has_a_file_per_shard(tmp_path, kind):
     (tmp_path / "files" / "part-00007.parquet").unlink()
     assert recommend_all(model(), corpus, k=5, out=tmp_path / "files", block_users=1).n_resumed == 63
     assert contents(tmp_path / "files") == before
+
+
+def test_the_recommendations_of_a_shard_are_written_block_by_block(tmp_path, monkeypatch):
+    """Only those of ``block_users`` users are in memory."""
+    save_shards(interactions(300), AdapterConfig(), tmp_path / "corpus", shards=1)
+    answers_of, written = _Listed.answers_of, []
+
+    def measured(*arguments):
+        written.append(sum(file.stat().st_size for file in (tmp_path / "files").glob(".part-*.tmp")))
+        return answers_of(*arguments)
+
+    monkeypatch.setattr(_Listed, "answers_of", measured)
+    done = recommend_all(
+        model(), Sentences.open(tmp_path / "corpus"), k=5, out=tmp_path / "files", block_users=1
+    )
+    assert (done.n_blocks, len(written)) == (1, done.n_users)
+    assert written == sorted(written)
+    assert written[-1] > (tmp_path / "files" / "part-00000.parquet").stat().st_size / 2
+
+
+def test_a_full_disk_leaves_no_part_of_the_manifest(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        fill_at(patch, "_manifest.json")
+        with pytest.raises(WriteError, match="could not be written: No space left"):
+            recommend_all(model(), histories(5), out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["_LOCK"]
+    assert recommend_all(model(), histories(5), out=tmp_path).n_users == 5
+
+
+def test_files_are_readable_whatever_the_umask_is(tmp_path):
+    before = os.umask(0o077)
+    try:
+        recommend_all(model(), histories(5), out=tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "part-00000.parquet").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_corpus_without_users_has_no_answers(tmp_path):

@@ -18,8 +18,9 @@ from item2vec.arguments import checked
 from item2vec.batch.users import Request, Stored, Users, answers_of, digest_of, users_in
 from item2vec.errors import ConfigError, CorruptBundleError, InputError, refusing_unwritable, short_repr
 from item2vec.interactions import Interactions
+from item2vec.outputs import output
 from item2vec.progress import progress_bar
-from item2vec.readers.writing import count_rows, parquet
+from item2vec.readers.writing import count_rows, write_parquet
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, ShardedSentences
@@ -218,10 +219,11 @@ def _write_files(
                 n_resumed += 1
             else:
                 answers = (part.columns() for part in source.answers(number, size, request))
-                content = parquet({name: columns[name] for name in COLUMNS} for columns in answers)
-                if earlier is None and number == 0:  # the rules suit the model, so the folder may be resumed
-                    _write_manifest(folder, manifest)
-                files.replace_bytes(path, content, files.FILE_MODE)
+                with output(path, files.FILE_MODE) as file:
+                    write_parquet(file, ({name: columns[name] for name in COLUMNS} for columns in answers))
+                    # The rules suit the model, so the folder may be resumed.
+                    if earlier is None and number == 0:
+                        _write_manifest(folder, manifest)
             n_rows += count_rows(path)
             advance(f"{n_rows:,} rows")
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
@@ -261,8 +263,7 @@ def _removal(version: str) -> str:
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    files.write_json(folder / MANIFEST, manifest)
-    files.sync_folder(folder)
+    files.write_json(folder / MANIFEST, manifest, replace=True)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Convert the columns of results, such as recommendations, to DataFrames, Arrow tables and Parquet content.
+"""Convert the columns of results, such as recommendations, to DataFrames, Arrow tables and Parquet files.
 
 A column is an array, or a pair ``(codes, texts)``; the value of a pair in row i is ``texts[codes[i]]``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from item2vec.arrays import Codes
 from item2vec.errors import CorruptBundleError
 
-__all__ = ["Column", "arrow_table", "count_rows", "data_frame", "parquet"]
+__all__ = ["Column", "arrow_table", "count_rows", "data_frame", "write_parquet"]
 
 Column = npt.NDArray[Any] | tuple[Codes, Sequence[str | None]]
 
@@ -44,24 +44,24 @@ def arrow_table(columns: Mapping[str, Column]) -> pa.Table:
     return pa.table({name: _arrow(column) for name, column in columns.items()})
 
 
-def parquet(parts: Iterable[Mapping[str, Column]]) -> memoryview:
-    """Return the content of a Parquet file, compressed with zstd, that contains the rows of several tables.
+def write_parquet(file: BinaryIO, parts: Iterable[Mapping[str, Column]]) -> None:
+    """Write the rows of several tables to an open file as Parquet, compressed with zstd.
 
     ``parts`` holds the columns of each table, and contains at least one table. All tables must have columns
-    of the same names and types.
+    of the same names and types. Each table is written before the next one is taken from ``parts``.
 
-    >>> content = parquet([{"rank": np.array([1, 2])}, {"rank": np.array([1])}])
-    >>> pq.read_table(pa.BufferReader(content))["rank"].to_pylist()
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> write_parquet(file, [{"rank": np.array([1, 2])}, {"rank": np.array([1])}])
+    >>> pq.read_table(file)["rank"].to_pylist()
     [1, 2, 1]
     """
-    sink = pa.BufferOutputStream()
     with contextlib.ExitStack() as stack:
         writer = None
         for columns in parts:
             table = arrow_table(columns)
-            writer = writer or stack.enter_context(pq.ParquetWriter(sink, table.schema, compression="zstd"))
+            writer = writer or stack.enter_context(pq.ParquetWriter(file, table.schema, compression="zstd"))
             writer.write_table(table)
-    return memoryview(sink.getvalue())
 
 
 def count_rows(path: Path) -> int:
