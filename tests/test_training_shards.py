@@ -27,6 +27,7 @@ from item2vec.errors import (
     ConfigError,
     CorruptBundleError,
     InputError,
+    LockHeldError,
     NothingToTrainError,
     TrainingError,
     WriteError,
@@ -379,6 +380,21 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="checkpoint cannot be set with objective='lsa'"):
         train(sentences, objective="lsa", checkpoint=tmp_path / "checkpoint")
     assert fingerprint(train(sentences, **arguments | {"workers": 2})) == fingerprint(start)
+
+
+def test_two_trainings_do_not_share_a_checkpoint(tmp_path):
+    """Each would remove the states of the other."""
+    sentences, refused = random_sentences(120), []
+    arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
+
+    def train_again(epoch, _):
+        with pytest.raises(LockHeldError, match=r"holds the lock of .*checkpoint; wait until"):
+            train(sentences, **arguments)
+        refused.append(epoch)
+
+    first = train(sentences, **arguments, after_epoch=train_again)
+    assert refused == [1, 2, 3]
+    assert fingerprint(train(sentences, **arguments)) == fingerprint(first)
 
 
 def test_a_damaged_checkpoint_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""The lock of a folder that a writer of shards fills."""
+"""The lock of a folder that one writer at a time fills: of shards, or of the states of a training run."""
 
 from __future__ import annotations
 

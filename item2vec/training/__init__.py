@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -150,6 +151,8 @@ def train(
         If ``backend`` is "gensim", and gensim cannot be imported.
     CorruptBundleError
         If the checkpoint or a shard is damaged.
+    LockHeldError
+        If another training run, in this or another process, uses the same checkpoint.
     WriteError
         If the checkpoint or the temporary folder of ``processes`` cannot be written.
     TrainingError
@@ -249,7 +252,8 @@ def train_with_table(
             identity = identity_of(config, sentences, measured, start, items, freeze=freeze)
             saved = Checkpoint(Path(checkpoint), identity)
         if processes == 1:
-            vectors = run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
+            with nullcontext() if saved is None else saved.locked():
+                vectors = run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
         else:
             vectors = _averaged(trainer, corpus, of_each, processes, measured, after_epoch, warm)
     return vectors, table_for(sentences, vectors.vocabulary) if mixture else None

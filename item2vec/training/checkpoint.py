@@ -8,16 +8,19 @@ The folder contains::
 A state is saved after each piece, that is, after each shard of an epoch.
 
 Each folder is written atomically: first the best epoch, then the state that names it. Older folders are
-removed afterwards. From the first save on, there is always a complete state.
+removed afterwards. From the first save on, there is always a complete state. A training run holds the lock of
+the folder, because another run would remove its states.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import ConfigError, CorruptBundleError, short_repr
 from item2vec.items import Items
 from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.shards.locks import locked
 from item2vec.training.attributes import NewItems
 from item2vec.training.corpus import Corpus
 from item2vec.training.state import Best, State
@@ -55,11 +59,31 @@ class Checkpoint:
     folder: Path
     identity: Mapping[str, Any]
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the folder if it is missing, and hold its lock during the block.
+
+        Raises
+        ------
+        LockHeldError
+            If another training run, in this or another process, holds the lock.
+        WriteError
+            If the folder cannot be created.
+        """
+        with refusing_unwritable(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = locked(self.folder)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                os.close(lock)
+
     def restore(self, state: State, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> None:
         """Restore the newest state in the folder into ``state`` and ``trainer``.
 
         All other states in the folder are removed, and all best epochs that the restored state does not name.
-        If the folder contains no state, ``state`` and ``trainer`` do not change. A missing folder is created.
+        If the folder contains no state, ``state`` and ``trainer`` do not change.
 
         Raises
         ------
@@ -69,10 +93,9 @@ class Checkpoint:
         CorruptBundleError
             If the state or its best epoch is damaged.
         WriteError
-            If the folder cannot be created, or an older state or best epoch cannot be removed.
+            If the folder cannot be read, or an older state or best epoch cannot be removed.
         """
         with refusing_unwritable(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
             newest = max(self._own("state"), default=None)
             if newest is None:
                 self._keep_only()
