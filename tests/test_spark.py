@@ -1,5 +1,6 @@
 """Sentences and recommendations computed by Spark executors equal those computed in this process."""
 
+import os
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -24,8 +25,9 @@ from item2vec import (
 )
 from item2vec.adapters import save_shards
 from item2vec.config import AdapterConfig
-from item2vec.errors import ConfigError, InputError, InvalidIdError, NothingToTrainError
+from item2vec.errors import ConfigError, InputError, InvalidIdError, LockHeldError, NothingToTrainError
 from item2vec.sharded import ShardedSentences
+from item2vec.shards.locks import locked
 from item2vec.spark import prepare, preparing, recommend
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -135,6 +137,42 @@ def test_tasks_that_are_repeated_leave_the_same_corpus(spark, tmp_path, monkeypa
     used = {name: columns[name] for name in ("user", "item", "timestamp")}
     check_corpus(path, used, adapter, 2)
     assert len(list(tmp_path.glob("died *"))) == 3
+
+
+def test_the_files_of_a_killed_driver_are_removed_by_the_next_call(spark, tmp_path, monkeypatch):
+    columns, named = listens(), {"user": "user", "item": "item", "weight": "weight", "event": "event"}
+    df = in_order(spark, columns)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing._Preparation, "_finish", killed)
+        patch.setattr(preparing.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(df, out=tmp_path / "corpus", shards=2, **named)
+    assert len(names_in(tmp_path)) == 2
+    prepare(df, out=tmp_path / "corpus", shards=2, **named)
+    check_corpus(tmp_path / "corpus", columns, AdapterConfig(), 2)
+
+
+def test_two_drivers_exclude_each_other(spark, tmp_path):
+    (tmp_path / ".corpus.parts").mkdir()
+    lock = locked(tmp_path / ".corpus.parts")
+    df = spark.createDataFrame(pa.table({"user": ["u"], "item": ["a"]}))
+    with pytest.raises(LockHeldError, match="another writer"):
+        prepare(df, out=tmp_path / "corpus", user="user", item="item", timestamp=None)
+    os.close(lock)
+    assert names_in(tmp_path) == [".corpus.parts"]
+
+
+def test_an_event_of_rare_items_is_known(spark, tmp_path):
+    columns = listens()
+    columns["item"][0] = "once"  # the only item with the event "gift"
+    adapter = AdapterConfig(events=["play", "gift"], min_item_count=2)
+    named = {"user": "user", "item": "item", "weight": "weight", "event": "event"}
+    prepare(in_order(spark, columns), out=tmp_path / "corpus", shards=2, **named, adapter=adapter)
+    check_corpus(tmp_path / "corpus", columns, adapter, 2)
 
 
 BAD = {

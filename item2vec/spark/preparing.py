@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,6 +18,7 @@ from item2vec.adapters.histories import EVERYTHING
 from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig
 from item2vec.errors import (
+    BundleExistsError,
     ConfigError,
     InputError,
     NothingToTrainError,
@@ -26,6 +29,7 @@ from item2vec.errors import (
 from item2vec.sentences import Sentences
 from item2vec.shaping import DISLIKED, dislikes_of, log_unknown_events
 from item2vec.sharded import ShardedSentences, ShardWriter
+from item2vec.shards.locks import locked
 from item2vec.shards.writer import check_absent
 from item2vec.spark.blocks import interactions_of
 from item2vec.spark.frames import (
@@ -89,7 +93,8 @@ def prepare(
         The events, with a row per interaction.
     out
         Folder to create, on a file system that all machines see under the same path. Until the corpus is
-        complete, its files are in temporary folders beside ``out``.
+        complete, its files are in the folders ``.NAME.parts`` and ``.NAME.partial`` beside it, where NAME is
+        the name of ``out``. If the driver is killed, the next call with the same ``out`` removes them.
     shards
         Number of shards of the corpus: 1 to 100,000.
     user, item, timestamp, weight, event, session
@@ -118,6 +123,8 @@ def prepare(
         If the settings of ``adapter`` select no interaction.
     BundleExistsError
         If ``out`` exists.
+    LockHeldError
+        If another call, in this or another process, prepares the same folder.
     WriteError
         If ``out`` cannot be created.
     MissingExtraError
@@ -136,19 +143,44 @@ def prepare(
     check_time_unit(time_unit)
     columns = chosen(user=user, item=item, timestamp=timestamp, weight=weight, event=event, session=session)
     path = Path(out).absolute()
-    check_absent(path)
-    check_frame(df, columns, time_unit)
-    folder = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    with refusing_unwritable(path):
-        folder.mkdir(parents=True)
     try:
-        with original_errors():
-            _Preparation(df, columns, adapter, time_unit, shards, folder).write(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        check_absent(path)
+    except BundleExistsError:
+        shutil.rmtree(_work_folder(path), ignore_errors=True)  # a killed driver may have left it
+        raise
+    check_frame(df, columns, time_unit)
+    with _temporary_folder(path) as folder, original_errors():
+        _Preparation(df, columns, adapter, time_unit, shards, folder).write(path)
     written = Sentences.open(path)
     assert isinstance(written, ShardedSentences)
     return written
+
+
+@contextlib.contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """Lock and empty the work folder of ``path``; yield a new folder in it, and remove both at the end.
+
+    The new folder has a unique name, because tasks of a killed driver may still write to its folder.
+    """
+    work = _work_folder(path)
+    with refusing_unwritable(path):
+        work.mkdir(parents=True, exist_ok=True)
+        lock = locked(work)
+    try:
+        with refusing_unwritable(path):
+            for leftover in work.iterdir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            folder = work / uuid.uuid4().hex
+            folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _work_folder(path: Path) -> Path:
+    return path.parent / f".{path.name}.parts"
 
 
 @dataclass(frozen=True)
@@ -165,6 +197,7 @@ class _Preparation:
     def write(self, path: Path) -> None:
         """Run the jobs, and write the corpus to ``path``."""
         adapter = self._resolved()
+        self._check_events()
         sizes = self._write_sentences(self._rows(adapter), adapter)
         n_items = self._write_vocabulary(tuple(sizes))
         if not n_items:
@@ -200,6 +233,25 @@ class _Preparation:
         last = newest.dropna().select("timestamp", *other).toArrow()
         return self.adapter.resolved(interactions_of(last, self.time_unit).timestamp)
 
+    def _check_events(self) -> None:
+        """Raise ``InputError`` if a name in ``adapter.events``, of a weight of at least 0, occurs in no row.
+
+        If a name of negative weight occurs in no row, a warning is logged. The events of all rows are known,
+        also those of rare items.
+        """
+        events = self.adapter.events
+        if events is None or "event" not in self.columns:  # without the column, the tasks raise an error
+            return
+        rows = rows_of(self.df, self.columns).select("event").distinct().collect()
+        found = {row.event for row in rows} - {None}
+        disliked = dislikes_of(events)
+        log_unknown_events(disliked, sorted(found), DISLIKED)
+        if unknown := [name for name in events if name not in found | disliked]:
+            raise InputError(
+                f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: "
+                f"{listed(sorted(found))}"
+            )
+
     def _rows(self, adapter: AdapterConfig) -> DataFrame:
         """Return all rows of the items that are frequent enough.
 
@@ -227,14 +279,6 @@ class _Preparation:
         arranged = arranged.sortWithinPartitions("shard", "user", "row")
         task = PartWriter(adapter.replace(min_item_count=1), self.time_unit, self.folder)
         done = map_batches(arranged, task).collect()
-        found = {name for row in done for name in row.events}
-        disliked = dislikes_of(adapter.events)
-        log_unknown_events(disliked, sorted(found), DISLIKED)
-        if unknown := [name for name in adapter.events or () if name not in found | disliked]:
-            raise InputError(
-                f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: "
-                f"{listed(sorted(found))}"
-            )
         return {row.shard: row.n_sentences for row in done}
 
     def _write_vocabulary(self, shards: tuple[int, ...]) -> int:

@@ -86,10 +86,10 @@ class PartWriter(_Reader):
 
     folder: Path
 
-    schema: ClassVar = "shard int, n_sentences bigint, events array<string>"
+    schema: ClassVar = "shard int, n_sentences bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield a row per shard: the shard, the number of its sentences, and the event names in its rows."""
+        """Yield a row per shard: the shard, and the number of its sentences."""
         for table in groups_by("shard", batches):
             part = Part(self.folder, table["shard"][0].as_py())
             interactions = self.read(table)
@@ -99,7 +99,6 @@ class PartWriter(_Reader):
             yield from _batches(
                 shard=pa.array([part.shard], pa.int32()),
                 n_sentences=pa.array([len(cut)], pa.int64()),
-                events=pa.array([_events_of(interactions)], pa.list_(pa.string())),
             )
 
 
@@ -180,13 +179,6 @@ class ShardFinisher:
             arrays["tokens"] = code_of[arrays["tokens"]]
             self.writer.write(shard, **arrays, users=part.users())
             yield from _batches(shard=pa.array([shard], pa.int32()))
-
-
-def _events_of(interactions: Interactions) -> list[str]:
-    """Return the names of the events that occur in the interactions."""
-    if interactions.event is None or interactions.events is None:
-        return []
-    return interactions.events.decode(np.unique(interactions.event))
 
 
 def _numbers(batches: Batches) -> Iterator[int]:
