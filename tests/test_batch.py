@@ -216,6 +216,24 @@ def test_files_are_readable_whatever_the_umask_is(tmp_path):
     assert (tmp_path / "part-00000.parquet").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("settings", [{}, {"max_length": 3, "collapse_repeats": True}])
+def test_a_history_of_a_corpus_of_sessions_is_that_of_the_interactions(tmp_path, settings):
+    """Sessions that overlap are merged by time; items beyond ``max_length`` still count as seen."""
+    known = interactions()
+    visits = Interactions.of(
+        user=known.users.decode(known.user),
+        item=[f"i{number % 7 // 2}" if number % 3 else f"i{number % 29}" for number in range(len(known))],
+        timestamp=known.timestamp[::-1].copy(),
+        session=[f"tab {number % 2}" for number in range(len(known))],
+    )
+    save_shards(visits, AdapterConfig(kind="sessions"), tmp_path / "corpus", shards=3)
+    corpus, own = Sentences.open(tmp_path / "corpus"), model(adapter=AdapterConfig(**settings))
+    recommend_all(own, corpus, k=9, out=tmp_path / "corpus answers")
+    recommend_all(own, visits, k=9, out=tmp_path / "answers")
+    found, wanted = (as_lists(pd.read_parquet(tmp_path / name)) for name in ("corpus answers", "answers"))
+    assert found == wanted
+
+
 def test_a_corpus_without_users_has_no_answers(tmp_path):
     Sentences.of([["i1", "i2"]]).save(tmp_path / "corpus", shards=1)
     with pytest.raises(InputError, match="has no user ids; expected a corpus that prepare"):

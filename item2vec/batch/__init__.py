@@ -94,11 +94,13 @@ def recommend_all(
         The history of each user: a ``Store``, whose users and catalogue are read; ``Interactions``; a mapping
         from user ids to lists of items, oldest first; ``Sentences``, usually with ``users``; or
         ``ShardedSentences`` that contain user ids, whose shards are read one at a time. The events of
-        ``Store`` and ``Interactions`` are converted to histories with the adapter settings of the model. If
-        events are ingested into the store during the call, the histories of later blocks contain them. Users
-        who are added to the store during the call are left out. The catalogue of a store is read at the start
-        of the call. If the call is repeated after an interruption, the users who are left get
-        recommendations from the catalogue as it is then, and finished blocks are kept as they are.
+        ``Store`` and ``Interactions``, and all sentences of a user of ``ShardedSentences`` together, in order
+        of time, are converted to histories with the adapter settings of the model. A user whose sentences
+        were all dropped when the corpus was made is not in the corpus, and has no recommendations. If events
+        are ingested into the store during the call, the histories of later blocks contain them. Users who are
+        added to the store during the call are left out. The catalogue of a store is read at the start of the
+        call. If the call is repeated after an interruption, the users who are left get recommendations from
+        the catalogue as it is then, and finished blocks are kept as they are.
     k
         Maximum number of items per user, as in ``Recommender.recommend``.
     out

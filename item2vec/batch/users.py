@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from item2vec.adapters.histories import user_histories
 from item2vec.answers import Answers
 from item2vec.config import AdapterConfig
@@ -17,6 +19,7 @@ from item2vec.preparation import Preparation
 from item2vec.recommender import Recommender
 from item2vec.rules import Rules, is_per_history
 from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.shaping import shape_histories
 from item2vec.store import Store
 from item2vec.store.recommendations import UserRange, count_users, last_user, users_of
 from item2vec.types import as_history, as_texts, check_k
@@ -117,7 +120,8 @@ class _Listed:
 class _Sharded:
     """Histories in a sharded corpus. A block is a shard, whose users are processed ``size`` at a time.
 
-    ``users`` holds, for each shard, the user id of each sentence.
+    A history consists of all sentences of a user, oldest item first, and is then shaped by the adapter
+    settings of the model. ``users`` holds, for each shard, the user id of each sentence.
     """
 
     model: Recommender
@@ -144,9 +148,12 @@ class _Sharded:
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
         users, shard = self.users[block], self.corpus.shards[block]
         starts = _starts_of_runs(users)
-        # The sentences of a user are consecutive and in order of time: their items form the history.
-        histories = dataclasses.replace(shard, offsets=shard.offsets[[*starts, len(users)]])
-        listed = _Listed(self.model, [users[start] for start in starts], histories)
+        # The sentences of a user are consecutive; together, they contain the items that the user has seen.
+        seen = _oldest_first(dataclasses.replace(shard, offsets=shard.offsets[[*starts, len(users)]]))
+        # The items of a corpus have already been replaced by groups.
+        histories = shape_histories(seen, None, None, self.model.adapter.replace(group_by=None))
+        further = seen if len(histories.tokens) < len(seen.tokens) else None
+        listed = _Listed(self.model, [users[start] for start in starts], histories, further)
         for start in range(0, len(starts) or 1, size):
             yield listed.answers_of(slice(start, start + size), request)
 
@@ -254,6 +261,22 @@ def _starts_of_runs(users: Sequence[str]) -> list[int]:
     [0, 2]
     """
     return [place for place in range(len(users)) if place == 0 or users[place] != users[place - 1]]
+
+
+def _oldest_first(histories: Sentences) -> Sentences:
+    """Return histories in order of time, if they have timestamps. Items of equal time keep their order.
+
+    >>> visits = Sentences.of([["a", "b", "c"]])
+    >>> list(_oldest_first(dataclasses.replace(visits, timestamps=np.array([0, 2, 1]))))
+    [['a', 'c', 'b']]
+    """
+    times = histories.timestamps
+    if times is None:
+        return histories
+    owner = np.repeat(np.arange(len(histories)), histories.lengths)
+    if not bool(((times[1:] < times[:-1]) & (owner[1:] == owner[:-1])).any()):
+        return histories
+    return histories.regroup(np.lexsort((times, owner)), histories.offsets)
 
 
 def _canonical(value: object) -> str:
