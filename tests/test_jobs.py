@@ -1,6 +1,8 @@
 """Jobs of the nightly run: dates in the future, and the expected number of tokens per epoch."""
 
 import dataclasses
+import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from nights import QUICK, changed, cut, fill, made_listens
 from strategies import corpora
 
-from item2vec import Interactions, Items, NextItem, Sentences, train
+from item2vec import Interactions, Items, NextItem, Sentences, Vocabulary, train
 from item2vec.config import AdapterConfig, Config, RetrainConfig, TrainConfig
 from item2vec.errors import ConfigError, NothingToTrainError
 from item2vec.retraining import jobs
+from item2vec.sentences import joined
+from item2vec.shards.lazy import LazyShards
 from item2vec.store import Store
 from item2vec.training.corpus import prepare
 
@@ -129,6 +133,25 @@ def test_the_expected_tokens_per_epoch_agree_with_the_trainer(lists, min_count, 
     (shard,) = corpus.shards
     assert expected == pytest.approx(len(shard.tokens) if shard.keep is None else shard.keep.sum())
     assert jobs._read_share(sentences, min_count) == pytest.approx(corpus.read_share)
+
+
+def test_the_expected_tokens_of_many_shards_take_the_memory_of_one():
+    """All weights are distinct: their number must not matter."""
+    n_shards, n = 60, 20_000
+    vocabulary, offsets = Vocabulary(tuple("abcdefgh")), np.arange(0, n + 1, 10)
+
+    def shard(number):
+        random = np.random.default_rng(number)
+        weights = random.exponential(size=n).astype(np.float32)
+        return Sentences(vocabulary, random.integers(0, 8, n), offsets, weights)
+
+    corpus = SimpleNamespace(vocabulary=vocabulary, shards=LazyShards(n_shards, shard))
+    tracemalloc.start()
+    found = jobs._tokens_per_epoch(corpus, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * n_shards * n
+    assert found == pytest.approx(jobs._tokens_per_epoch(joined(list(corpus.shards)), 1), rel=1e-12)
 
 
 def test_tokens_of_weight_0_lower_the_read_share(tmp_path):

@@ -38,6 +38,7 @@ from item2vec.retraining.prepared import PreparedCorpus
 from item2vec.retraining.spool import Spool
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Ahead, Store, latest_plausible
+from item2vec.training.median import lower_median
 from item2vec.versions import load
 
 __all__ = ["Jobs"]
@@ -290,25 +291,22 @@ def _tokens_per_epoch(
     Tokens of weight 0 or below, tokens of items with fewer than ``min_count`` tokens of positive weight, and
     tokens that are then alone in their sentence are not read. A remaining token of weight w is read with the
     probability min(1, w / m), where m is the median weight of the remaining tokens. If ``weighted`` is False,
-    all weights count as 1.
+    all weights count as 1. Several shards are read one after another, in four passes.
     """
     counts = np.zeros(len(sentences.vocabulary))
     for shard in sentences.shards:
         counts += np.bincount(shard.tokens, _weights(shard, weighted) > 0, len(counts))
-    values, numbers = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-    for shard in sentences.shards:
+
+    def remaining(shard: Sentences) -> Floats:
         weights = _weights(shard, weighted)
         frequent = (counts[shard.tokens] >= min_count) & (weights > 0)
         owner = np.repeat(np.arange(len(shard)), shard.lengths)
-        together = frequent & (np.bincount(owner, frequent, len(shard))[owner] >= 2)
-        distinct, n = np.unique(weights[together].astype(np.float64), return_counts=True)
-        values, numbers = [*values, distinct], [*numbers, n]
-    ascending, place = np.unique(np.concatenate(values), return_inverse=True)
-    totals = np.bincount(place, np.concatenate(numbers), len(ascending))
-    if not len(ascending):
+        return weights[frequent & (np.bincount(owner, frequent, len(shard))[owner] >= 2)]
+
+    median = lower_median(lambda: map(remaining, sentences.shards))
+    if not median:  # no token remains: all remaining weights are positive
         return 0.0
-    median = ascending[np.searchsorted(np.cumsum(totals), (totals.sum() - 1) // 2, side="right")]
-    return float(np.minimum(ascending / median, 1) @ totals)
+    return float(sum(np.minimum(remaining(shard) / median, 1).sum() for shard in sentences.shards))
 
 
 def _weights(shard: Sentences, weighted: bool) -> Floats:
