@@ -135,7 +135,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
     ("words", "message"),
     [
         ("--protocol tempral", "--protocol is 'tempral'; expected one of temporal"),
-        ("--playlists lists.txt --protocol temporal", "requires timestamps; playlists have none"),
+        ("--playlists lists.txt --protocol temporal", "requires timestamps; the sentences have none"),
         ("--playlists lists.txt --cold-targets ignore", "--cold-targets is 'ignore'; expected keep or drop"),
         ("--playlists lists.txt --min-history -1", "--min-history is -1; expected a number of items"),
         ("--playlists lists.txt --min-history 99", "none of 24 queries is left"),

@@ -252,6 +252,7 @@ def test_temporal_split_of_shards_equals_that_of_the_interactions(tmp_path_facto
     )
     without = "users without new items in the test part"
     assert sharded.dropped.get(without) == whole.dropped.get(without)
+    assert parts(temporal_split(corpus.whole(), **cut)) == parts(sharded)
     share = {"fraction": 0.3, "repeats": True}
     assert temporal_split(corpus, **share).protocol == temporal_split(interactions, **share).protocol
 

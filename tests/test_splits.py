@@ -463,8 +463,10 @@ def test_errors_of_temporal_split(options, message):
 def test_a_split_by_time_needs_timestamps():
     with pytest.raises(InputError, match="have no timestamps; a split by time requires them"):
         temporal_split(Interactions.of(user=["u"], item=["a"]))
-    with pytest.raises(InputTypeError, match="found Sentences; expected Interactions"):
+    with pytest.raises(InputError, match="the sentences have no timestamps"):
         temporal_split(Sentences.of([["a"]]))
+    with pytest.raises(InputTypeError, match="found list; expected Interactions"):
+        temporal_split([["a"]])
     with pytest.raises(InputError, match="there are no events; expected events before and after"):
         temporal_split(Interactions.of(user=[], item=[], timestamp=[]), at="1970-01-02")
 

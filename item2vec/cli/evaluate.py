@@ -46,7 +46,8 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help=f"Protocol by which data are held out: {', '.join(PROTOCOLS)} [default: temporal for a "
-            "store with timestamps, otherwise leave-last-out, or random for sets].",
+            "store with timestamps, or a corpus with timestamps and a sentence per user; otherwise "
+            "leave-last-out, or random for sets].",
         ),
     ] = None,
     at: Annotated[
@@ -192,8 +193,10 @@ def _splits(
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
     adapter = adapter_of(source)
     if protocol == "temporal":
-        assert isinstance(events, Interactions), "check_timestamps refuses other events"
-        return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
+        options: dict[str, Any] = {"at": at, "repeats": repeats, **share}
+        if isinstance(events, Interactions):
+            options |= {"adapter": adapter, "items": items}
+        return [temporal_split(events, **options)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":
         return [leave_last_out(sentences, repeats=repeats)]

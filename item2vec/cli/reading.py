@@ -110,26 +110,35 @@ def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]
 
 
 def default_protocol(source: Source, events: Events) -> str:
-    """Return the default protocol of an evaluation: ``temporal`` for interactions with timestamps.
+    """Return the default protocol of an evaluation: ``temporal`` for events that can be split by time.
 
     For other events, it is ``leave-last-out`` if sentences are ordered, and ``random`` if they are sets.
     """
-    if isinstance(events, Interactions) and events.timestamp is not None:
+    if _lacking(events) is None:
         return "temporal"
     ordered = adapter_of(source).ordered if isinstance(events, Interactions) else events.ordered
     return "leave-last-out" if ordered else "random"
 
 
 def check_timestamps(protocol: str | None, events: Events) -> None:
-    """Raise ``ConfigError`` for the protocol ``temporal`` unless events are interactions with timestamps."""
-    if protocol != "temporal" or (isinstance(events, Interactions) and events.timestamp is not None):
-        return
-    if isinstance(events, ShardedSentences):
-        raise ConfigError(
-            "--protocol temporal requires interactions, and a corpus contains sentences: use another protocol"
-        )
-    kind = "playlists" if isinstance(events, Sentences) else "the interactions of the store"
-    raise ConfigError(f"--protocol temporal requires timestamps; {kind} have none: use another protocol")
+    """Raise ``ConfigError`` for the protocol ``temporal`` if events cannot be split by time."""
+    if protocol == "temporal" and (lacking := _lacking(events)) is not None:
+        raise ConfigError(f"--protocol temporal requires {lacking}: use another protocol")
+
+
+def _lacking(events: Events) -> str | None:
+    """Return what a split by time requires and the events lack; ``None`` if events can be split by time.
+
+    Of sentences, each must be the history of a user. Sentences without user ids are assumed to be histories.
+    """
+    if isinstance(events, Interactions):
+        return "timestamps; the interactions of the store have none" if events.timestamp is None else None
+    if "timestamps" not in events.columns:
+        return "timestamps; the sentences have none"
+    users = events.users if isinstance(events, ShardedSentences) else None
+    if any(len(set(part)) < len(part) for part in users or ()):
+        return "one sentence per user; the corpus has several sentences of a user, such as sessions"
+    return None
 
 
 def as_sentences(events: Events, adapter: AdapterConfig, items: Items | None) -> Sentences | ShardedSentences:

@@ -1,4 +1,4 @@
-"""Temporal splits of sharded sentences, computed shard by shard."""
+"""Temporal splits of sentences, computed shard by shard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from item2vec.arrays import Offsets
 from item2vec.errors import InputError, Remedy
-from item2vec.evaluation.shard_queries import evenly_spaced, joined_queries, most_queries
+from item2vec.evaluation.shard_queries import changed, evenly_spaced, joined_queries, most_queries
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.targets import new_items
 from item2vec.evaluation.times import iso, span_of
@@ -20,13 +20,13 @@ MOST_TIMES = 1_000_000
 """Minimum number of timestamps in the sample of a larger corpus; the maximum is about twice this number."""
 
 
-def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats: bool) -> Split:
+def split_shards(sentences: Sentences | ShardedSentences, cut: int, end: int | None, repeats: bool) -> Split:
     """Split sentences, each the history of a user, at the timestamp ``cut`` (microseconds).
 
     Tokens before ``cut`` are in the training part. Tokens from ``cut`` on are in the test part, up to ``end``
     (exclusive) if ``end`` is not ``None``. Tokens of negative weight are left out. Unless ``repeats`` is set,
-    items of the history are neither targets nor recommended. The split has about 100,000 queries at most,
-    evenly spaced in each shard.
+    items of the history are neither targets nor recommended. Of ``ShardedSentences``, the split has about
+    100,000 queries at most, evenly spaced in each shard.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
         "queries that are not in the sample of the shards": sum(part.n_omitted for part in parts),
     }
     return Split(
-        train=sentences.derive(lambda _, shard: _before(shard.liked, cut)),
+        train=changed(sentences, lambda shard: _before(shard.liked, cut)),
         histories=joined_queries([part.histories for part in parts]),
         targets=joined_queries([part.targets for part in parts]),
         protocol=f"temporal from {iso(cut)}",
@@ -112,7 +112,7 @@ def _shard_times(shard: Sentences) -> Offsets:
     return shard.timestamps
 
 
-def sampled_times(sentences: ShardedSentences) -> Offsets:
+def sampled_times(sentences: Sentences | ShardedSentences) -> Offsets:
     """Return the timestamps of one to two million evenly spaced tokens.
 
     With fewer than two million tokens, the timestamps of all tokens are returned.

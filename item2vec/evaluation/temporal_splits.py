@@ -34,7 +34,7 @@ Adapter = Callable[[Interactions], Sentences]
 
 @checked_except("interactions", "min_history")
 def temporal_split(
-    interactions: Interactions | ShardedSentences,
+    interactions: Interactions | Sentences | ShardedSentences,
     *,
     at: datetime | str | None = None,
     fraction: float | None = None,
@@ -60,10 +60,10 @@ def temporal_split(
     Parameters
     ----------
     interactions
-        Events with timestamps, or ``ShardedSentences`` with timestamps, one sentence per user. Of
-        ``ShardedSentences``, about 100,000 queries at most are evaluated, evenly spaced in each shard, and
-        ``fraction`` refers to a sample of one to two million events, or to all events if there are fewer.
-        ``adapter`` and ``items`` are not allowed with ``ShardedSentences``.
+        Events with timestamps, or ``Sentences`` or ``ShardedSentences`` with timestamps, one sentence per
+        user. Of sentences, ``fraction`` refers to a sample of one to two million events, or to all events if
+        there are fewer, and ``adapter`` and ``items`` are not allowed. Of ``ShardedSentences``, about 100,000
+        queries at most are evaluated, evenly spaced in each shard.
     at
         The cut-off: a ``datetime`` or ISO text such as ``"2024-05-01"``. A time without a zone is in UTC.
     fraction
@@ -91,7 +91,7 @@ def temporal_split(
     ------
     InputError
         If ``at``, ``fraction`` or ``until`` is invalid, both ``at`` and ``fraction`` are given, ``adapter``
-        or ``items`` is given with ``ShardedSentences``, there are no events, there are no timestamps (without
+        or ``items`` is given with sentences, there are no events, there are no timestamps (without
         ``at``: fewer than two distinct timestamps), the training part or the test part is empty, no user has
         a new item, or every query is dropped because of ``cold_targets`` or ``min_history``.
     ConfigError
@@ -110,7 +110,7 @@ def temporal_split(
     """
     if at is not None and fraction is not None:
         raise InputError(f"at is {at!r} and fraction is {fraction}; expected at most one of them")
-    if isinstance(interactions, ShardedSentences):
+    if isinstance(interactions, Sentences | ShardedSentences):
         timestamps = sampled_times(interactions)
     else:
         timestamps = _timestamps(interactions)
@@ -120,9 +120,9 @@ def temporal_split(
     else:
         share = 0.1 if fraction is None else fraction
         (cut,) = _cuts(timestamps if end is None else timestamps[timestamps < end], [share])
-    if isinstance(interactions, ShardedSentences):
+    if isinstance(interactions, Sentences | ShardedSentences):
         if adapter is not histories or items is not None:
-            raise InputError("adapter and items do not apply to ShardedSentences; expected neither")
+            raise InputError("adapter and items do not apply to sentences; expected neither")
         split = split_shards(interactions, cut, end, repeats)
     else:
         split = _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
