@@ -13,7 +13,7 @@ import numpy.typing as npt
 from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.errors import InputError, InputTypeError, listed
 from item2vec.interactions import microseconds
-from item2vec.sentences import Sentences, offsets_of
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Vocabulary, as_history
 
 __all__ = ["Histories", "encode_histories"]
@@ -61,7 +61,8 @@ def encode_histories(
 
     If histories are lists of ids, ``weights`` and ``timestamps`` hold one list per history, with one value
     per item. If histories are ``Sentences``, their own weights and timestamps are used, and both arguments
-    must be ``None``. Weights are rounded to float32, the dtype of weights in ``Sentences``.
+    must be ``None``. ``ShardedSentences`` are read into memory, and are then treated in the same way. Weights
+    are rounded to float32, the dtype of weights in ``Sentences``.
 
     Raises
     ------
@@ -79,6 +80,8 @@ def encode_histories(
     """
     if isinstance(histories, str):
         raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
+    if isinstance(histories, ShardedSentences):
+        histories = histories.whole()
     if isinstance(histories, Sentences):
         if weights is not None or timestamps is not None:
             raise InputError(

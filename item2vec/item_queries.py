@@ -96,10 +96,10 @@ class ItemQueries(ModelParts):
         """Return the user vectors of histories (float32, n histories × dimensions).
 
         They are the user vectors of ``recommend`` without rules. The weights and timestamps of ``Sentences``
-        are used. A history without a user vector, for example because no item is known, has a row of zeros.
-        The inner product of a user vector and the vector of an item (the unit input vector for
-        ``score="cosine"``, the output vector for ``score="output"``) is the score of the item before bonuses
-        and the popularity prior are added.
+        and ``ShardedSentences`` (read into memory) are used. A history without a user vector, for example
+        because no item is known, has a row of zeros. The inner product of a user vector and the vector of an
+        item (the unit input vector for ``score="cosine"``, the output vector for ``score="output"``) is the
+        score of the item before bonuses and the popularity prior are added.
 
         >>> import numpy as np
         >>> from item2vec import ItemVectors, Recommender, Vocabulary

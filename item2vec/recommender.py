@@ -326,10 +326,10 @@ class Recommender(ItemQueries):
     ) -> list[list[Recommendation]] | Answers:
         """Recommend items for several histories at once, which is faster than one call per history.
 
-        The items and scores for each history equal those that ``recommend`` returns, bit for bit. The weights
-        and timestamps of ``Sentences`` are used. For lists of ids, ``weights`` and ``timestamps`` hold one
-        list per history. Each of ``exclude`` and ``disliked`` holds item ids for all histories, or one list
-        of item ids per history. ``eligible`` and the other rules apply to all histories. The result is a list
+        Items and scores equal those of ``recommend`` bit for bit. The weights and timestamps of ``Sentences``
+        and ``ShardedSentences`` (read into memory) are used. For lists of ids, ``weights`` and ``timestamps``
+        hold one list per history. Each of ``exclude`` and ``disliked`` holds ids for all histories, or one
+        list of ids per history. ``eligible`` and the other rules apply to all histories. The result is a list
         per history or, with ``as_arrays`` (``k`` up to 10,000 or the number of items), an ``Answers``.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)

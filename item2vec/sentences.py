@@ -211,8 +211,7 @@ class Sentences(Sequence[list[str]]):
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the optional columns that are not ``None``, by name."""
-        columns = {name: getattr(self, name) for name in COLUMNS}
-        return {name: column for name, column in columns.items() if column is not None}
+        return {name: column for name in COLUMNS if (column := getattr(self, name)) is not None}
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"tokens": self.tokens, "offsets": self.offsets, **self._columns()}
@@ -373,6 +372,15 @@ class ShardedSentences(Sequence[list[str]]):
         log.info("%r is read into memory", self)
         return joined(list(self.shards))
 
+    @property
+    def liked(self) -> ShardedSentences:
+        """The sentences without the tokens of negative weight, see ``derive``; ``self`` without weights."""
+        if "weights" not in self.columns:
+            return self
+        liked = self.derive(lambda _, shard: shard.liked)
+        liked.users = self.users
+        return liked
+
     @checked
     def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
         """Return a corpus whose shard ``number`` is computed by ``function(number, shard)`` when accessed.
@@ -380,11 +388,7 @@ class ShardedSentences(Sequence[list[str]]):
         The function must be deterministic, and keep the vocabulary, ``ordered`` and the columns. To compute
         checksums, ``derive`` computes each shard once. In the result, ``users`` is ``None``.
         """
-
-        def shard(number: int) -> Sentences:
-            return function(number, self.shards[number])
-
-        shards = LazyShards(len(self.shards), shard)
+        shards = LazyShards(len(self.shards), lambda number: function(number, self.shards[number]))
         manifest = self._manifest.of_arrays(shard._arrays() for shard in shards)
         return ShardedSentences(self.vocabulary, shards, manifest)
 

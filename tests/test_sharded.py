@@ -12,15 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fresh_folder
 
-from item2vec import files, fit, neighbours
+from item2vec import Recommender, files, fit, neighbours
 from item2vec.adapters import save_shards
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import InputError
 from item2vec.evaluation import (
+    EASE,
     ItemKNN,
+    LinkPropagation,
     MarkovChain,
     Popularity,
     RecentPopularity,
+    Split,
+    Transitions,
+    baselines,
     evaluate,
     leave_last_out,
     prefix_split,
@@ -31,7 +36,8 @@ from item2vec.evaluation.leaks import find_leaks, trained_beyond
 from item2vec.interactions import Interactions
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_for, prior_of
-from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
+from item2vec.sharded import ShardWriter
 from item2vec.shards import arrow
 from item2vec.tuning import problem
 from item2vec.types import Vocabulary
@@ -145,6 +151,45 @@ def played():
         weights=random.integers(1, 4, n).astype(np.float32),
         timestamps=random.integers(0, 10**13, n),
     )
+
+
+def disliked_now_and_then(sentences):
+    weights = np.where(np.arange(len(sentences.tokens)) % 5, sentences.weights, -1).astype(np.float32)
+    return dataclasses.replace(sentences, weights=weights)
+
+
+@pytest.mark.usefixtures("either")
+def test_shards_of_histories_have_the_answers_of_the_histories(tmp_path, played):
+    """Weights (also of dislikes) and timestamps are read."""
+    histories = disliked_now_and_then(played)
+    corpus = opened(histories, tmp_path, 3)
+    random, n_items = np.random.default_rng(5), len(played.vocabulary)
+    vectors = ItemVectors(played.vocabulary, random.normal(size=(n_items, 8)), None, np.ones(n_items))
+    model, baseline = Recommender(vectors, half_life=20.0), ItemKNN(played)
+    assert model.recommend_many(corpus, k=5) == model.recommend_many(histories, k=5)
+    assert model.tastes(corpus).tolist() == model.tastes(histories).tolist()
+    for exclude in (None, histories[::-1]):
+        sharded = None if exclude is None else opened(exclude, tmp_path / "excluded", 2)
+        expected = baseline.recommend_many(histories, filter_seen=False, exclude=exclude)
+        assert baseline.recommend_many(corpus, filter_seen=False, exclude=sharded) == expected
+    with pytest.raises(InputError, match="together with Sentences, whose own weights"):
+        model.recommend_many(corpus, weights=[[1.0]] * len(corpus))
+
+
+def test_shards_without_dislikes_keep_their_users(tmp_path, played):
+    histories = disliked_now_and_then(played)
+    corpus = opened(histories, tmp_path, 3)
+    assert list(corpus.liked) == list(histories.liked)
+    assert corpus.liked.whole().weights.tolist() == histories.liked.weights.tolist()
+    with ShardWriter(tmp_path / "rated", ["a", "b"], [1, 2], columns=["weights"], n_shards=2) as writer:
+        for number, user in enumerate(["u", "v"]):
+            columns = {"weights": np.array([1, -1], np.float32), "users": [user]}
+            writer.write(number, np.array([number, 1 - number]), np.array([0, 2]), **columns)
+        writer.finish()
+    liked = Sentences.open(tmp_path / "rated").liked
+    assert (list(liked), [list(users) for users in liked.users]) == ([["a"], ["b"]], [["u"], ["v"]])
+    plain = opened(Sentences.of([["a"], ["b"]]), tmp_path / "plain", 2)
+    assert plain.liked is plain
 
 
 @pytest.mark.parametrize("model", [Popularity, RecentPopularity, ItemKNN, MarkovChain])
