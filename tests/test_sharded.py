@@ -235,6 +235,21 @@ def test_the_last_sessions_of_each_shard_are_test_sessions(tmp_path):
     assert list(held_out.train) == list(sessions)
 
 
+@examples(30)
+@given(sizes=st.lists(st.integers(0, 7), min_size=1, max_size=9), fraction=st.floats(0.01, 0.99))
+def test_small_shards_have_as_many_test_sessions_as_the_sentences(tmp_path_factory, sizes, fraction):
+    sizes = [*sizes, 2]
+    sessions = Sentences.of([[f"i{number}", "x"] for number in range(sum(sizes))])
+    folder = fresh_folder(tmp_path_factory)
+    ids, counts = sessions.vocabulary.ids, sessions.counts()
+    with ShardWriter(folder / "corpus", ids, counts, n_shards=len(sizes)) as writer:
+        writer.write_runs(offsets_of(sizes), sessions.tokens, sessions.offsets)
+    found = prefix_split(Sentences.open(folder / "corpus"), fraction=fraction)
+    assert len(found) == len(prefix_split(sessions, fraction=fraction)) >= 1
+    assert len(found.train) == len(sessions) - len(found)
+    assert {*map(tuple, found.train)} == {*map(tuple, sessions)} - {(own[0], "x") for own in found.histories}
+
+
 def test_tables_of_many_tokens_are_computed_from_evenly_spaced_shards(monkeypatch, tmp_path, caplog):
     lists = Sentences.of([["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]])
     corpus = opened(lists, tmp_path, 4)

@@ -116,10 +116,10 @@ def prefix_split(
     be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. All of these
     queries have the same user number: the index of the test session. Items of the prefix can be targets, and
     recommendations do not exclude them. Tokens of negative weight are not targets. Of ``ShardedSentences``,
-    the last ``fraction`` of each shard are test sessions, about 100,000 at most in total. For
-    ``cold_targets`` and ``min_history`` (the minimum length of a prefix), see ``Split.filtered``. If ``test``
-    is ``None``, an ``InputError`` is raised for a ``fraction`` that is not between 0 and 1, and for fewer
-    than 2 sentences.
+    there are as many test sessions, but about 100,000 at most: the last sessions of each shard, in proportion
+    to its number of sessions. For ``cold_targets`` and ``min_history`` (the minimum length of a prefix), see
+    ``Split.filtered``. If ``test`` is ``None``, an ``InputError`` is raised for a ``fraction`` that is not
+    between 0 and 1, and for fewer than 2 sentences.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
     section 3.1; evaluated as in Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI
@@ -374,12 +374,13 @@ def _last_sentences(
     _check_fraction(fraction)
     if len(sentences) < 2:
         raise InputError(f"{sentences!r} cannot be split; expected at least 2 sentences")
+    n_test = min(max(round(fraction * len(sentences)), 1), len(sentences) - 1)
     if isinstance(sentences, ShardedSentences):
-        most = most_queries(sentences)
-        ends = [len(shard) - min(round(fraction * len(shard)), most) for shard in sentences.shards]
+        starts = offsets_of([len(shard) for shard in sentences.shards])
+        shares = np.diff(n_test * starts // starts[-1])  # in proportion to the shards; the sum is n_test
+        ends = (np.diff(starts) - np.minimum(shares, most_queries(sentences))).tolist()
         test = joined_queries([shard[end:] for shard, end in zip(sentences.shards, ends, strict=True)])
         return sentences.derive(lambda number, shard: shard[: ends[number]]), test
-    n_test = min(max(round(fraction * len(sentences)), 1), len(sentences) - 1)
     return sentences[:-n_test], sentences[-n_test:]
 
 
