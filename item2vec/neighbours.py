@@ -17,7 +17,14 @@ from item2vec.kernels.transitions import windowed_transitions
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Vocabulary, check_k
 
-__all__ = ["NeighbourTable", "known_sentences", "link_propagation", "table_for", "transitions"]
+__all__ = [
+    "NeighbourTable",
+    "known_sentences",
+    "link_propagation",
+    "sampled_shards",
+    "table_for",
+    "transitions",
+]
 
 TRANSITION_DECAY = 0.5
 BACKWARD = 0.5
@@ -203,7 +210,7 @@ def known_sentences(sentences: Sentences | ShardedSentences, vocabulary: Vocabul
     """
     code_of = sentences.vocabulary.codes_in(vocabulary)
     tokens, lengths = [], []
-    for shard in _sampled(sentences):
+    for shard in sampled_shards(sentences):
         liked = shard.liked
         known = liked.keep(code_of[liked.tokens] >= 0)
         tokens.append(code_of[known.tokens])
@@ -212,11 +219,16 @@ def known_sentences(sentences: Sentences | ShardedSentences, vocabulary: Vocabul
     return Sentences(vocabulary, np.concatenate(tokens), offsets, ordered=sentences.ordered)
 
 
-def _sampled(sentences: Sentences | ShardedSentences) -> Iterator[Sentences]:
+def sampled_shards(sentences: Sentences | ShardedSentences) -> Iterator[Sentences]:
+    """Yield the shards of sentences. Of more than 100 million tokens in shards, yield a sample.
+
+    The sample consists of evenly spaced whole shards, with about 100 million tokens in total. It is for
+    computations that need all tokens in memory at the same time.
+    """
     shards = sentences.shards
     n = min(len(shards), max(1, len(shards) * MOST_TOKENS // max(sentences.n_tokens, 1)))
     if n < len(shards):
-        log.info("the table of neighbours is computed from %d of %d shards", n, len(shards))
+        log.info("pairs of items are counted in %d of %d shards, which must fit into memory", n, len(shards))
     return (shards[number * len(shards) // n] for number in range(n))
 
 

@@ -201,6 +201,47 @@ def test_an_evaluation_on_shards_equals_that_on_the_sentences(tmp_path, played, 
         np.testing.assert_allclose(found.per_query[name], values, rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("timed", [True, False])
+def test_an_evaluation_of_a_corpus_reads_a_shard_at_a_time(monkeypatch, tmp_path, played, timed):
+    sentences = disliked_now_and_then(played)
+    if not timed:
+        sentences = dataclasses.replace(sentences, timestamps=None)
+    whole, sharded = leave_last_out(sentences), leave_last_out(opened(sentences, tmp_path, 3))
+    expected = [model.recommend_many([["i1", "i2"], []], k=99) for model in baselines(whole).values()]
+    diversity = evaluate(Popularity(whole.train), whole, k=5, metrics=["diversity"]).metrics
+    monkeypatch.setattr(ShardedSentences, "whole", None)
+    found = [model.recommend_many([["i1", "i2"], []], k=99) for model in baselines(sharded).values()]
+    assert found == expected
+    assert evaluate(Popularity(sharded.train), sharded, k=5, metrics=["diversity"]).metrics == diversity
+
+
+PAIRS = Sentences.of([["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]])
+
+
+@pytest.mark.parametrize("kind", [ItemKNN, MarkovChain, Transitions, LinkPropagation, EASE])
+def test_of_many_tokens_pairs_are_counted_in_evenly_spaced_shards(monkeypatch, tmp_path, kind):
+    corpus = opened(PAIRS, tmp_path, 4)
+    monkeypatch.setattr(neighbours, "MOST_TOKENS", 4)
+    model = kind(corpus)
+    assert sorted(model.vocabulary.ids) == list("abcdefgh")
+    (first, *_), (other, *_), (third, *_) = model.recommend_many([["a"], ["c"], ["e"]])
+    assert (first.item, first.source, third.item, third.source) == ("b", "model", "f", "model")
+    assert other.source == "popular"
+
+
+def test_of_many_tokens_diversity_is_that_in_evenly_spaced_shards(monkeypatch, tmp_path):
+    class Pair:
+        def recommend_many(self, histories, *, k, filter_seen):
+            return [{"x": ["a", "b"], "y": ["c", "d"]}[history[0]][:k] for history in histories]
+
+    histories, targets = Sentences.of([["x"], ["y"]]), Sentences.of([["a"], ["a"]])
+    split = Split(opened(PAIRS, tmp_path, 4), histories, targets, "by hand")
+    for most, expected in ((8, [0, 0]), (4, [0, 1])):
+        monkeypatch.setattr(neighbours, "MOST_TOKENS", most)
+        found = evaluate(Pair(), split, k=2, metrics=["diversity"])
+        assert found.per_query["diversity@2"].tolist() == pytest.approx(expected)
+
+
 def test_leaks_are_found_in_shards(tmp_path, played):
     corpus = opened(played, tmp_path, 3)
     clean = leave_last_out(played, repeats=True)

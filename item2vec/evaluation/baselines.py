@@ -20,6 +20,7 @@ from item2vec.histories import encode_histories
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.compiled import view_of
 from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
+from item2vec.neighbours import known_sentences
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Recommendation, Vocabulary, check_k
 
@@ -63,6 +64,10 @@ class Baseline(ABC):
     item of ``vocabulary``. Items of equal score are ranked in the order of ``vocabulary``. Items without a
     positive score are ranked last, in the order of ``vocabulary``, with ``source="popular"`` and negative
     scores of at least -1.
+
+    ``vocabulary`` and ``counts`` refer to all shards of ``ShardedSentences``. Baselines that count pairs of
+    items keep all tokens that they read in memory. Of more than 100 million tokens, they therefore read only
+    some evenly spaced shards, with about 100 million tokens in total.
 
     ``ties`` is the tie rule of ``evaluate``. The default is ``"as answered"``, because the order of equal
     scores is part of the definition of a baseline.
@@ -136,10 +141,11 @@ class Baseline(ABC):
         """
 
     def _numbered(self, sentences: Sentences | ShardedSentences) -> Sentences:
-        """Return the training sentences without dislikes, encoded with ``vocabulary``, in memory."""
-        whole = sentences.whole().liked
-        numbers = self._number_of[whole.tokens]
-        return Sentences(self.vocabulary, numbers, whole.offsets, ordered=whole.ordered)
+        """Return the training sentences without dislikes, encoded with ``vocabulary``, in memory.
+
+        Of more than 100 million tokens in shards, a sample is returned; see ``neighbours.sampled_shards``.
+        """
+        return known_sentences(sentences, self.vocabulary)
 
     def _recommendations(self, items: Codes, scores: Doubles) -> list[list[Recommendation]]:
         filled = items >= 0
@@ -228,15 +234,18 @@ class RecentPopularity(_SameForAll):
             raise InputError(f"half_life is {half_life}; expected a finite number of days above 0")
         if not 0 < decay <= 1:
             raise InputError(f"decay is {decay}; expected a number above 0 and at most 1")
-        whole = sentences.whole().liked
-        if whole.timestamps is None:
-            last = np.repeat(whole.offsets[1:] - 1, whole.lengths)
-            weights = decay ** (last - np.arange(len(last), dtype=np.float64))
-        else:
-            newest = np.max(whole.timestamps) if len(whole.tokens) else 0
-            weights = 0.5 ** ((newest - whole.timestamps) / (DAY * half_life))
-        numbers = self._number_of[whole.tokens]
-        self._rank(np.bincount(numbers, weights, minlength=len(self.vocabulary)).astype(np.float64))
+        newest = _newest(sentences)
+        scores = np.zeros(len(self.vocabulary))
+        for shard in sentences.shards:
+            liked = shard.liked
+            if liked.timestamps is None:
+                last = np.repeat(liked.offsets[1:] - 1, liked.lengths)
+                weights = decay ** (last - np.arange(len(last), dtype=np.float64))
+            else:
+                weights = 0.5 ** ((newest - liked.timestamps) / (DAY * half_life))
+            # Token by token, so that the rounding of a sum does not depend on the number of shards.
+            np.add.at(scores, self._number_of[liked.tokens], weights)
+        self._rank(scores)
 
 
 class ItemKNN(Baseline):
@@ -358,6 +367,12 @@ class Random(Baseline):
 
     def _candidates(self, histories: Histories) -> SparseRows:
         return draw(histories.codes, histories.offsets, histories.n_needed, len(self.vocabulary), self.seed)
+
+
+def _newest(sentences: Sentences | ShardedSentences) -> int:
+    """Return the latest timestamp of the tokens that are not dislikes; 0 if there are none."""
+    times = (shard.liked.timestamps for shard in sentences.shards)
+    return max((int(part.max()) for part in times if part is not None and len(part)), default=0)
 
 
 def _merged(parts: list[_Excluded], n: int) -> _Excluded:

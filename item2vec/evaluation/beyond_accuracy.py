@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +20,8 @@ from item2vec.metrics.beyond_accuracy import (
     popularity_bias,
     serendipity,
 )
+from item2vec.neighbours import sampled_shards
+from item2vec.sentences import joined
 
 __all__ = ["BEYOND_ACCURACY", "BeyondAccuracy"]
 
@@ -84,8 +87,12 @@ class BeyondAccuracy:
 
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
-        """Indices of the training sentences that contain each item, as a pair of arrays: offsets; indices."""
-        train = self._split.train.whole()
+        """Indices of the training sentences that contain each item, as a pair of arrays: offsets; indices.
+
+        Of more than 100 million tokens in shards, only some evenly spaced shards are read.
+        """
+        shards = sampled_shards(self._split.train)
+        train = joined([dataclasses.replace(shard, weights=None, timestamps=None) for shard in shards])
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 
     @cached_property

@@ -177,7 +177,9 @@ def baselines(split: Split) -> dict[str, Baseline]:
     """Train the baselines on the training part of a split, and return them by name.
 
     ``"transitions"`` is omitted for unordered sentences. With more than 5,000 items, ``"EASE"`` is omitted,
-    because its training would take too long.
+    because its training would take too long. If ``ShardedSentences`` have more than 100 million tokens, the
+    baselines other than popularity, recent popularity and random are trained on some evenly spaced shards,
+    with about 100 million tokens in total.
 
     Examples
     --------
