@@ -336,8 +336,8 @@ def test_temporal_split_of_shards_equals_that_of_the_interactions(tmp_path_facto
     n = data.draw(st.integers(8, 40))
     times = data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
     users, items = (data.draw(st.lists(st.sampled_from("abcde"), min_size=n, max_size=n)) for _ in "ui")
-    days = (19_723 + np.array([*times, 0, 9])) * 86_400_000_000  # from 2024-01-01 on
-    interactions = Interactions.of(user=[*users, "z", "z"], item=[*items, "x", "y"], timestamp=days)
+    days = (19_723 + np.array([*times, 0, 7, 9])) * 86_400_000_000  # from 2024-01-01 on
+    interactions = Interactions.of(user=[*users, *"zzz"], item=[*items, *"xyw"], timestamp=days)
     folder = fresh_folder(tmp_path_factory) / "corpus"
     save_shards(interactions, AdapterConfig(), folder, shards=shards)
     corpus = Sentences.open(folder)
