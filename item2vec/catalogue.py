@@ -56,17 +56,17 @@ class Catalogue:
         """Return the ids of the active items that meet all conditions; see ``Items.where``."""
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
 
-    def completed(self, items: Items) -> Catalogue:
+    def completed(self, items: Items, *, known: Items | None = None) -> Catalogue:
         """Return the catalogue with missing titles and attributes from ``items``; see ``Items.completed``.
 
         Items that are not in the catalogue are added, and are active. If nothing is added, ``self`` is
-        returned.
+        returned. ``known`` is the result of ``Items.completed``, if it is known.
 
         >>> shelf = Catalogue(Items.of({"s1": {}, "s2": {}}), np.array([True, False]), revision=3)
         >>> shelf.completed(Items.of({"s1": {"year": 1}, "s2": {"year": 1}})).where({"year": 1})
         ['s1']
         """
-        joined = self.items.completed(items, bare=self.bare)
+        joined = self.items.completed(items, bare=self.bare) if known is None else known
         if joined is self.items:
             return self
         active = np.append(self.active, np.ones(len(joined) - len(self.items), dtype=bool))
@@ -127,7 +127,8 @@ class Eligible:
     before
         An earlier ``Eligible``. If it was created from the same ``vocabulary`` object, and
         ``catalogue.items.vocabulary`` is also the same object, its mapping from model rows to item codes of
-        the catalogue is reused. Optional.
+        the catalogue is reused. If only the active flags of its catalogue differ, its completed items are
+        reused. Optional.
 
     Examples
     --------
@@ -152,6 +153,7 @@ class Eligible:
         listed = catalogue.items.vocabulary
         is_same = before and before.vocabulary is vocabulary and before.catalogue.items.vocabulary is listed
         self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
+        self._completed = None if before is None else before._completed_of(catalogue, attributes)
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
         self._values = lru_cache(CACHED_VALUES)(partial(_values, catalogue.items, self._codes))
 
@@ -189,8 +191,18 @@ class Eligible:
     @cached_property
     def _described(self) -> Eligible:
         """An ``Eligible`` of the completed catalogue, without ``attributes``."""
-        completed = self.catalogue if self._fallback is None else self.catalogue.completed(self._fallback)
+        if self._fallback is None:
+            return self
+        completed = self.catalogue.completed(self._fallback, known=self._completed)
         return self if completed is self.catalogue else Eligible(completed, self.vocabulary)
+
+    def _completed_of(self, catalogue: Catalogue, attributes: Items | None) -> Items | None:
+        """Return the completed items, if they are known, and those of ``catalogue`` are the same."""
+        own = self.catalogue
+        is_same = own.items is catalogue.items and own.bare == catalogue.bare and self._fallback is attributes
+        if not is_same:
+            return None
+        return self.items if "_described" in self.__dict__ else self._completed
 
 
 def _mask(catalogue: Catalogue, codes: Codes, condition: Condition) -> Mask | None:

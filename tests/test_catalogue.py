@@ -105,6 +105,24 @@ def test_items_that_are_known_to_have_no_attributes_get_none():
     assert newer.completed(others).items.attributes == ({"genre": "jazz"}, {})
 
 
+def test_a_change_of_active_flags_keeps_the_completed_items():
+    model = model_of(a={"genre": "jazz"}, b={"genre": "soul"})
+    listed = Items.of({"a": {}, "b": {}})
+
+    def eligible(active, bare=(), before=None):
+        catalogue = Catalogue(listed, np.array(active), 1, frozenset(bare))
+        return Eligible(catalogue, model.vocabulary, attributes=model.items, before=before)
+
+    first = eligible([True, True])
+    items = first.items
+    unused = eligible([False, True], before=first)
+    second = eligible([False, True], before=unused)
+    assert second.items is items
+    assert second.mask({"genre": ["jazz", "soul"]}).tolist() == [False, True]
+    bare = eligible([True, True], bare="a", before=second)
+    assert bare.items.attributes == ({}, {"genre": "soul"})
+
+
 def test_a_change_of_one_item_of_the_store_leaves_the_attributes_of_the_others():
     model = model_of(a={"genre": "jazz"}, b={"genre": "soul"}, c={"genre": "jazz"})
     listed = Catalogue(Items.of({"a": {}, "b": {}}), np.ones(2, dtype=bool), 1)
