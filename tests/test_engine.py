@@ -189,15 +189,22 @@ def test_one_request_at_a_time_waits_for_the_store(places, monkeypatch):
         assert first.result() == expected
 
 
-def test_the_catalogue_of_a_failing_store_is_read_at_increasing_intervals(places, monkeypatch):
+@pytest.fixture
+def outage(monkeypatch):
+    """Return a fake clock, the attempts to read the catalogue, and a read that fails."""
     clock, attempts = [1000.0], []
-    original = Store.catalogue
 
     def fail(*_):
         attempts.append(clock[0] - 1000)
         raise StoreError("the server restarts")
 
     monkeypatch.setattr("item2vec.catalogue_cache.time.monotonic", lambda: clock[0])
+    return clock, attempts, fail
+
+
+def test_the_catalogue_of_a_failing_store_is_read_at_increasing_intervals(places, monkeypatch, outage):
+    clock, attempts, fail = outage
+    original = Store.catalogue
     with Engine(**places, reload_every=2) as engine:
 
         def requests_until(second):
@@ -216,15 +223,9 @@ def test_the_catalogue_of_a_failing_store_is_read_at_increasing_intervals(places
         assert attempts[8:] == ["read"] * 3
 
 
-def test_a_change_that_succeeds_ends_the_wait_for_a_store_that_failed(places, monkeypatch):
-    clock, attempts = [1000.0], []
+def test_a_change_that_succeeds_ends_the_wait_for_a_store_that_failed(places, monkeypatch, outage):
+    clock, attempts, fail = outage
     original = Store.catalogue
-
-    def fail(*_):
-        attempts.append(clock[0] - 1000)
-        raise StoreError("the server restarts")
-
-    monkeypatch.setattr("item2vec.catalogue_cache.time.monotonic", lambda: clock[0])
     with Engine(**places, reload_every=2) as engine:
         monkeypatch.setattr(Store, "catalogue", fail)
         for _ in range(130):

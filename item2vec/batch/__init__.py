@@ -174,9 +174,7 @@ def recommend_all(
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
     # Read before the block, because an OSError of the caller's iterables is not an error of the folder.
-    source: Store | Users = (
-        histories if isinstance(histories, Store) else users_in(histories, model, users, None)
-    )
+    source: Store | Users = histories if isinstance(histories, Store) else users_in(histories, model, users)
     with refusing_unwritable(folder):
         _make_folder(folder)
         with locked(folder, "recommend --all", name=LOCK):

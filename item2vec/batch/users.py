@@ -216,18 +216,11 @@ def answers_of(model: Recommender, interactions: Interactions, request: Request)
 
 
 def users_in(
-    histories: Store | Interactions | Sentences | ShardedSentences | Mapping[str, Iterable[str]],
+    histories: Interactions | Sentences | ShardedSentences | Mapping[str, Iterable[str]],
     model: Recommender,
     names: Sequence[str] | None,
-    last: int | None,
 ) -> Users:
-    """Return the users of histories of any supported type. ``names`` holds the user ids of ``Sentences``.
-
-    ``last`` applies to a store only. If this call resumes an earlier call, ``last`` is the highest row number
-    of a user that the earlier call recorded; otherwise, ``None``.
-    """
-    if isinstance(histories, Store):
-        return Stored.of(model, histories, last)
+    """Return the users of histories in memory or in a corpus. ``names`` are the user ids of ``Sentences``."""
     if isinstance(histories, ShardedSentences):
         return _Sharded.of(model, histories)
     return _listed(histories, model, names)

@@ -22,7 +22,6 @@ from item2vec.items import Items
 
 if TYPE_CHECKING:
     from item2vec.interactions import Interactions
-    from item2vec.store import Store
 
 __all__ = ["columns_of", "db", "ingest"]
 
@@ -84,6 +83,7 @@ def ingest(
     """
     from item2vec.cli.titles import read_titles
     from item2vec.store import Store
+    from item2vec.store.values import check_dated
 
     source = _source(files or [], from_sql, query, table, only_items=items is not None)
     _check_readable(files or [], read.encoding)
@@ -108,7 +108,9 @@ def ingest(
                 raise _no_rows(files or [])
             if items is not None and titles is not None:
                 if batch is not None:
-                    _check_kind(opened, batch[1])
+                    stored_events = opened.summary()
+                    is_dated = stored_events["first"] is not None if stored_events["n_interactions"] else None
+                    check_dated(batch[1].timestamp is not None, is_dated)
                 # Items are added before interactions, which would insert the ids of their items.
                 ingested_items = opened.ingest_items(titles)
                 stored.append(str(items.path))
@@ -191,18 +193,6 @@ def _no_rows(files: list[Path]) -> InputError:
     named = ", ".join(map(str, files))
     found = f"found no rows in {named}" if named else "the result of --from-sql has no rows"
     return InputError(f"{found}; expected interactions")
-
-
-def _check_kind(store: Store, interactions: Interactions) -> None:
-    """Raise ``InputError`` if only one of the interactions and those in the store have timestamps."""
-    summary = store.summary()
-    dated = interactions.timestamp is not None
-    if summary["n_interactions"] and dated is not (summary["first"] is not None):
-        words = {True: "have timestamps", False: "have no timestamps"}
-        raise InputError(
-            f"the interactions {words[dated]}, and the interactions in the store {words[not dated]}; "
-            "expected timestamps in both or in neither: use another store"
-        )
 
 
 def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[tuple[str, Interactions]]:

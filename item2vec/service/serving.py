@@ -17,6 +17,7 @@ from item2vec.catalogue import Catalogue
 from item2vec.catalogue_cache import CatalogueCache
 from item2vec.engine import Engine
 from item2vec.errors import BundleNotFoundError, InputError, Item2VecError, StoreError
+from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
 from item2vec.rules import CHANGE_SCORES
 from item2vec.service.explorer_data import Maps
@@ -235,7 +236,9 @@ class Serving:
     def versions(self) -> list[dict[str, Any]]:
         """Return the versions of the models folder as JSON values, newest first."""
         models = Path(self._arguments["models"])
-        rows = [_version(row) for row in overview(models)] if (models / "versions").is_dir() else []
+        with refusing_unreadable():
+            has_versions = (models / "versions").is_dir()
+        rows = [_version(row) for row in overview(models)] if has_versions else []
         return rows[::-1]
 
     def runs(self, limit: int) -> list[dict[str, Any]]:

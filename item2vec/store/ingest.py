@@ -26,6 +26,7 @@ from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
 from item2vec.store.moments import Moments, Repeats, merged
 from item2vec.store.tables import interaction, item, user_account
+from item2vec.store.values import check_dated
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["NO_EVENT", "Batch", "Events", "Ingested", "RepeatPolicy", "event_key", "has_timestamps"]
@@ -215,13 +216,7 @@ def _check_kind(connection: sa.Connection, dated: bool) -> None:
         # The lock serialises writers to an empty store. SQLite has one writer at a time.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(FIRST_EVENT_LOCK)))
         stored = has_timestamps(connection)
-    if stored is not None and stored is not dated:
-        words = {True: "have timestamps", False: "have no timestamps"}
-        raise InputError(
-            f"the interactions {words[dated]}, and the interactions in the store {words[stored]}; expected "
-            "timestamps in both or in neither, because events with and without timestamps cannot be ordered: "
-            "use another store"
-        )
+    check_dated(dated, stored)
 
 
 @dataclass(frozen=True)

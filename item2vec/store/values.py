@@ -1,4 +1,4 @@
-"""Check that SQLite and PostgreSQL can store text and JSON values unchanged."""
+"""Checks of values that a store can hold: text and JSON values, and timestamps of interactions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,23 @@ from item2vec.errors import (
     short_repr,
 )
 
-__all__ = ["check_text", "check_value"]
+__all__ = ["check_dated", "check_text", "check_value"]
 
 MAX_DEPTH = 100
+
+
+def check_dated(dated: bool, stored: bool | None) -> None:
+    """Raise ``InputError`` if only one of new and stored interactions have timestamps.
+
+    ``stored`` is ``None`` if the store has no interactions.
+    """
+    if stored is not None and stored is not dated:
+        words = {True: "have timestamps", False: "have no timestamps"}
+        raise InputError(
+            f"the interactions {words[dated]}, and the interactions in the store {words[stored]}; expected "
+            "timestamps in both or in neither, because events with and without timestamps cannot be ordered: "
+            "use another store"
+        )
 
 
 def check_text(value: Any, what: str) -> None:
