@@ -1,5 +1,7 @@
 """The scan of a batch, in tiles and with filters, keeps every row that a full sort of each query returns."""
 
+from functools import cached_property
+
 import numpy as np
 import pytest
 from examples import examples
@@ -11,6 +13,7 @@ from item2vec.index import scan
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
 from item2vec.index.exact import ExactIndex
+from item2vec.index.groups import Groups
 from item2vec.index.priors import with_prior
 from item2vec.index.results import row_lists
 from item2vec.index.search import find, find_many
@@ -74,6 +77,19 @@ class Unordered(ExactIndex):
         return None if n_scanned < 300 else np.random.default_rng(n).permutation(best)
 
 
+class Grouped(Unordered):
+    """An approximate index that stores equal rows once, as those of FAISS and Annoy do."""
+
+    @cached_property
+    def groups(self):
+        return Groups.of(self.matrix)
+
+    def candidates(self, query, n, n_scanned):
+        distinct = self.matrix[self.groups.first] @ query
+        best = np.argsort(-distinct, kind="stable")[:n]
+        return None if n_scanned < 300 else self.groups.rows_of(best, n)
+
+
 @examples(150)
 @given(batches())
 def test_candidates_of_an_approximate_index_equal_a_full_sort(batch):
@@ -88,17 +104,27 @@ def test_candidates_of_an_approximate_index_equal_a_full_sort(batch):
         assert result.scores.tolist() == (matrix @ query + bonus)[result.rows].tolist()
 
 
-@examples(100)
-@given(batches(), st.sampled_from([0.01, 0.5, 3.0]))
-def test_a_prior_beside_an_approximate_index_equals_a_scan(batch, weight):
+@examples(200)
+@given(batches(), st.sampled_from([0.01, 0.5, 3.0]), st.sampled_from([Unordered, Grouped]), st.booleans())
+def test_a_prior_beside_an_approximate_index_equals_a_scan(batch, weight, kind, are_first_popular):
     matrix, queries, k, excluded, allowed, _ = batch
-    prior = np.round(np.log1p(np.arange(len(matrix))[::-1]), 2).astype(np.float32)
+    places = np.arange(len(matrix))
+    prior = np.round(np.log1p(places[::-1] if are_first_popular else places), 2).astype(np.float32)
     weighted = np.column_stack((queries, np.full(len(queries), weight, np.float32)))
     filters = {"k": k, "excluded": excluded, "allowed": allowed}
-    found = find_many(with_prior(Unordered.build(matrix), prior), weighted, **filters)
+    found = find_many(with_prior(kind.build(matrix), prior), weighted, **filters)
     exact = find_many(build(np.column_stack((matrix, prior)), kind="exact"), weighted, **filters)
     assert [one.rows.tolist() for one in found] == [one.rows.tolist() for one in exact]
     assert [one.scores.tobytes() for one in found] == [one.scores.tobytes() for one in exact]
+
+
+@pytest.mark.parametrize("kind", [Unordered, Grouped])
+def test_equal_rows_are_ranked_by_their_prior(kind):
+    """The index returns the first rows of a group, which have the lowest priors."""
+    matrix = np.repeat(np.array([[3, 0], [2, 0], [1, 0], [-1, 0]], np.float32), 200, axis=0)
+    prior = np.log1p(np.arange(800, dtype=np.float32) % 200)
+    best = find(with_prior(kind.build(matrix), prior), np.array([1, 0, 0.1], np.float32), k=5)
+    assert best.rows.tolist() == [199, 198, 197, 196, 195]
 
 
 def test_a_prior_reads_more_rows_only_until_no_other_row_can_be_better():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Rows
+from item2vec.arrays import Codes, Floats, Mask, Rows
 from item2vec.files import open_array, write_array
 
 __all__ = ["Groups"]
@@ -70,15 +70,16 @@ class Groups:
         stops = np.minimum(self._offsets[groups + 1], starts + n)
         return np.concatenate([groups[:0], *map(self._members.__getitem__, map(slice, starts, stops))])
 
-    def is_any_cut(self, rows: Rows, n: int) -> bool:
-        """Return whether ``rows``, which are distinct, contain at least ``n`` rows of a group, but not all.
+    def are_cut(self, rows: Rows, n: int) -> Mask:
+        """Return, for each row, whether ``rows`` contain at least ``n`` rows of its group, but not all.
 
-        If ``rows_of`` returned the rows, it left out further rows of this group.
+        If ``rows_of`` returned the rows, which are distinct, it left out further rows of these groups.
         """
         if not self._are_repeated:
-            return False
-        groups, counts = np.unique(self.codes[rows], return_counts=True)
-        return bool(((counts >= n) & (counts < self._offsets[groups + 1] - self._offsets[groups])).any())
+            return np.zeros(len(rows), dtype=bool)
+        groups, codes, counts = np.unique(self.codes[rows], return_inverse=True, return_counts=True)
+        cut: Mask = (counts >= n) & (counts < self._offsets[groups + 1] - self._offsets[groups])
+        return cut[codes]
 
     @cached_property
     def _are_repeated(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from item2vec.arrays import Floats, Rows
 from item2vec.index.exact import ExactIndex
-from item2vec.index.search import Index
+from item2vec.index.search import Index, are_cut
 from item2vec.kernels.compiled import view_of
 from item2vec.kernels.rescoring import exact_scores
 
@@ -26,7 +26,8 @@ class PriorIndex:
 
     The last element of a query is the weight of the prior. Candidates are the best rows of ``base`` and the
     rows with the highest priors. Except for rows that ``base`` misses, no other row scores more than a bound:
-    the lowest inner product among the best rows of ``base``, plus the weight times the next highest prior.
+    the lowest inner product among the best rows of ``base`` (or that of a group of equal rows of which
+    ``base`` returned only some, if it is higher), plus the weight times the next highest prior.
     The number of rows to read is doubled until the bound is below the score of the ``n``-th best candidate. A
     scan is requested if the number of rows to read reaches the number of all rows, if ``base`` requests a
     scan, or if all elements of the query except the last are 0.
@@ -68,7 +69,10 @@ class PriorIndex:
             scores = exact_scores(view_of(self.matrix), both, view_of(query[None]), np.zeros_like(both))
             read = both[np.isin(both, rows[rows < self.n_built])]
             products = scores[np.searchsorted(both, read)] - weight * self.matrix[read, -1]
-            limit = products.min(initial=np.inf) + weight * self.matrix[self.by_prior[n_read], -1]
+            # Of a group of equal rows that ``base`` cut, the other rows have the same product.
+            cut = products[are_cut(self.base, read, n_read)].max(initial=-np.inf)
+            highest = max(products.min(initial=np.inf), cut)
+            limit = highest + weight * self.matrix[self.by_prior[n_read], -1]
             if len(both) >= n and np.partition(scores, -n)[-n] > limit:
                 return both
             n_read *= 2

@@ -56,7 +56,7 @@ from item2vec.kernels.scanning import RowLists
 from item2vec.matrices import MAX_NORM, row_norms
 from item2vec.types import check_k
 
-__all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many", "search"]
+__all__ = ["MAX_NORM", "Index", "SearchResult", "are_cut", "as_matrix", "find", "find_many", "search"]
 
 
 BLOCK_BYTES = 1 << 25
@@ -340,17 +340,18 @@ def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> S
         # Of a group of more than n equal rows, n are candidates. At least k of them are eligible if at most
         # n - k of all candidates are not.
         built = rows[rows < n_built]
-        if n_eligible >= k and (len(built) - n_eligible <= n - k or not _is_any_group_cut(index, built, n)):
+        if n_eligible >= k and (len(built) - n_eligible <= n - k or not are_cut(index, built, n).any()):
             return result
         n = max(2 * n, _n_candidates(k + len(excluded), scan))
     return None
 
 
-def _is_any_group_cut(index: Any, rows: Rows, n: int) -> bool:
-    """Return whether an index left out rows of a group of equal candidates (see ``Groups.is_any_cut``)."""
+def are_cut(index: Any, rows: Rows, n: int) -> Mask:
+    """Return, for each candidate, whether an index left out equal rows (see ``Groups.are_cut``)."""
     while hasattr(index, "base"):
         index = index.base
-    return hasattr(index, "groups") and bool(index.groups.is_any_cut(rows, n))
+    cut: Mask = index.groups.are_cut(rows, n) if hasattr(index, "groups") else np.zeros(len(rows), dtype=bool)
+    return cut
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
