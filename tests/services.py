@@ -77,14 +77,22 @@ def wait_until_ready(client, **headers):
         time.sleep(0.01)
 
 
+def wait_for(found, state=lambda: "nothing was found"):
+    """Wait until ``found`` returns a true value, and return it. If it never does, raise ``state()``."""
+    for _ in range(HANGING * 20):
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{state()} after {HANGING} s")
+
+
 def wait_for_answer(client, path, is_expected):
     """Wait until ``is_expected`` is true of the JSON of the answer."""
-    for _ in range(HANGING * 20):
-        answer = client.get(path).json()
-        if is_expected(answer):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the answer of {path} is still {answer} after {HANGING} s")
+
+    def answer():
+        return client.get(path).json()
+
+    wait_for(lambda: is_expected(answer()), lambda: f"the answer of {path} is still {answer()}")
 
 
 def wait_until_whole(client, path):

@@ -6,14 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 from faults.child import HANGING
-from services import Process
+from services import Process, wait_for
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,15 +55,6 @@ def test_workers_share_the_port_and_the_metrics(served):
     count = re.search(r'item2vec_requests_total\{.*users.*status="200"\} (\d+)', text)
     assert float(count[1]) == 20
     assert service.stop() == 0
-
-
-def wait_for(found):
-    """Wait until ``found`` returns a true value, and return it."""
-    for _ in range(HANGING * 20):
-        if value := found():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited for {HANGING} s in vain")
 
 
 @pytest.mark.slow
