@@ -16,7 +16,9 @@ from item2vec.errors import (
 __all__ = [
     "DAY",
     "DEFAULT_GAP",
+    "EARLIEST",
     "EPOCH",
+    "LATEST",
     "PLAUSIBLE",
     "SECOND",
     "TICKS",
@@ -36,6 +38,8 @@ DEFAULT_GAP = "30min"
 """Default maximum pause between two consecutive interactions of a session."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of timestamp 0."""
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The first timestamp of year 1 and the last timestamp of year 9999, the range of ``datetime``."""
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units of Unix timestamps (epoch numbers). Each unit is mapped to its number per second."""
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from os import PathLike
 from types import TracebackType
@@ -163,8 +163,8 @@ class Engine:
         user: str | None = None,
         *,
         history: Iterable[str] | None = None,
-        weights: Sequence[float] | npt.NDArray[Any] | None = None,
-        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        weights: Iterable[float] | None = None,
+        timestamps: Iterable[Any] | None = None,
         k: int = 10,
         filter_seen: bool = True,
         log: bool = False,

@@ -52,8 +52,8 @@ def encode_histories(
     vocabulary: Vocabulary,
     histories: Sentences | Iterable[Iterable[str]],
     *,
-    weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
-    timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
+    weights: Iterable[Iterable[float]] | None = None,
+    timestamps: Iterable[Iterable[Any]] | None = None,
 ) -> Histories:
     """Encode histories with their weights and timestamps.
 
@@ -116,7 +116,9 @@ def _log_unknown(ids: Iterable[str], known: Mask) -> None:
     log.debug(message, len(unknown), len(known), listed(unknown))
 
 
-def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
+def _weights(weights: Iterable[float]) -> Doubles:
+    if not isinstance(weights, np.ndarray):
+        weights = as_history(weights, "weights")
     try:
         with np.errstate(over="ignore"):
             column = np.asarray(weights, dtype=np.float32).astype(np.float64)

@@ -81,15 +81,15 @@ class Interactions:
         *,
         user: Iterable[str],
         item: Iterable[str],
-        timestamp: Sequence[Any] | npt.NDArray[Any] | None = None,
-        weight: Sequence[float] | Floats | None = None,
+        timestamp: Iterable[Any] | None = None,
+        weight: Iterable[float] | None = None,
         event: Iterable[str] | None = None,
         session: Iterable[str] | None = None,
     ) -> Interactions:
         """Create interactions from columns. Codes are assigned to ids in order of first appearance.
 
-        ``timestamp`` holds ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer
-        microseconds since 1970-01-01 UTC.
+        A column is a list, an array or a pandas ``Series``. ``timestamp`` holds ``datetime`` objects (UTC if
+        naive), ``datetime64`` values, or integer microseconds since 1970-01-01 UTC.
 
         Raises
         ------
@@ -115,7 +115,8 @@ class Interactions:
         if timestamp is not None:
             columns["timestamp"] = microseconds(timestamp)
         if weight is not None:
-            columns["weight"] = read_only(weight, np.float32)
+            values = weight if isinstance(weight, np.ndarray) else as_history(weight, "weight")
+            columns["weight"] = read_only(values, np.float32)
         return cls(**columns)
 
     def __len__(self) -> int:
@@ -279,7 +280,7 @@ def _iso(microseconds: np.int64) -> str:
         return f"{int(microseconds)} µs"
 
 
-def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
+def microseconds(timestamps: Iterable[Any]) -> Offsets:
     """Convert timestamps to int64 microseconds since 1970-01-01 UTC.
 
     Timestamps are ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer microseconds.
@@ -302,24 +303,25 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)])
     array([86400000000,     1000000])
     """
-    integers: Sequence[Any] | npt.NDArray[Any] = timestamps
-    if not isinstance(timestamps, np.ndarray):
-        timestamps = as_history(timestamps, "timestamps")
-        integers = [time for time in timestamps if not isinstance(time, datetime)]
-        timestamps = [microseconds_of(time) if isinstance(time, datetime) else time for time in timestamps]
+    times: Sequence[Any] | npt.NDArray[Any]
+    integers: Sequence[Any] | npt.NDArray[Any]
+    if isinstance(timestamps, np.ndarray) and timestamps.dtype != object:
+        times = integers = timestamps
+    else:
+        times = as_history(timestamps, "timestamps")
+        integers = [time for time in times if not isinstance(time, datetime)]
+        times = [microseconds_of(time) if isinstance(time, datetime) else time for time in times]
     try:
-        column = np.asarray(timestamps)
+        column = np.asarray(times)
     except ValueError as error:
-        raise InputTypeError(
-            f"timestamps are {short_repr(timestamps)}; expected a flat list of times"
-        ) from error
+        raise InputTypeError(f"timestamps are {short_repr(times)}; expected a flat list of times") from error
     if column.size == 0:
         return np.zeros(0, dtype=np.int64)
     if column.dtype.kind == "u":
         _check_range([int(column.max())])
     elif column.dtype.kind not in "iM":
-        times = np.asarray(timestamps, dtype=object).flat
-        _check_range([int(time) for time in times if isinstance(time, int | np.integer)])
+        each = np.asarray(times, dtype=object).flat
+        _check_range([int(time) for time in each if isinstance(time, int | np.integer)])
         raise InputTypeError(
             f"timestamps have type {column.dtype}; expected datetime, datetime64 without NaT, or integer "
             "microseconds since 1970"

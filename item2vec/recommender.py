@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
-
-import numpy.typing as npt
 
 from item2vec import bundle
 from item2vec.answers import Answers
@@ -252,8 +250,8 @@ class Recommender(ItemQueries):
         *,
         k: int = 10,
         filter_seen: bool = True,
-        weights: Sequence[float] | npt.NDArray[Any] | None = None,
-        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        weights: Iterable[float] | None = None,
+        timestamps: Iterable[Any] | None = None,
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
@@ -303,8 +301,8 @@ class Recommender(ItemQueries):
         k: int = 10,
         as_arrays: Literal[False] = False,
         filter_seen: bool = True,
-        weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
-        timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
+        weights: Iterable[Iterable[float]] | None = None,
+        timestamps: Iterable[Iterable[Any]] | None = None,
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]]: ...
@@ -319,8 +317,8 @@ class Recommender(ItemQueries):
         k: int = 10,
         as_arrays: bool = False,
         filter_seen: bool = True,
-        weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
-        timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
+        weights: Iterable[Iterable[float]] | None = None,
+        timestamps: Iterable[Iterable[Any]] | None = None,
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]] | Answers:
@@ -345,8 +343,8 @@ class Recommender(ItemQueries):
         history: Iterable[str],
         item: str,
         *,
-        weights: Sequence[float] | npt.NDArray[Any] | None = None,
-        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        weights: Iterable[float] | None = None,
+        timestamps: Iterable[Any] | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Share]:
         """Return the contribution of each history item to the score of an item, largest first.

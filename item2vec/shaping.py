@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -255,7 +256,7 @@ def dislikes_of(events: Iterable[str] | Mapping[str, float] | None) -> set[str]:
     ({'skip'}, set())
     """
     weights = events.items() if isinstance(events, Mapping) else ()
-    return {name for name, weight in weights if isinstance(weight, int | float) and weight < 0}
+    return {name for name, weight in weights if isinstance(weight, Real) and weight < 0}
 
 
 def log_unknown_events(names: Iterable[str], known: Sequence[str], role: str) -> None:

@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, Unpack, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.arrays import Codes, Floats
 from item2vec.catalogue import Catalogue
 from item2vec.config import AdapterConfig
-from item2vec.durations import EPOCH, microseconds_of, seconds_of
+from item2vec.durations import EARLIEST, EPOCH, microseconds_of, seconds_of
 from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.geometry import Method
 from item2vec.items import Items
@@ -81,8 +80,8 @@ class View:
         user: str | None = None,
         *,
         history: Iterable[str] | None = None,
-        weights: Sequence[float] | npt.NDArray[Any] | None = None,
-        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        weights: Iterable[float] | None = None,
+        timestamps: Iterable[Any] | None = None,
         k: int = 10,
         filter_seen: bool = True,
         log: bool = False,
@@ -252,7 +251,7 @@ class View:
 
     def _histories_of(self, period: Period, users: Iterable[str]) -> Sentences:
         """Return, for each user, the history that the model reads from the events of a period."""
-        since = None if period.start is None else EPOCH + timedelta(microseconds=period.start)
+        since = None if period.start is None else EPOCH + timedelta(microseconds=max(period.start, EARLIEST))
         events = self._plausible(self._events(users, since)).between(period.start, period.end)
         return events.shaped(self.model.adapter, self.catalogue.items)
 

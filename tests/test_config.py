@@ -387,7 +387,35 @@ def test_the_number_of_decays_must_divide_vector_size():
     assert fits.taste.decay == (0.5, 0.7, 0.9)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"decay": "learned"}, "decay is learned; expected numbers"),
+        ({"decay": "learned", "objective": "skipgram"}, "decay is learned; expected numbers"),
+        ({"decay": ("learned", 0.5)}, r"vector_size is 384; expected .* 2|expected numbers"),
+        ({"part_weights": (1, 2)}, r"part_weights is \(1\.0, 2\.0\); expected one weight per part"),
+        (
+            {"part_weights": (1, 2), "objective": "lsa"},
+            r"part_weights is \(1\.0, 2\.0\); expected one weight per",
+        ),
+    ],
+)
+def test_a_taste_that_does_not_fit_the_training_is_an_error_before_training(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Config().with_settings(**settings)
+
+
+def test_learned_decays_fit_training_that_learns_weights_for_as_many_parts():
+    learned = Config().with_settings(context_decay=("learned",), vector_size=64, decay="learned")
+    assert learned.taste.decay == "learned"
+    assert Config().with_settings(decay=("learned", 0.9, 0.3)).taste.decay == ("learned", 0.9, 0.3)
+
+
 def test_numpy_scalars_are_accepted():
+    assert AdapterConfig(events={"play": np.float64(2), "skip": np.int64(-1)}).events == {
+        "play": 2,
+        "skip": -1,
+    }
     config = TrainConfig(
         epochs=np.int32(3),
         alpha=np.float32(0.5),

@@ -229,6 +229,7 @@ def test_a_dislike_that_does_not_occur_is_logged(adapted, caplog):
     """It may be misspelt. It is no error, as an unknown event to train on is: there may be none so far."""
     shop = Interactions.of(**SHOP)
     assert list(adapted(shop, events=RATED)) == [list("abcad")]
+    assert list(adapted(shop, events={"play": np.int32(2), "skip": np.float32(-0.5)})) == [list("abcad")]
     assert caplog.messages == []
     assert list(adapted(shop, events={"play": 1, "skipp": -1})) == [list("abcad")]
     (message,) = caplog.messages

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
+import pandas as pd
 import pytest
 from examples import examples
 from hypothesis import given
@@ -309,6 +310,27 @@ def test_every_form_of_a_timestamp_is_the_same_microsecond(naive, minutes):
         column = microseconds(form)
         assert column.dtype == np.int64
         assert column.tolist() == expected
+
+
+def test_columns_of_pandas_are_columns():
+    """Series are accepted, whatever their dtype, and so are arrays of objects."""
+    times = ["2024-01-01 00:00", "2024-06-01 12:00"]
+    expected = np.array(times, dtype="datetime64[us]").astype(np.int64).tolist()
+    dates = pd.Series(times, index=[7, 3]).astype("datetime64[ns]")
+    zoned = dates.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    forms = [dates, zoned, zoned.to_numpy(), pd.Series(expected, dtype="Int64"), pd.Index(dates), iter(dates)]
+    for form in forms:
+        assert microseconds(form).tolist() == expected
+    for weights in (pd.Series([1.0, 2.0]), pd.Series([1, 2], dtype="Int64"), [1, 2], iter([1, 2])):
+        log = Interactions.of(
+            user=pd.Series(["u", "v"]), item=pd.Series(["i", "j"]), timestamp=zoned, weight=weights
+        )
+        assert (log.timestamp.tolist(), log.weight.tolist()) == (expected, [1, 2])
+    for missing in (pd.Series([dates[7], pd.NaT]), pd.Series([expected[0], pd.NA], dtype="Int64")):
+        with pytest.raises(InputTypeError, match="expected datetime"):
+            microseconds(missing)
+    with pytest.raises(InputTypeError, match="expected numbers"):
+        Interactions.of(user=["u", "v"], item=["i", "j"], weight=pd.Series([1, pd.NA], dtype="Int64"))
 
 
 @pytest.mark.parametrize(

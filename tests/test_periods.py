@@ -87,6 +87,8 @@ def test_durations_end_now_and_events_of_the_future_are_left_out(engine_of, stor
     assert engine.taste("ann").history == ("a", "b", "c")
     assert engine.taste("ann", since="7d").history == ("b", "c")
     assert engine.taste("ann", since=timedelta(days=7), until="48h").history == ("b",)
+    assert engine.taste("ann", since="1000000d").history == ("a", "b", "c")  # before year 1
+    assert engine.similar_users("ann", since="1000000d") == []
 
 
 SHAPES = {

@@ -606,6 +606,10 @@ def test_adapter_settings_shape_histories_targets_and_seen_items():
         False,
         [["a", "c", "c"]],
     )
+    with pytest.raises(InputError, match=r"seen_events is \('buy',\), and the interactions have no event"):
+        temporal_split(
+            replace(shop, event=None, events=None), at="1970-01-06", adapter=bought.replace(events=None)
+        )
     weighted = AdapterConfig(events={"buy": 5, "view": 1}, max_length=2)
     split = temporal_split(shop, at="1970-01-06", adapter=weighted)
     assert (split.histories[0], split.histories.weights[:2].tolist()) == (["c", "c"], [5, 5])

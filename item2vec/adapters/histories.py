@@ -12,7 +12,7 @@ from item2vec.arguments import checked_except
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.durations import DEFAULT_GAP, SECOND, seconds_of
-from item2vec.errors import ConfigError, InputError, InputTypeError, Remedy
+from item2vec.errors import ConfigError, InputError, InputTypeError, Remedy, short_repr
 from item2vec.interactions import Interactions, reading_with
 from item2vec.items import Items
 from item2vec.kernels.cores import core_rows
@@ -195,17 +195,23 @@ def training_sentences(
 ) -> Sentences:
     """Return the training sentences that the interactions yield with the settings ``adapter``.
 
-    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required. If the
-    interactions have an event column, a warning is logged for each name in ``adapter.seen_events`` that does
-    not occur in it.
+    If ``adapter.group_by`` is not ``None``, ``items`` with an attribute of this name are required. A warning
+    is logged for each name in ``adapter.seen_events`` that is not an event of the interactions.
+    ``InputError`` is raised if ``adapter.seen_events`` is set and there is no event column.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
     [['a', 'b'], ['c']]
     """
     adapter = adapter.resolved(interactions.timestamp)
-    if interactions.events is not None:
-        log_unknown_events(adapter.seen_events or (), interactions.events.ids, "is in seen_events")
+    if adapter.seen_events is not None:
+        if interactions.events is None:
+            raise InputError(
+                f"seen_events is {short_repr(adapter.seen_events)}, and the interactions have no event "
+                "column; without event names, Engine would treat no item as seen",
+                remedies=[reading_with("event")],
+            )
+        log_unknown_events(adapter.seen_events, interactions.events.ids, "is in seen_events")
     options: dict[str, Any] = {
         "start": adapter.since,
         "events": adapter.events,

@@ -43,7 +43,8 @@ def _utc(time: datetime) -> datetime:
 
 
 def _check_events(events: Any) -> Any:
-    weights = dict(events) if isinstance(events, Mapping) else {}
+    given = dict(events) if isinstance(events, Mapping) else {}
+    weights = {name: n.item() if isinstance(n, np.generic) else n for name, n in given.items()}
     has_names = isinstance(events, tuple | Mapping) and all(isinstance(name, str) for name in events)
     if not has_names or not all(type(n) in {int, float} and abs(n) < math.inf for n in weights.values()):
         raise ValueError(

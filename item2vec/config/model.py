@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from item2vec.config.objectives import SETTINGS_OF_TRAINING, Training
 from item2vec.config.settings import Settings, nearest
 from item2vec.config.taste import TasteConfig
-from item2vec.config.training import TrainConfig
+from item2vec.config.training import NextItem, TrainConfig
 
 __all__ = ["Config"]
 
@@ -61,17 +61,34 @@ class Config(Settings):
     @model_validator(mode="after")
     def _check_taste(self) -> Self:
         """Check that the taste can be computed from vectors of this training."""
-        decay, size = self.taste.decay, self.train.vector_size
-        if isinstance(decay, tuple) and size % len(decay):
+        taste = self.taste.as_trained(self.train, has_output=self.train.has_output)
+        decay = taste.decay if isinstance(taste.decay, tuple) else (taste.decay,)
+        size = self.train.vector_size
+        if size % len(decay):
             raise ValueError(
                 f"vector_size is {size}; expected a multiple of {len(decay)}, the number of parts in "
-                f"decay={decay}"
+                f"decay={taste.decay}"
+            )
+        if "learned" in decay and not self._learns_positions(len(decay)):
+            raise ValueError(
+                f"decay is {taste.decay}; expected numbers, because this training learns no position weights "
+                f"for its {len(decay)} parts: train next_item with a context_decay of {len(decay)} elements "
+                'that contains "learned"'
             )
         if self.taste.score == "output" and not self.train.has_output:
             raise ValueError(
                 "score='output' needs output vectors, and negative=0 trains none; set negative to at least 1"
             )
         return self
+
+    def _learns_positions(self, n_parts: int) -> bool:
+        """Return whether training learns position weights for vectors of this number of parts."""
+        train = self.train
+        return (
+            isinstance(train, NextItem)
+            and "learned" in train.context_decay
+            and len(train.context_decay) == n_parts
+        )
 
 
 def _part_of(name: str) -> str:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from item2vec.arguments import checked
 from item2vec.arrays import Codes, Offsets
-from item2vec.durations import microseconds_of
+from item2vec.durations import EARLIEST, LATEST, microseconds_of
 from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
@@ -35,7 +35,6 @@ RepeatPolicy = Literal["keep", "merge"]
 BatchFacts = tuple[str, datetime, int]  # source, ingested_at, batch_id
 
 NO_EVENT = "none"
-EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, in microseconds
 FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
 
 
