@@ -149,6 +149,16 @@ def test_sentences_take_user_ids(tmp_path):
             recommend_all(model(), sentences, out=tmp_path / "c", users=users)
 
 
+@pytest.mark.parametrize("bad", [7, None, "", "a\0b", "\ud800", "x" * 600])
+def test_ids_of_users_are_checked_before_a_folder_is_made(tmp_path, bad):
+    sentences = Sentences.of([["i1"], ["i2"]])
+    with pytest.raises(InputError, match="id at position 1 "):
+        recommend_all(model(), sentences, out=tmp_path / "files", users=["ann", bad])
+    with pytest.raises(InputError, match="id at position 1 "):
+        recommend_all(model(), {"ann": ["i1"], bad: ["i2"]}, out=tmp_path / "files")
+    assert not (tmp_path / "files").exists()
+
+
 def saved_corpus(folder, adapter=None):
     """Write the interactions of 40 users as a corpus of 64 shards, some of which are empty."""
     known = interactions()

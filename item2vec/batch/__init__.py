@@ -135,8 +135,9 @@ def recommend_all(
         below 1.
     InputError
         If ``k`` or a rule is invalid, ``k`` exceeds both 10,000 and the number of items, or a rule has a list
-        per user; if user ids are repeated, their number differs from the number of histories, or ``users`` is
-        specified for histories other than ``Sentences``; or if ``ShardedSentences`` contain no user ids.
+        per user; if a user id is not a valid id, user ids are repeated, or their number differs from the
+        number of histories; if ``users`` is specified for histories other than ``Sentences``; or if
+        ``ShardedSentences`` contain no user ids.
     CorruptBundleError
         If ``_manifest.json`` in the folder cannot be read.
     StoreError

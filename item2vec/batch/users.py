@@ -22,7 +22,7 @@ from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.shaping import shape_histories
 from item2vec.store import Store
 from item2vec.store.recommendations import UserRange, count_users, last_user, users_of
-from item2vec.types import as_history, as_texts, check_k
+from item2vec.types import as_history, as_texts, check_ids, check_k
 from item2vec.view import View
 
 __all__ = ["Request", "Stored", "Users", "answers_of", "digest_of", "users_in"]
@@ -237,8 +237,10 @@ def _listed(
         read = user_histories(histories, adapter, items)
         return _Listed(model, histories.users.ids, read, user_histories(histories, seen, items))
     if isinstance(histories, Mapping):
-        return _Listed(model, list(histories), Sentences.of(histories.values()))
+        check_ids(ids := list(histories))
+        return _Listed(model, ids, Sentences.of(histories.values()))
     names = list(map(str, range(len(histories)))) if users is None else as_history(users, "users")
+    check_ids(names)
     if len(set(names)) != len(names) or len(names) != len(histories):
         raise InputError(
             f"users has {len(names):,} ids, {len(set(names)):,} of them distinct, for {len(histories):,} "
