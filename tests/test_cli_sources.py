@@ -102,3 +102,12 @@ def test_flags_of_another_source_are_refused(item2vec, tmp_path, words, message)
     code, out, err = item2vec("train", *words.split())
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "tune"])
+def test_an_empty_store_is_nothing_to_train_on_whatever_the_settings_select(item2vec, tmp_path, command):
+    (tmp_path / "item2vec.toml").write_text('[adapter]\nevents = ["play"]\n')
+    assert item2vec("db", "upgrade")[0] == 0
+    code, out, err = item2vec(command)
+    assert (code, out) == (4, "")
+    assert "holds no interactions; expected at least one" in err

@@ -13,7 +13,7 @@ from item2vec.adapters.histories import training_sentences
 from item2vec.cli.settings import adapter_config
 from item2vec.cli.sources import Source
 from item2vec.config import AdapterConfig
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, NothingToTrainError
 from item2vec.graph import Graph
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -93,6 +93,7 @@ def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]
 
     The events are the playlists of a file, the sentences of a corpus, or the interactions of the store.
     Interactions dated a day or more after ``now`` are omitted with a warning, as in a nightly run.
+    If no interactions are left, ``NothingToTrainError`` is raised.
     """
     if source.corpus is not None:
         _checked_options(source, "--corpus")
@@ -106,7 +107,14 @@ def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]
         if (ahead := store.ahead(end)) is not None:
             facts = {"n": ahead.n, "user": ahead.user, "item": ahead.item, "timestamp": ahead.timestamp}
             log.warning("interactions dated a day or more in the future are ignored", extra={"facts": facts})
-        return store.snapshot(end=end)
+        interactions, items = store.snapshot(end=end)
+    if not len(interactions):
+        others = f", apart from {ahead.n:,} dated a day or more in the future" if ahead else ""
+        raise NothingToTrainError(
+            f"{store!r} holds no interactions{others}; expected at least one: check the URL of the store, or "
+            "ingest interactions with item2vec ingest FILE"
+        )
+    return interactions, items
 
 
 def default_protocol(source: Source, events: Events) -> str:

@@ -109,10 +109,12 @@ class Jobs:
 
     def _summary(self, interactions: Interactions, ahead: Ahead | None, store: str, now: str) -> DataSummary:
         self.adapter = self.config.adapter.resolved(interactions.timestamp)
-        chosen = chosen_interactions(interactions, self.adapter)
-        sentences = training_sentences(interactions, self.adapter, self.items)
         least = self.config.model.train.min_count
-        if not _tokens_per_epoch(sentences, least):
+        chosen, n_tokens = interactions, 0.0
+        if len(interactions):  # else the filters would report every event as unknown
+            chosen = chosen_interactions(interactions, self.adapter)
+            n_tokens = _tokens_per_epoch(training_sentences(interactions, self.adapter, self.items), least)
+        if not n_tokens:
             ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
             remedy = "check the clock of this machine, and ingest" if ahead else "ingest"
             raise NothingToTrainError(
