@@ -1,11 +1,13 @@
-"""Type aliases for NumPy arrays, one per element type."""
+"""Type aliases for NumPy arrays, one per element type, and the conversion of a scalar to a Python value."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words"]
+__all__ = ["Bytes", "Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words", "python_scalar"]
 
 Codes = npt.NDArray[np.int32]
 """Dense integer codes of ids, such as the ids of items, users or nodes."""
@@ -30,3 +32,14 @@ Bytes = npt.NDArray[np.uint8]
 
 Words = npt.NDArray[np.uint64]
 """Random states and lookup tables of the compiled loops."""
+
+
+def python_scalar(value: np.generic) -> Any:
+    """Return a NumPy scalar as a Python value.
+
+    A float of 16 or 32 bits becomes the shortest decimal that identifies it among the floats of its type.
+
+    >>> python_scalar(np.float32(19.99)), float(np.float32(19.99))
+    (19.99, 19.989999771118164)
+    """
+    return float(str(value)) if isinstance(value, np.floating) else value.item()

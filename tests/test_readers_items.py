@@ -249,6 +249,21 @@ def test_python_objects_become_json_values():
     }
 
 
+@pytest.mark.parametrize("number", [np.float16, np.float32])
+def test_a_narrow_float_is_its_shortest_decimal(tmp_path, number):
+    """19.99, as a person writes it in a filter, not 19.989999771118164."""
+    prices = pa.array(np.array([0.1, 5.02, np.nan], dtype=number))
+    table = pa.table({"item_id": ["a", "b", "c"], "price": prices})
+    pq.write_table(table, tmp_path / "songs.parquet")
+    for source in (table, table.to_pandas(), tmp_path / "songs.parquet"):
+        items = readers.read_items(source)
+        assert items.attributes == ({"price": 0.1}, {"price": 5.02}, {})
+        assert items.where({"price": 5.02}) == items.where({"price": number(5.02)}) == ["b"]
+    lists = pa.array([[number(0.1), None], [], None], pa.list_(prices.type))
+    items = readers.read_items(table.set_column(1, "tiers", lists))
+    assert items.attributes == ({"tiers": [0.1, None]}, {"tiers": []}, {})
+
+
 def test_items_of_a_select():
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
     songs = sa.Table("songs", sa.MetaData(), *(sa.Column(name, sa.Text) for name in SONGS))

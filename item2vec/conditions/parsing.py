@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from item2vec.arrays import python_scalar
 from item2vec.conditions.columns import ORDERINGS, Scalar
 from item2vec.conditions.predicates import AllOf, AnyOf, Comparison, Condition, Negation
 from item2vec.errors import (
@@ -112,7 +113,7 @@ def _scalar(value: Any, place: str, expected: str) -> Scalar | None:
     ``expected`` are parts of the message.
     """
     if isinstance(value, np.generic):
-        value = value.item()
+        value = python_scalar(value)
     if not isinstance(value, str | int | float | None):
         raise InputTypeError(f"{place} is {short_repr(value)}; expected {expected}")
     return value if value == value else None  # noqa: PLR0124 (NaN)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from item2vec import files
 from item2vec.arguments import checked
+from item2vec.arrays import python_scalar
 from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, WriteError, reason_of
 from item2vec.items import Items
 from item2vec.lines import MAX_LINE
@@ -35,6 +36,7 @@ from item2vec.types import Vocabulary
 
 __all__ = ["open_items", "read_items", "write_items"]
 
+_NESTED = (pa.ListType, pa.LargeListType, pa.FixedSizeListType, pa.DictionaryType)
 _SCHEMA = pa.schema(
     [
         pa.field("item", pa.string(), nullable=False),
@@ -68,7 +70,8 @@ def read_items(
     is a boolean if all values are ``true`` or ``false``, in upper or lower case, and otherwise text. The
     header may have type suffixes of RecBole: an attribute ``:token`` is text, and an attribute ``:token_seq``
     or ``:float_seq`` is a list, whose elements are separated by spaces by default. Attributes from other
-    sources are JSON values; dates and UUIDs become text.
+    sources are JSON values. Dates and UUIDs become text, and a float of 16 or 32 bits becomes the shortest
+    decimal that identifies it, such as 19.99.
 
     Parameters
     ----------
@@ -288,11 +291,23 @@ def _python_values(values: Values, source: str, name: str) -> Sequence[Any]:
     if not isinstance(values, pa.Array):
         return values
     try:
-        return list(values.to_pylist())
+        cells = list(values.to_pylist())
     except (ValueError, OverflowError) as error:  # a date or time that Python cannot represent
         raise InputError(
             f"{source} column {name!r} of type {values.type}: {error}; expected years 1 to 9999"
         ) from error
+    element = values.type
+    while isinstance(element, _NESTED):
+        element = element.value_type
+    is_narrow = pa.types.is_float32(element) or pa.types.is_float16(element)
+    return [_shortest(cell, element.to_pandas_dtype()) for cell in cells] if is_narrow else cells
+
+
+def _shortest(cell: Any, number: Callable[[float], np.generic]) -> Any:
+    """Convert the floats of a cell, each of type ``number``, to the shortest decimals that identify them."""
+    if isinstance(cell, list):
+        return [_shortest(element, number) for element in cell]
+    return cell if cell is None else python_scalar(number(cell))
 
 
 def _title_and_attributes(
@@ -355,7 +370,7 @@ _JSON_OF: dict[Any, Callable[[Any], Any]] = {
     str: _text,
     (bool, int): lambda value: value,
     (float, Decimal): _finite,
-    np.generic: lambda value: _json_value(value.item()),
+    np.generic: lambda value: _json_value(python_scalar(value)),
     date: lambda value: value.isoformat(),
     UUID: str,
     (list, tuple, np.ndarray): lambda value: [_nullable(element) for element in value],
