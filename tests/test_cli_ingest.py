@@ -9,6 +9,8 @@ import pytest
 
 from item2vec import readers
 from item2vec.adapters import histories
+from item2vec.cli.app import tree
+from item2vec.config import IngestConfig
 from item2vec.store import Store
 
 INPUTS = Path(__file__).parent / "inputs"
@@ -211,3 +213,23 @@ def test_interactions_are_released_when_they_are_stored(item2vec, tmp_path, monk
         (tmp_path / f"{name}.csv").write_text(f"user_id,item_id,timestamp\n{name},x,1\n")
     assert item2vec("ingest", *(f"{name}.csv" for name in "abcd"))[0] == 0
     assert alive == [0, 1, 1, 1]
+
+
+def test_flags_that_are_keys_of_the_settings_file_are_variables():
+    options = {words: {one.name: one.envvar for one in command.params} for words, command in tree()}
+    for name in IngestConfig.model_fields:
+        assert options["item2vec ingest"][name] == f"ITEM2VEC_{name.upper()}"
+    for command in ("train", "evaluate", "tune", "retrain", "prepare"):
+        assert options[f"item2vec {command}"]["gap"] == "ITEM2VEC_GAP"
+
+
+def test_variables_are_between_flags_and_the_settings_file(item2vec, tmp_path, monkeypatch):
+    (tmp_path / "item2vec.toml").write_text('[ingest]\nuser = "nobody"\n')
+    visits = "customer,item_id,timestamp\nu,a,0\nu,b,60\nu,a,90000\nu,b,90060\n"
+    (tmp_path / "visits.csv").write_text(visits)
+    monkeypatch.setenv("ITEM2VEC_USER", "customer")
+    assert item2vec("ingest", "visits.csv")[0] == 0
+    assert "no column 'client'" in item2vec("ingest", "visits.csv", "--user", "client")[2]
+    monkeypatch.setenv("ITEM2VEC_GAP", "30min")
+    code, out, _ = item2vec("train", *QUICK, "--json")
+    assert (code, json.loads(out)["sentences"]) == (0, 2)

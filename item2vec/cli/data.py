@@ -76,8 +76,8 @@ def ingest(
     types.
 
     With --from-sql, the command reads the rows in blocks, in one read-only transaction. The password may be
-    stored in ~/.pgpass instead of the URL. The flags that describe interactions are also keys of [ingest] in
-    item2vec.toml.
+    stored in ~/.pgpass instead of the URL. The flags that describe interactions are also environment
+    variables, and keys of [ingest] in item2vec.toml.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """

@@ -58,6 +58,7 @@ Gap = Annotated[
     typer.Option(
         "--gap",
         metavar="TIME",
+        envvar="ITEM2VEC_GAP",
         help="Split histories of interactions into sessions: by session ids if there are any, otherwise at "
         "pauses longer than TIME, such as 30min.",
     ),
@@ -74,101 +75,74 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 K = Annotated[int, typer.Option("-k", "--k", help="Maximum number of items to return.")]
 
 
+def _key(kind: Any, flag: str, **about: Any) -> Any:
+    """Return the annotation of a flag that is also a key of item2vec.toml, and so an environment variable."""
+    variable = f"ITEM2VEC_{flag.removeprefix('--').replace('-', '_').upper()}"
+    return Annotated[kind | None, typer.Option(flag, envvar=variable, **about)]
+
+
 INTERACTIONS: dict[str, Any] = {
-    "user": Annotated[
-        str | None, typer.Option("--user", metavar="COLUMN", help="Column of user ids [default: user_id].")
-    ],
-    "item": Annotated[
-        str | None, typer.Option("--item", metavar="COLUMN", help="Column of item ids [default: item_id].")
-    ],
-    "timestamp": Annotated[
-        str | None,
-        typer.Option("--timestamp", metavar="COLUMN", help="Column of timestamps [default: timestamp]."),
-    ],
-    "weight": Annotated[
-        str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights [default: none].")
-    ],
-    "event": Annotated[
-        str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names [default: none].")
-    ],
-    "session": Annotated[
-        str | None, typer.Option("--session", metavar="COLUMN", help="Column of session ids [default: none].")
-    ],
-    "columns": Annotated[
-        str | None,
-        typer.Option("--columns", metavar="A,B,…", help="Column names of a file without a header."),
-    ],
-    "sep": Annotated[
-        str | None,
-        typer.Option(
-            "--sep",
-            metavar="TEXT",
-            callback=separator,
-            help="Column separator: one or several characters, or 'tab' [default: detected].",
-        ),
-    ],
-    "encoding": Annotated[
-        str | None, typer.Option("--encoding", help="Character encoding of text files [default: utf-8].")
-    ],
-    "time_unit": Annotated[
-        str | None,
-        typer.Option(
-            "--time-unit",
-            metavar="s|ms|us|ns",
-            help="Unit of timestamps that are numbers [default: detected from the numbers].",
-        ),
-    ],
-    "time_format": Annotated[
-        str | None,
-        typer.Option(
-            "--time-format",
-            metavar="FORMAT",
-            help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. "
-            "Without %z, times are in UTC.",
-        ),
-    ],
-    "no_timestamps": Annotated[
-        bool | None,
-        typer.Option(
-            "--no-timestamps",
-            help="Read no timestamps. The interactions are in the order of the rows.",
-        ),
-    ],
-    "repeats": Annotated[
-        str | None,
-        typer.Option(
-            "--repeats",
-            metavar="keep|merge",
-            help="Whether rows of one input with equal user, item, event and timestamp are separate events "
-            "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; "
-            "with --no-timestamps: keep].",
-        ),
-    ],
-    "no_quotes": Annotated[
-        bool | None, typer.Option("--no-quotes", help="Read quotes in delimited text as ordinary characters.")
-    ],
-    "skip_bad_rows": Annotated[
-        bool | None,
-        typer.Option(
-            "--skip-bad-rows", help="Skip bad rows and log their number, instead of failing at the first one."
-        ),
-    ],
-    "max_bad": Annotated[
-        float | None,
-        typer.Option(
-            "--max-bad",
-            metavar="SHARE",
-            help="Largest share of rows that --skip-bad-rows may skip [default: 0.05].",
-        ),
-    ],
-    "max_line": Annotated[
-        str | None,
-        typer.Option(
-            "--max-line",
-            metavar="SIZE",
-            help="Maximum length of a line, or of a row that spans several lines [default: 16MB].",
-        ),
-    ],
+    "user": _key(str, "--user", metavar="COLUMN", help="Column of user ids [default: user_id]."),
+    "item": _key(str, "--item", metavar="COLUMN", help="Column of item ids [default: item_id]."),
+    "timestamp": _key(
+        str, "--timestamp", metavar="COLUMN", help="Column of timestamps [default: timestamp]."
+    ),
+    "weight": _key(str, "--weight", metavar="COLUMN", help="Column of weights [default: none]."),
+    "event": _key(str, "--event", metavar="COLUMN", help="Column of event names [default: none]."),
+    "session": _key(str, "--session", metavar="COLUMN", help="Column of session ids [default: none]."),
+    "columns": _key(str, "--columns", metavar="A,B,…", help="Column names of a file without a header."),
+    "sep": _key(
+        str,
+        "--sep",
+        metavar="TEXT",
+        callback=separator,
+        help="Column separator: one or several characters, or 'tab' [default: detected].",
+    ),
+    "encoding": _key(str, "--encoding", help="Character encoding of text files [default: utf-8]."),
+    "time_unit": _key(
+        str,
+        "--time-unit",
+        metavar="s|ms|us|ns",
+        help="Unit of timestamps that are numbers [default: detected from the numbers].",
+    ),
+    "time_format": _key(
+        str,
+        "--time-format",
+        metavar="FORMAT",
+        help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. "
+        "Without %z, times are in UTC.",
+    ),
+    "no_timestamps": _key(
+        bool,
+        "--no-timestamps",
+        help="Read no timestamps. The interactions are in the order of the rows.",
+    ),
+    "repeats": _key(
+        str,
+        "--repeats",
+        metavar="keep|merge",
+        help="Whether rows of one input with equal user, item, event and timestamp are separate events "
+        "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; "
+        "with --no-timestamps: keep].",
+    ),
+    "no_quotes": _key(bool, "--no-quotes", help="Read quotes in delimited text as ordinary characters."),
+    "skip_bad_rows": _key(
+        bool,
+        "--skip-bad-rows",
+        help="Skip bad rows and log their number, instead of failing at the first one.",
+    ),
+    "max_bad": _key(
+        float,
+        "--max-bad",
+        metavar="SHARE",
+        help="Largest share of rows that --skip-bad-rows may skip [default: 0.05].",
+    ),
+    "max_line": _key(
+        str,
+        "--max-line",
+        metavar="SIZE",
+        help="Maximum length of a line, or of a row that spans several lines [default: 16MB].",
+    ),
 }
 """The options for reading interactions, by name of the setting in ``[ingest]``: columns and format of the
 input, repeated rows, invalid rows, and the maximum length of a line."""

@@ -59,7 +59,7 @@ def prepare(
     corpus of [adapter] in item2vec.toml names its folder. The other settings of [adapter] determine the
     sentences, as for the store. After an interruption, run the same command again: complete shards are kept.
     With --driver duckdb, the files are not read again once a shard is complete. The flags that describe
-    interactions are also keys of [ingest].
+    interactions are also environment variables, and keys of [ingest].
 
     Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4
     """

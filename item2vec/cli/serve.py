@@ -82,7 +82,7 @@ def serve(
     After a publication or a rollback, the service loads the new served version without interruption. GET
     /docs describes the routes. Without --keys, every client that reaches the address may read and write.
 
-    Example: item2vec serve --port 8000 --keys keys.txt
+    Example: item2vec serve --port 8000
     """
     if not 0 < reload_every <= threading.TIMEOUT_MAX:
         raise ConfigError(f"--reload-every is {reload_every}; expected a number of seconds above 0")
