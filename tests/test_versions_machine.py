@@ -172,12 +172,6 @@ class Machine(RuleBasedStateMachine):
         version = versions.served_version(self.models)
         if version.id != self.served:
             self.rolled_back(version, target)
-            return
-        # The process may also have died after writing the hold, before the rollback.
-        hold = versions.held(self.models)
-        if hold is not None and (hold.version, hold.to) == (self.served, target):
-            held = (self.held or set()) | ({self.seed_of[self.served]} - self.damaged_seeds(self.served))
-            self.held = held - {self.seed_of[target]}
 
     @rule(keep=st.integers(1, 3), number=st.integers(1, 30))
     def gc_and_die(self, keep, number):

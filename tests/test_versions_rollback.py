@@ -1,11 +1,12 @@
 """Rollbacks and holds: an earlier version is served again, and the replaced model stays on hold."""
 
 import shutil
+import signal
 from datetime import UTC, datetime
 
 import pytest
 from faults.made import made_model
-from faults.operations import litter, served_seed, without_canary
+from faults.operations import kill, litter, outcome, served_seed, without_canary
 
 import item2vec
 from item2vec import versions
@@ -22,6 +23,8 @@ from item2vec.versions import rollbacks
 from item2vec.versions.locks import locked
 
 NOW = datetime(2024, 2, 29, 3, tzinfo=UTC)
+NEVER = 10**6
+"""The number of an operation that is not reached."""
 
 
 @pytest.fixture
@@ -288,6 +291,35 @@ def test_a_failed_rollback_leaves_no_new_hold(models, cannot, monkeypatch):
         versions.rollback(models, to=version_ids[0], reason="jazz")
     assert versions.held(models) is None
     assert versions.served_version(models).generation == {"write": 4, "lock": 3}[cannot]
+
+
+@quick
+@pytest.mark.parametrize("earlier", [None, "jazz"])
+def test_a_rollback_killed_before_it_takes_effect_leaves_no_hold(models, earlier, monkeypatch, caplog):
+    if earlier:
+        versions.rollback(models, reason=earlier)
+    before = versions.served_version(models)
+    monkeypatch.setattr(rollbacks, "point_to", lambda *_: kill())
+    assert outcome(lambda: versions.rollback(models, reason="blues"), NEVER, kill) == -signal.SIGKILL
+    assert versions.served_version(models) == before
+    for _ in range(2):
+        hold = versions.held(models)
+        assert (hold and hold.reason) == earlier
+        item2vec.publish(made_model(seed=5), models, during_hold=earlier is not None)
+        assert litter(models) == []
+    assert caplog.text.count("an interrupted rollback had no effect") == 1
+
+
+@quick
+def test_a_rollback_killed_after_it_takes_effect_has_its_hold(models, monkeypatch):
+    monkeypatch.setattr(rollbacks, "settle_hold", lambda _: kill())
+    assert outcome(lambda: versions.rollback(models, reason="blues"), NEVER, kill) == -signal.SIGKILL
+    assert (served_seed(models), versions.held(models).reason) == (1, "blues")
+    with pytest.raises(GateRefusedError, match="blues"):
+        item2vec.publish(made_model(seed=2), models)
+    assert litter(models) == []
+    assert versions.release(models).reason == "blues"
+    assert versions.held(models) is None
 
 
 def test_folders_without_a_published_version(tmp_path):

@@ -8,6 +8,7 @@
                       previous
       HOLD            JSON with its own SHA-256 checksum: the last rollback, and digests of the models on
                       hold; the file exists from the rollback of a served version until ``release``
+      HOLD.next       the next HOLD, until the rollback that wrote it has replaced CURRENT
       pins/<id>       empty file that protects the version <id> from removal
       staging/<id>/   temporary files of the version <id> while it is being written
       versions/<id>/  one bundle per version, immutable; id = g<generation>-<8 hex digits>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -38,17 +39,24 @@ __all__ = [
     "Version",
     "find",
     "generation_of",
+    "is_served",
     "make_folder",
     "may_serve",
     "next_generation",
     "point_to",
     "served_version",
     "served_version_or_none",
+    "settle_hold",
     "sweep",
     "write_access",
 ]
 
+log = logging.getLogger(__name__)
+
 CURRENT = "CURRENT"
+HOLD = "HOLD"
+NEXT_HOLD = "HOLD.next"
+"""The hold of a rollback, until ``CURRENT`` is replaced and this file is renamed to ``HOLD``."""
 VERSIONS = "versions"
 STAGING = "staging"
 DOOMED = ".gc-"
@@ -264,6 +272,7 @@ def sweep(models: Path) -> None:
     This function must be called before ``CURRENT`` is changed, because a later call would otherwise remove a
     version that was served, but whose folder in ``staging`` remained after a crash. A version whose removal
     was interrupted is named ``versions/.gc-<id>``; its removal is completed.
+    For ``HOLD.next``, see ``settle_hold``.
 
     Raises
     ------
@@ -289,6 +298,27 @@ def sweep(models: Path) -> None:
     for pattern in (f"{CURRENT}.*.tmp", ".HOLD.*.tmp"):
         for written in models.glob(pattern):
             written.unlink()
+    settle_hold(models)
+
+
+def settle_hold(models: Path) -> None:
+    """Rename ``HOLD.next`` to ``HOLD``, or remove it if ``CURRENT`` still names the version to be replaced.
+
+    In the latter case, the rollback was interrupted before it took effect. The caller must hold the lock.
+    """
+    path = models / NEXT_HOLD
+    if not os.path.lexists(path):
+        return
+    content: dict[str, Any] = {}
+    with contextlib.suppress(CorruptBundleError):  # a damaged hold becomes HOLD, and is reported there
+        content = read_state(path, "") or {}
+    if is_served(models, content.get("version", "")):
+        path.unlink()
+        facts = {"replaced": content["version"], "to": content.get("to")}
+        log.warning("an interrupted rollback had no effect; run it again", extra={"facts": facts})
+    else:
+        path.replace(models / HOLD)
+    sync_folder(models)
 
 
 def remove(path: Path) -> None:
@@ -315,7 +345,7 @@ def find(models: Path, version_id: str) -> Path:
         if generation_of(version_id) is not None:
             path.lstat()
             return path
-    if _is_served(models, version_id):
+    if is_served(models, version_id):
         raise CorruptBundleError(
             f"{models} serves {version_id}, but {path} does not exist; restore this folder, or serve another "
             f"version: item2vec models rollback --to ID --reason TEXT --models {models}"
@@ -325,7 +355,7 @@ def find(models: Path, version_id: str) -> Path:
     )
 
 
-def _is_served(models: Path, version_id: str) -> bool:
+def is_served(models: Path, version_id: str) -> bool:
     """Return whether ``CURRENT`` can be read and names a version."""
     with contextlib.suppress(CorruptBundleError):
         version = served_version_or_none(models)

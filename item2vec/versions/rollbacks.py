@@ -29,15 +29,19 @@ from item2vec.files import FILE_MODE, replace_bytes, sync_folder
 from item2vec.versions.checking import manifest_of, run_canary
 from item2vec.versions.layout import (
     CURRENT,
+    HOLD,
+    NEXT_HOLD,
     Version,
     abbreviated,
     find,
     generation_of,
+    is_served,
     may_serve,
     next_generation,
     point_to,
     read_state,
     served_version_or_none,
+    settle_hold,
     write_access,
 )
 from item2vec.versions.loading import list_versions
@@ -53,7 +57,6 @@ __all__ = [
     "rollback",
 ]
 
-HOLD = "HOLD"
 MAX_REASON = 1000
 
 
@@ -93,7 +96,13 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
     >>> held("nowhere") is None
     True
     """
-    path = Path(models) / HOLD
+    following = _read_hold(Path(models) / NEXT_HOLD)
+    if following is not None and not is_served(Path(models), following.version):
+        return following
+    return _read_hold(Path(models) / HOLD)
+
+
+def _read_hold(path: Path) -> Hold | None:
     remedy = f"remove {path} to end the hold; the replaced models can then be published again"
     content = read_state(path, remedy)
     if content is None:
@@ -159,9 +168,9 @@ def release(models: str | os.PathLike[str]) -> Hold | None:
 
 
 def write_hold(models: Path, hold: Hold) -> None:
-    """Write ``HOLD``, and replace an existing ``HOLD``. The caller must hold the lock of the folder."""
+    """Write ``HOLD.next``, which applies when ``CURRENT`` is replaced. The caller must hold the lock."""
     content = asdict(hold) | {"at": hold.at.isoformat(), "artefacts": list(hold.artefacts), "format": FORMAT}
-    replace_bytes(models / HOLD, sealed(content), FILE_MODE)
+    replace_bytes(models / NEXT_HOLD, sealed(content), FILE_MODE)
 
 
 def check_no_hold(models: str | os.PathLike[str]) -> None:
@@ -200,8 +209,8 @@ def rollback(
 ) -> Version:
     """Serve another version, and put the replaced model on hold until ``release``.
 
-    A child process first reads and queries the version, as for ``publish``. Then ``HOLD`` is written, and
-    ``CURRENT`` is replaced atomically. If no version is served, because ``CURRENT`` is missing, ``HOLD`` is
+    A child process first reads and queries the version, as for ``publish``. Then the hold is written, and
+    ``CURRENT`` is replaced atomically. If no version is served, because ``CURRENT`` is missing, the hold is
     not written, and no model is put on hold. After any error except ``DurabilityError``, the served version
     is unchanged.
 
@@ -360,12 +369,11 @@ def _hold(
 
 
 def _switch(models: Path, before: Version, version: Version, hold: Hold) -> None:
-    """Write the hold, then replace ``CURRENT``, so that a crash cannot leave a rollback without its hold.
+    """Write the hold to ``HOLD.next``, replace ``CURRENT``, then rename ``HOLD.next`` to ``HOLD``.
 
-    After an error, a new ``HOLD`` is removed, unless ``CURRENT`` names ``version`` or cannot be read. A
-    ``HOLD`` that has replaced an older one remains.
+    The hold applies if and only if ``CURRENT`` was replaced: a crash leaves neither a rollback without its
+    hold nor a hold without its rollback. An earlier hold remains until then.
     """
-    was_held = os.path.lexists(models / HOLD)
     try:
         write_hold(models, hold)
         if served_version_or_none(models) != before:
@@ -375,7 +383,9 @@ def _switch(models: Path, before: Version, version: Version, hold: Hold) -> None
         point_to(models, version)
     except BaseException:
         with contextlib.suppress(Exception):
-            if not was_held and not may_serve(models, version):
-                (models / HOLD).unlink(missing_ok=True)
+            if not may_serve(models, version):
+                (models / NEXT_HOLD).unlink(missing_ok=True)
                 sync_folder(models)
         raise
+    with contextlib.suppress(OSError):  # the hold applies already; the next writer renames the file
+        settle_hold(models)

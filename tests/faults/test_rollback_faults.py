@@ -42,5 +42,5 @@ def test_everything_is_flushed_in_order(tmp_path):
         item2vec.publish(made_model(seed=seed), tmp_path / "models")
     strace.under(tmp_path / "models", "rollback", tmp_path / "trace")
     calls = [call for call in strace.calls_in(tmp_path / "trace") if str(tmp_path) in call[1]]
-    assert sum(call == "rename" for call, _, _ in calls) == 2
+    assert sum(call == "rename" for call, _, _ in calls) == 3
     assert strace.not_flushed(tmp_path / "trace", tmp_path / "models") == []
