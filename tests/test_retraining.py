@@ -351,12 +351,15 @@ def test_a_foreign_note_is_ignored(note, tmp_path):
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_version_forced_without_an_evaluation_is_replaced(listens, tmp_path):
+def test_a_version_forced_without_an_evaluation_is_replaced_with_a_warning(listens, tmp_path, caplog):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     all_held_out = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
     item2vec.retrain(models=models, store=url, config=all_held_out, force="a young shop")
     assert "queries is 0" in refused(models, url, all_held_out)
     assert item2vec.retrain(models=models, store=url, config=QUICK).version.generation == 2
+    warned = [record.facts for record in caplog.records if "without a comparison" in record.message]
+    assert [list(facts) for facts in warned] == [["against_live", "against_median"]]
+    assert warned[0]["against_live"] == "no evaluation of the served version is known"
 
 
 @pytest.mark.usefixtures("in_process")

@@ -81,6 +81,12 @@ class Gate:
         """
         return cls(name, passed=False, value=None, least=None, most=None, what=what)
 
+    @property
+    def is_uncompared(self) -> bool:
+        """Whether the gate is passed because no comparable result of an earlier version is known."""
+        compares = self.name.startswith("against_") or self.name.endswith("_growth")
+        return compares and self.passed and self.value is None
+
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.name}: {self.what}"

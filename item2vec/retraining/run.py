@@ -295,9 +295,13 @@ class _Run:
         """Record gates. Raise ``GateRefusedError`` if a gate is not passed.
 
         If ``allow_force`` is True and the run is forced, a warning is logged instead.
+        If a version is served, a warning names the gates that are passed because no result is comparable.
         """
         checked = list(checked)
         self.record.add_gates(checked)
+        uncompared = {gate.name: gate.what for gate in checked if gate.is_uncompared}
+        if uncompared and self.attempt.before is not None:
+            log.warning("gates passed without a comparison with earlier runs", extra={"facts": uncompared})
         refusal = gates.refusal(checked)
         if refusal and (self.force is None or not allow_force):
             raise GateRefusedError(f"{refusal}; nothing was published")
