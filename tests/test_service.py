@@ -3,9 +3,12 @@
 import json
 import re
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from services import ids, is_problem, ready_client, wait_until_ready, wait_until_whole
 from shops import open_shop
 from starlette.testclient import TestClient
@@ -14,7 +17,9 @@ from item2vec import Interactions, ItemVectors, Recommender, publish
 from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.service import ApiKeys, Serving, create_app
+from item2vec.service.metrics import Metrics
 from item2vec.store import Store
+from item2vec.store.tables import run
 
 READ, WRITE = "a-key-that-only-reads", "a-key-that-also-writes"
 SLASH = "a/b c%é"
@@ -192,6 +197,20 @@ def test_similar_items_and_analogies(client, app):
     is_problem(client.get("/v1/items/unknown-song/similar"), 404)
 
 
+def test_unknown_items_of_a_query_are_named_by_field(client, app):
+    known = app.state.serving.engine.model.vocabulary.ids[0]
+    for path, body, fields in (
+        ("similar", {"item": "nope"}, ["item"]),
+        ("analogies", {"positive": [known, "nope"]}, ["positive[1]"]),
+        ("analogies", {"positive": ["nope"], "negative": [known, "nope"]}, ["positive[0]", "negative[1]"]),
+    ):
+        problem = is_problem(client.post(f"/v1/{path}", json=body), 404)
+        assert "unknown item 'nope'" in problem["detail"]
+        assert [(error["field"], error["found"]) for error in problem["errors"]] == [
+            (field, "'nope'") for field in fields
+        ]
+
+
 @pytest.mark.parametrize("field", ["explain", "filter_seen", "limit"])
 def test_a_field_without_effect_is_refused(client, app, field):
     item = app.state.serving.engine.model.vocabulary.ids[0]
@@ -337,6 +356,20 @@ def test_versions_and_runs_are_listed(client, app):
     is_problem(client.get("/v1/runs/7"), 404)
 
 
+def test_a_run_is_found_by_its_id_however_many_are_newer(tmp_path):
+    engine = sa.create_engine(url := f"sqlite:///{tmp_path}/item2vec.db")
+    with Store(url) as store:
+        store.upgrade()
+    with engine.begin() as connection:
+        ended = {"started_at": datetime(2024, 1, 1, tzinfo=UTC), "status": "failed"}
+        connection.execute(sa.insert(run), [ended | {"reason": f"fault {n}"} for n in range(1, 1_002)])
+    engine.dispose()
+    with TestClient(create_app(Serving(f"{tmp_path}/models", url))) as client:
+        assert client.get("/v1/runs/1").json()["reason"] == "fault 1"
+        for unknown in ("1002", "01", "-1", "1.0", "²", "9" * 30):
+            is_problem(client.get(f"/v1/runs/{unknown}"), 404)
+
+
 def test_metrics_count_requests_by_route(client):
     client.get("/v1/users/u42/recommendations")
     text = client.get("/metrics").text
@@ -345,6 +378,13 @@ def test_metrics_count_requests_by_route(client):
     )
     assert "item2vec_model_generation 1.0" in text
     assert all(line.startswith(("#", "item2vec_")) for line in text.splitlines())
+
+
+def test_the_guide_lists_every_metric():
+    exported = re.findall(r"^# TYPE (\w+)", Metrics().text().decode(), flags=re.MULTILINE)
+    page = (Path(__file__).parent.parent / "docs" / "serving.md").read_text()
+    listed = re.findall(r"^\| `(item2vec_\w+)` \|", page, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(name for name in exported if not name.endswith("_created"))
 
 
 def test_every_route_but_livez_needs_a_key(folder):

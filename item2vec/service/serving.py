@@ -241,9 +241,12 @@ class Serving:
         rows = [_version(row) for row in overview(models)] if has_versions else []
         return rows[::-1]
 
-    def runs(self, limit: int) -> list[dict[str, Any]]:
-        """Return the latest ``limit`` nightly runs as JSON values, newest first; none without a store."""
-        return [] if not self.has_store else [run.as_json() for run in self.store.runs(limit)]
+    def runs(self, limit: int, *, id: int | None = None) -> list[dict[str, Any]]:  # noqa: A002 - as in Store
+        """Return the latest ``limit`` nightly runs as JSON values, newest first; none without a store.
+
+        With ``id``, return only the run with this id.
+        """
+        return [] if not self.has_store else [run.as_json() for run in self.store.runs(limit, id=id)]
 
     def search(self, query: str, k: int) -> tuple[View, list[str]]:
         """Return the current view, and the ids of the ``k`` items whose ids or titles best match a query."""

@@ -73,8 +73,9 @@ def runs(context: InService, limit: Limit = 20) -> Response:
 
 @router.get("/v1/runs/{run}", dependencies=CHECKED_QUERY)
 def run(run: str, context: InService) -> Response:
-    """Return one of the latest 1,000 nightly runs."""
-    return json_response(_one(context.serving.runs(1_000), run, "run"))
+    """Return one nightly run."""
+    is_id = run.isascii() and run.isdecimal() and len(run) < 19  # ids have 64 bits
+    return json_response(_one(context.serving.runs(1, id=int(run)) if is_id else [], run, "run"))
 
 
 def _one(rows: list[dict[str, Any]], id_: str, kind: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -95,7 +95,12 @@ def analogy(request: Analogy, context: InService) -> Response:
     """List the items that are near the positive items, and far from the negative items."""
     check_limits(request, context.limits)
     view = context.serving.engine.view()
-    with _naming(view, request, [*request.positive, *request.negative]):
+    ids = {
+        f"{name}[{place}]": id_
+        for name in ("positive", "negative")
+        for place, id_ in enumerate(getattr(request, name))
+    }
+    with _naming(view, request, ids):
         items = view.analogy(positive=request.positive, negative=request.negative, **request.arguments())
     return json_response(context.answer(Answered(view, items)))
 
@@ -111,27 +116,35 @@ def _recommended(request: Recommend, context: Context) -> Response:
 def _near(request: SimilarBody, context: Context) -> Response:
     check_limits(request, context.limits)
     view = context.serving.engine.view()
-    with _naming(view, request, [request.item]):
+    with _naming(view, request, {"item": request.item}):
         items = view.similar_items(request.item, **request.arguments())
     return json_response(context.answer(Answered(view, items)))
 
 
 @contextmanager
-def _naming(view: View, request: Rules, ids: list[str]) -> Iterator[None]:
-    """Name the invalid rule of a query, and say of an item of the catalogue that it has no vectors yet."""
+def _naming(view: View, request: Rules, ids: Mapping[str, str]) -> Iterator[None]:
+    """Name the invalid rule of a query, or the fields whose items are unknown; ``ids`` maps fields to items.
+
+    Of an item of the catalogue, say that it has no vectors yet.
+    """
     try:
         with naming_rules(view, request.arguments()):
             yield
-    except UnknownItemError:
+    except UnknownItemError as error:
         listed, known = view.catalogue.items.vocabulary, view.model.vocabulary
-        new = next((id_ for id_ in ids if id_ in listed and id_ not in known), None)
-        if new is None or view.model.adapter.group_by is not None:
-            raise
-        raise Problem(
-            404,
-            f"item {short_repr(new)} has no vectors yet; a thread computes them from the attributes of the "
-            "item, if the model knows a value of these: try again later, or add attributes",
-        ) from None
+        unknown = {field: id_ for field, id_ in ids.items() if id_ not in known}
+        new = next((id_ for id_ in unknown.values() if id_ in listed), None)
+        detail = str(error)
+        if new is not None and view.model.adapter.group_by is None:
+            detail = (
+                f"item {short_repr(new)} has no vectors yet; a thread computes them from the attributes of "
+                "the item, if the model knows a value of these: try again later, or add attributes"
+            )
+        errors = [
+            {"field": field, "found": short_repr(id_), "expected": "the id of an item with vectors"}
+            for field, id_ in unknown.items()
+        ]
+        raise Problem(404, detail, errors=errors[:100]) from None
 
 
 def _group(number: int, arguments: dict[str, Any]) -> str:
