@@ -224,10 +224,11 @@ def test_flags_that_are_keys_of_the_settings_file_are_variables():
 
 
 def test_variables_are_between_flags_and_the_settings_file(item2vec, tmp_path, monkeypatch):
-    (tmp_path / "item2vec.toml").write_text('[ingest]\nuser = "nobody"\n')
+    (tmp_path / "item2vec.toml").write_text('[ingest]\nuser = "nobody"\nno_timestamps = true\n')
     visits = "customer,item_id,timestamp\nu,a,0\nu,b,60\nu,a,90000\nu,b,90060\n"
     (tmp_path / "visits.csv").write_text(visits)
     monkeypatch.setenv("ITEM2VEC_USER", "customer")
+    monkeypatch.setenv("ITEM2VEC_NO_TIMESTAMPS", "false")
     assert item2vec("ingest", "visits.csv")[0] == 0
     assert "no column 'client'" in item2vec("ingest", "visits.csv", "--user", "client")[2]
     monkeypatch.setenv("ITEM2VEC_GAP", "30min")

@@ -143,15 +143,15 @@ def adapter_config(gap: str | None) -> AdapterConfig:
 
 
 def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
-    """Return the settings of ``[ingest]``, overridden by flags that are neither ``None`` nor False."""
-    given = {name: value for name, value in flags.items() if value is not None and value is not False}
-    if "timestamp" in given and "no_timestamps" in given:
+    """Return the settings of ``[ingest]``, overridden by flags that are not ``None``."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    is_undated = given.get("no_timestamps", False)
+    if "timestamp" in given and is_undated:
         raise ConfigError(f"got --no-timestamps and --timestamp {given['timestamp']}; expected one of them")
     if given.get("repeats", "keep") not in {"keep", "merge"}:
         raise ConfigError(f"--repeats is {given['repeats']!r}; expected keep or merge")
-    replaced = {"timestamp": "no_timestamps", "no_timestamps": "timestamp"}
-    hidden = {replaced[name] for name in given if name in replaced}
-    in_file = {name: value for name, value in _file().get("ingest", {}).items() if name not in hidden}
+    hidden = "timestamp" if is_undated else "no_timestamps" if "timestamp" in given else None
+    in_file = {name: value for name, value in _file().get("ingest", {}).items() if name != hidden}
     return IngestConfig(**{**in_file, **given})
 
 
