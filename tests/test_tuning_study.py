@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_tuning import World, chains
 from test_tuning_trials import SMALL, outcome
@@ -107,6 +108,16 @@ def test_a_study_is_resumed_with_another_number_of_jobs(tmp_path, monkeypatch):
         study = tmp_path / f"{jobs}.jsonl"
         run(15, jobs=1, study=study)
         assert [trial.config for trial in run(24, jobs=jobs, study=study).trials] == whole
+
+
+def test_numpy_numbers_are_stored_as_plain_numbers(tmp_path, monkeypatch):
+    world = World(lambda config: 0.2)
+    monkeypatch.setattr("item2vec.tuning.workers.run_trial", world.run_trial)
+    study = tmp_path / "study.jsonl"
+    given = {"seed": np.int64(7), "alpha": np.float64(0.5), "context_decay": [np.float64(0.9)]}
+    plain = {"seed": 7, "alpha": 0.5, "context_decay": (0.9,)}
+    first, again = (item2vec.tune(chains(), trials=2, study=study, **fixed) for fixed in (given, plain))
+    assert first.trials == again.trials
 
 
 def test_a_study_that_cannot_be_opened_or_written(tmp_path, monkeypatch):

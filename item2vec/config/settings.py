@@ -32,6 +32,7 @@ __all__ = [
     "Window",
     "either",
     "nearest",
+    "plain",
 ]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -83,7 +84,7 @@ class Settings(BaseModel):
             if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
                 raise ConfigError(f"{name} is {short_repr(value)}; expected names as keys")
         try:
-            super().__init__(**{name: _plain(value) for name, value in settings.items()})
+            super().__init__(**{name: plain(value) for name, value in settings.items()})
         except ValidationError as error:
             raise ConfigError(_explain(error, type(self))) from None
 
@@ -140,10 +141,10 @@ def either(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Convert NumPy scalars to Python scalars, and lists to tuples, as pydantic's strict mode requires."""
     if isinstance(value, list | tuple):
-        return tuple(map(_plain, value))
+        return tuple(map(plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 

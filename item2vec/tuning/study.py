@@ -18,6 +18,7 @@ from item2vec.adapters import histories
 from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig, Config, TasteConfig
 from item2vec.config.defaults import FULL_EPOCHS_TOKENS
+from item2vec.config.settings import plain
 from item2vec.durations import seconds_of
 from item2vec.errors import TrainingError, TuningWarning
 from item2vec.evaluation.evaluate import Metric
@@ -200,6 +201,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         budget = "5min"
     if study is not None:
         check_locks()
+    seed, fixed = plain(seed), {name: plain(value) for name, value in fixed.items()}
     starts = starts_of({"seed": seed, **fixed})
     clock = Clock(None if budget is None else seconds_of(budget, "budget"), now)
     hold_out = partial(
