@@ -9,8 +9,9 @@ import pytest
 from test_tuning import chains
 
 import item2vec
-from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
+from item2vec import Config, Interactions, ItemVectors, Sentences, TasteConfig, TrainConfig
 from item2vec.durations import DAY
+from item2vec.evaluation import evaluate
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import make_problem
 from item2vec.tuning.sampler import _Family
@@ -179,6 +180,21 @@ def test_tuning_counts_the_prior_with_its_half_life():
     taste = TasteConfig(popularity=1000.0)
     assert problem.score(vectors, taste) == 0
     assert problem.score(vectors, taste.replace(popularity_half_life=1.0)) == 1
+
+
+def test_the_default_is_evaluated_as_fit_builds_it():
+    """New users get the items that are frequent in recent data, not those of all time."""
+    days = range(40)
+    new = Interactions.of(
+        user=[f"u{day}" for day in days for _ in range(2)],
+        item=[item for day in days for item in (f"x{day % 7}", "old" if day < 25 else "new")],
+        timestamp=np.datetime64("2024-01-01") + np.arange(40).repeat(2),
+    )
+    problem = make_problem(new, "hr@1", max_tokens=1000, seed=1)
+    config = Config().with_settings(objective="skipgram", vector_size=4, epochs=1, workers=1)
+    values = run_trial(problem, 0, config, ()).values
+    expected = evaluate(item2vec.fit(problem.searched.train, config), problem.searched, k=1)
+    assert values.tolist() == expected.per_query["hr@1"].tolist() == [1.0] * len(problem.searched)
 
 
 def test_next_item_keeps_the_decays_of_its_training():

@@ -33,7 +33,7 @@ from item2vec.items import Items
 from item2vec.matrices import sample_rows
 from item2vec.metrics.accuracy import ACCURACY
 from item2vec.neighbours import NeighbourTable, table_for
-from item2vec.prior import prior_for
+from item2vec.prior import prior_of
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.types import Vocabulary, check_k
@@ -105,12 +105,12 @@ class Problem:
         """Return the metric of each query (float64) for a ``Recommender`` with an exact index.
 
         ``table`` is the neighbour table of the training part. If it is ``None`` and the taste requires a
-        table, the table is computed. If the taste has a popularity prior, the prior is computed, too.
+        table, the table is computed. The popularity prior is computed as in ``fit``.
         """
         train, vocabulary = split.train, vectors.vocabulary
         if taste.mixture and table is None:
             table = table_for(train, vocabulary)
-        prior = prior_for(train, vocabulary, taste.popularity_half_life) if taste.popularity else None
+        prior = prior_of(train, vocabulary, taste)
         model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table, prior=prior)
         rankings = rank_all(model, split, self.k, ties="against")
         function = ACCURACY[self.metric] if self.own is None else self.own
