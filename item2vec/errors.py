@@ -31,7 +31,7 @@ command that fails with the exception.
 
 Two warnings derive from ``UserWarning``. ``LeakWarning``: the training data overlap with the test data, or
 contain later events, so that an evaluation overestimates the model. ``TuningWarning``: a tuning budget is too
-small.
+small, or the data of a tuning study have too few users.
 """
 
 from __future__ import annotations
@@ -371,10 +371,11 @@ class LeakWarning(UserWarning):
 
 
 class TuningWarning(UserWarning):
-    """A tuning budget was too small to finish the necessary trials.
+    """A tuning budget was too small to finish the necessary trials, or the data have too few users.
 
-    A searched objective has no finished trial, or no other configuration was compared with the default.
-    The message contains an estimate of a sufficient budget.
+    A searched objective has no finished trial, or no other configuration was compared with the default. The
+    message then contains an estimate of a sufficient budget. Or the comparison with the default has queries
+    of fewer than ten users, so that only large gains are significant.
 
     Examples
     --------

@@ -52,7 +52,7 @@ IMPORTERS = {
     "jinja2": "report/",
     "plotly": "figures/",
     "matplotlib": "mapping/picture.py",
-    "scipy": "training/",
+    "scipy": ("training/", "tuning/finalists.py"),
     "openTSNE": "mapping/tsne.py",
     "umap": "mapping/umap.py",
     "tomlkit": "cli/tune.py",

@@ -330,6 +330,23 @@ def test_noise_is_seldom_a_significant_gain():
     assert 1 <= replaced <= 10
 
 
+@pytest.mark.parametrize("n_users", [2, 3, 5])
+def test_noise_of_few_users_is_seldom_a_significant_gain(n_users):
+    """Each user has three queries. Bounds of normal errors are above 0 in 21, 16 and 10 % of the runs."""
+    noise = np.random.default_rng(1).normal(size=(600, n_users, 1)).repeat(3, axis=1)
+    users = np.arange(n_users).repeat(3)
+    found = [lower_bounds(gains.reshape(-1, 1), users, seed=run)[0] > 0 for run, gains in enumerate(noise)]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.025)
+
+
+def test_the_queries_of_one_user_prove_no_gain(world):
+    world(lambda config: 0.2 if is_default(config) else 0.3)
+    with pytest.warns(TuningWarning, match="comparison with the default is 1; expected at least 10"):
+        tuning = item2vec.tune(events(n_users=1), trials=3, jobs=1)
+    assert is_default(tuning.config)
+    assert tuning.gain.value == pytest.approx(0.1)
+
+
 def test_finalists_are_trained_with_other_seeds_on_all_folds(world):
     made = world(lambda config: 0.2 if is_default(config) else 0.3 - 0.001 * config.train.epochs)
     tuning = item2vec.tune(events(), trials=12, jobs=1, seed=2**32 - 1)

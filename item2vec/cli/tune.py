@@ -284,7 +284,7 @@ def _text(tuning: Tuning, study: Path | None, out: Path | None, toml: str) -> st
         shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
         verdict += f"\nshare of the variance of the scores that each setting explains: {shares}"
     notes = [f"Warning: {text}" for text in tuning.warnings]
-    if notes:
+    if any("budget" in text for text in tuning.warnings):
         keeping = f"--study {study} keeps" if study else "with --study FILE, a run keeps"
         notes.append(
             f"To go on, run the same command with a longer --budget; {keeping} its trials for the next"

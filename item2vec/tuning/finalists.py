@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from item2vec.arrays import Doubles, Offsets
 from item2vec.config import Config
@@ -180,19 +181,29 @@ def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float =
 
     A bound is the mean minus a multiple of its standard error. Standard errors are computed from sums per
     user, because the queries of one user are not independent. The multiple is the ``level`` quantile of the
-    maximum of the standardised errors over all finalists, by the multiplier bootstrap. Sources: White, A
-    reality check for data snooping, Econometrica 68, 2000; Chernozhukov, Chetverikov & Kato, Annals of
-    Statistics 41, 2013.
+    maximum of the standardised errors over all finalists, by the multiplier bootstrap with normal
+    multipliers. This quantile is replaced by the equally probable quantile of the t distribution with n - 1
+    degrees of freedom, where n is the number of users, because the errors themselves are estimated. With
+    one user, they cannot be estimated, and the bounds are -inf.
+
+    Sources: White, A reality check for data snooping, Econometrica 68, 2000; Chernozhukov, Chetverikov &
+    Kato, Annals of Statistics 41, 2013; on few clusters: Cameron, Gelbach & Miller, Review of Economics and
+    Statistics 90, 2008.
 
     >>> gains = np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 1.0], [0.0, 0.5]])
     >>> lower_bounds(gains, np.arange(4), seed=1) > 0
     array([False,  True])
     """
-    sums, _ = sums_by_cluster(gains - gains.mean(axis=0), clusters)
+    means: Doubles = gains.mean(axis=0)
+    sums, _ = sums_by_cluster(gains - means, clusters)
+    n = len(sums)
+    if n == 1:
+        return np.full_like(means, -np.inf)
     errors = np.sqrt((sums**2).sum(axis=0))
-    draws = np.random.default_rng(seed).standard_normal((N_DRAWS, len(sums))) @ sums
+    draws = np.random.default_rng(seed).standard_normal((N_DRAWS, n)) @ sums
     largest = np.divide(draws, errors, out=np.zeros_like(draws), where=errors > 0).max(axis=1)
-    bounds: Doubles = gains.mean(axis=0) - np.quantile(largest, level) * errors / len(gains)
+    multiple = stdtrit(n - 1, ndtr(np.quantile(largest, level))) * np.sqrt(n / (n - 1))
+    bounds: Doubles = means - multiple * errors / len(gains)
     return bounds
 
 

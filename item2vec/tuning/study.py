@@ -38,6 +38,7 @@ from item2vec.tuning.finalists import (
     users_of_rounds,
 )
 from item2vec.tuning.journal import Journal
+from item2vec.tuning.notices import best_unconfirmed, budget_warnings, user_warnings
 from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem, n_readable, users_of
 from item2vec.tuning.result import Tuning
 from item2vec.tuning.sampler import Sampler, with_epochs
@@ -96,12 +97,12 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     Finalists that are not better than the default are dropped after each round. If no finalist remains, no
     further round follows. Finalists with equal training settings but different tastes are trained once per
     round. A finalist replaces the default only if the lower 95 % confidence bound of its gain is above 0. The
-    bounds are computed from the gain on each query,
-    by a multiplier bootstrap over users, and corrected for the number of finalists. If no round is completed,
-    for example because the budget ends, trial 0 with its best taste is compared with trial 0 with the default
-    taste. This comparison uses only the queries of users whose queries were not used to choose the taste. The
-    default is kept without a comparison if there are no such queries, if the default taste is the best taste,
-    or if this process did not run trial 0.
+    bounds are computed from the gain on each query, by a multiplier bootstrap over users, and corrected for
+    the number of finalists and for the number of users: with a single user, the default is kept. If no round
+    is completed, for example because the budget ends, trial 0 with its best taste is compared with trial 0
+    with the default taste. This comparison uses only the queries of users whose queries were not used to
+    choose the taste. The default is kept without a comparison if there are no such queries, if the default
+    taste is the best taste, or if this process did not run trial 0.
 
     With more than 250,000 training tokens, all trials except trial 0 train proportionally fewer epochs,
     unless ``epochs`` is fixed. Finalists train all of their epochs. (Fewer sentences instead of fewer epochs
@@ -182,7 +183,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     -----
     TuningWarning
         If the budget was too small to finish a trial of each searched objective, or to compare another
-        configuration with the default. A call with the same ``study`` and a larger budget goes on.
+        configuration with the default (a call with the same ``study`` and a larger budget goes on), or if
+        the comparison with the default has queries of fewer than ten users.
 
     Examples
     --------
@@ -275,16 +277,15 @@ def _conclude(
         compared, users = unused_queries(problem, default)
     bounded = problem.own is None
     if compared:
-        decision = decide(candidates, compared, users, seed, bounded=bounded)
+        decision, messages = decide(candidates, compared, users, seed, bounded=bounded), user_warnings(users)
     else:
-        decision = _keep_default(problem, default)
+        decision, messages = _keep_default(problem, default), ()
     finished = [trial.config.train.objective for trial in trials if trial.state != "unfinished"]
     unfinished = tuple(objective for objective in plan.sampler.objectives if objective not in finished)
-    messages: tuple[str, ...] = ()
     if math.isfinite(plan.workers.clock.budget) and (n_trials is None or len(finished) < n_trials):
-        messages = _budget_warnings(
+        messages += budget_warnings(
             unfinished,
-            None if compared else _unconfirmed(finalists, default),
+            None if compared else best_unconfirmed(finalists, default),
             sufficient=plan.sufficient_budget(default),
         )
     return Tuning(
@@ -362,37 +363,3 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
     else:
         estimate = Estimate.of(default.values, users_of(problem.searched), bounded=problem.own is None)
     return Decision(default.config, estimate, estimate, None)
-
-
-def _unconfirmed(finalists: Sequence[Trial], default: Trial) -> str:
-    """Return the part of a warning that names the best finalist, if its score is above that of the default.
-
-    The finalists were not trained again.
-    """
-    best = max(finalists, key=lambda trial: trial.score, default=default)
-    if best.score <= default.score:
-        return ""
-    name = "another taste of trial 0" if best.number < 0 else f"trial {best.number}"
-    return (
-        f": the score of {name} on validation, {best.score:.4f} (default {default.score:.4f}), was not "
-        "confirmed by a second training"
-    )
-
-
-def _budget_warnings(
-    unfinished: Sequence[str], unconfirmed: str | None, *, sufficient: float
-) -> tuple[str, ...]:
-    """Return the messages of the warnings that the budget was too small; an empty tuple if it was not.
-
-    ``unfinished`` holds the searched objectives without a finished trial. ``unconfirmed`` is the result of
-    ``_unconfirmed``; ``None`` if another configuration was compared with the default. ``sufficient`` is the
-    estimate of a sufficient budget in seconds.
-    """
-    texts = []
-    if unfinished:
-        texts.append(f"the budget was too small to finish any trial of {', '.join(unfinished)}")
-    if unconfirmed is not None:
-        about = f"the budget was too small to compare any other configuration with the default{unconfirmed}"
-        texts.append(about)
-    minutes = math.ceil(sufficient / 60)
-    return tuple(f"{text}; about {minutes} min would suffice at the current load" for text in texts)
