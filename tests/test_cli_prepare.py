@@ -96,6 +96,7 @@ def test_corpora_of_sessions_or_without_timestamps_are_not_split_by_time(item2ve
         "visits": "one sentence per user; the corpus has several sentences of a user, such as sessions",
         "plain": "timestamps; the sentences have none",
     }.items():
-        code, _, err = item2vec("evaluate", "--corpus", corpus, "--protocol", "temporal")
-        assert code == 2
-        assert f"--protocol temporal requires {lacking}: use another protocol" in err
+        for command in ("evaluate", "tune"):
+            code, _, err = item2vec(command, "--corpus", corpus, "--protocol", "temporal")
+            assert code == 2
+            assert f"--protocol temporal requires {lacking}: use another protocol" in err

@@ -1,6 +1,7 @@
 """Tuning holds out validation queries, and returns the default unless a finalist is significantly better."""
 
 import dataclasses
+import logging
 import re
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 import item2vec
 from item2vec import Config, Interactions, Sentences, TasteConfig, Vocabulary, adapters
+from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, TrainingError, TuningWarning
 from item2vec.evaluation import leave_last_out, temporal_split
 from item2vec.tuning.finalists import decide, lower_bounds, train_rounds, users_of_rounds
@@ -163,8 +165,33 @@ def test_the_temporal_protocol_equals_temporal_split():
     assert of_sentences.timed
     by_session = partial(adapters.sessions, gap="2h")
     sessions = make_problem(data, "ndcg@10", adapter=by_session, max_tokens=10**6, seed=1)
+    unordered = make_problem(adapters.histories(data, ordered=False), "ndcg@10", max_tokens=10**6, seed=1)
+    assert (unordered.protocol, unordered.ordered, of_sentences.ordered) == ("temporal", False, True)
+    assert list(unordered.folds[0].histories) == list(expected.histories)
     assert set(sessions.folds[0].train.lengths) == {1}
     assert sessions.folds[0].histories.lengths.min() > 1
+
+
+def test_sessions_are_not_split_by_time(caplog, tmp_path):
+    """Of visits, most queries would have no history. Of concurrent sessions, only a corpus has the users."""
+    data = events()
+    day = np.arange(len(data), dtype=np.int32) // len(data.users)
+    names = Vocabulary(tuple("abcdefghij"))
+    visits = adapters.sessions(dataclasses.replace(data, session=day // 4, sessions=names))
+    caplog.set_level(logging.INFO, "item2vec")
+    problem = make_problem(visits, "ndcg@10", max_tokens=10**6, seed=1)
+    assert (problem.protocol, problem.few.histories.lengths.min()) == ("last", 3)
+    assert "validation is not split by time, because 30 of 30 queries would have no history" in caplog.text
+    concurrent = dataclasses.replace(data, session=day % 2, sessions=names)
+    adapters.save_shards(concurrent, AdapterConfig(kind="sessions"), tmp_path / "corpus", shards=2)
+    corpus = Sentences.open(tmp_path / "corpus")
+    for sentences, protocol in ((corpus, "last"), (corpus.whole(), "temporal")):
+        assert make_problem(sentences, "ndcg@10", max_tokens=10**6, seed=1).protocol == protocol
+    assert "because the corpus has several sentences of a user" in caplog.text
+    with pytest.raises(
+        ConfigError, match="needs one sentence per user, but the corpus has several sentences"
+    ):
+        make_problem(corpus, "ndcg@10", protocol="temporal", max_tokens=10**6, seed=1)
 
 
 def test_the_same_user_has_the_same_number_in_all_folds():

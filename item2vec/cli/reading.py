@@ -139,12 +139,13 @@ def _lacking(events: Events) -> str | None:
 
     Of sentences, each must be the history of a user. Sentences without user ids are assumed to be histories.
     """
+    from item2vec.evaluation.temporal_shards import several_per_user
+
     if isinstance(events, Interactions):
         return "timestamps; the interactions of the store have none" if events.timestamp is None else None
     if "timestamps" not in events.columns:
         return "timestamps; the sentences have none"
-    users = events.users if isinstance(events, ShardedSentences) else None
-    if any(len(set(part)) < len(part) for part in users or ()):
+    if isinstance(events, ShardedSentences) and several_per_user(events):
         return "one sentence per user; the corpus has several sentences of a user, such as sessions"
     return None
 

@@ -93,8 +93,7 @@ def tune(
         _existing_toml(out)
     fixed_names = {*fixed}
     events, items = read_events(source, now=datetime.now(UTC))
-    if source.corpus is None:
-        check_timestamps(protocol, events)
+    check_timestamps(protocol, events)
     with warnings.catch_warnings():
         # The text of each TuningWarning is printed with the result.
         warnings.simplefilter("ignore", TuningWarning)

@@ -14,7 +14,7 @@ from item2vec.evaluation.targets import new_items
 from item2vec.evaluation.times import iso, span_of
 from item2vec.sentences import Sentences, ShardedSentences
 
-__all__ = ["sampled_times", "split_shards"]
+__all__ = ["sampled_times", "several_per_user", "split_shards"]
 
 MOST_TIMES = 1_000_000
 """Minimum number of timestamps in the sample of a larger corpus; the maximum is about twice this number."""
@@ -110,6 +110,11 @@ def _shard_times(shard: Sentences) -> Offsets:
             "the corpus from interactions with timestamps"
         )
     return shard.timestamps
+
+
+def several_per_user(corpus: ShardedSentences) -> bool:
+    """Return whether a user has several sentences, such as sessions; ``False`` if there are no user ids."""
+    return any(len(set(users)) < len(users) for users in corpus.users or ())
 
 
 def sampled_times(sentences: Sentences | ShardedSentences) -> Offsets:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import hashlib
 import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from item2vec.adapters import histories
-from item2vec.adapters.histories import training_sentences
 from item2vec.arrays import Doubles, Offsets, Rows
 from item2vec.config import AdapterConfig, TasteConfig
-from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, Remedy, short_repr
+from item2vec.errors import ConfigError, InputError, LeakWarning, Remedy, short_repr
 from item2vec.evaluation.evaluate import Metric, metrics_by_name, values_of
 from item2vec.evaluation.rankings import rank_all
-from item2vec.evaluation.sentence_splits import (
-    leave_last_out,
-    prefix_split,
-    prefixes,
-    random_split,
-    seen_targets,
-)
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.targets import first_positions, liked_tokens
-from item2vec.evaluation.temporal_splits import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.matrices import sample_rows
@@ -36,30 +23,16 @@ from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.prior import prior_of
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences, ShardedSentences
-from item2vec.types import Vocabulary, check_k
+from item2vec.tuning.folds import Adapter, Data, Protocol, hold_out, is_split_by_time
+from item2vec.types import check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = [
-    "Adapter",
-    "Data",
-    "Problem",
-    "Protocol",
-    "make_problem",
-    "n_readable",
-    "parse_metric",
-    "users_of",
-]
-
-Protocol = Literal["last", "prefix", "temporal", "random"]
-Data = Sentences | ShardedSentences | Interactions
+__all__ = ["Problem", "make_problem", "n_readable", "parse_metric", "users_of"]
 
 MAX_QUERIES = 20_000
 MOST_SHARDED_TOKENS = 50_000_000
 FEW_QUERIES = 3_000
-ENOUGH_QUERIES = 5_000
 DEFAULT_K = 10
-LENGTH_PER_QUERY = 4
-FOLDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,8 +169,8 @@ def make_problem(
     The protocol determines the targets. ``last``: the last item of each sentence. ``prefix``: the next item
     after every prefix of the last tenth of the sentences. ``temporal``: all new items of each user in the
     last tenth of the events. ``random``: a random tenth of the items of each sentence. If ``protocol`` is
-    ``None``, it is ``temporal`` for data with timestamps; otherwise, ``last`` for ordered and ``random`` for
-    unordered sentences. The parameters are those of ``tune``.
+    ``None``, it is ``temporal`` for data with timestamps that are not sessions (see ``hold_out``); otherwise,
+    ``last`` for ordered and ``random`` for unordered sentences. The parameters are those of ``tune``.
 
     If the newest fold has fewer than 5,000 queries, up to two further folds are added if possible: earlier
     time windows (``temporal``), other random tenths (``random``), or targets held out from the training part
@@ -208,26 +181,22 @@ def make_problem(
     Raises
     ------
     ConfigError
-        If the metric or the protocol is invalid, or ``temporal`` is used without timestamps.
+        If the metric or the protocol is invalid, or ``temporal`` is used without timestamps, or with a corpus
+        that has several sentences of a user.
     InputError
         If ``data`` has the wrong type, the cut-off of the metric is below 1, no query can be held out, or a
         custom metric does not return a finite number per query.
     """
     name, k = parse_metric(metric, k)
     own = None if isinstance(metric, str) else metric
-    chosen = _checked_protocol(data, protocol)
+    by_time = is_split_by_time(data, protocol)
     random = np.random.default_rng([seed, 2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeakWarning)  # a leak raises the scores of all configurations
         sample = _sample(data, max_tokens, random)
-        if chosen == "temporal":
-            splits, several = _temporal_folds(_events(sample), bool(repeats), adapter, items), None
-        else:
-            sentences = _sentences(sample, adapter, items)
-            chosen = chosen or ("last" if sentences.ordered else "random")
-            splits = _sentence_folds(sentences, chosen, repeats, seed)
-            n = _n_last(sentences) if chosen == "last" else 1
-            several = _last_items(sentences, n, repeats=bool(repeats)) if n > 1 else None
+        chosen, splits, several = hold_out(
+            sample, protocol, by_time=by_time, repeats=repeats, adapter=adapter, items=items, seed=seed
+        )
     if not splits:
         raise InputError(
             f"protocol {chosen!r} makes 0 queries of {data!r}; expected at least one: use longer sentences "
@@ -240,132 +209,6 @@ def make_problem(
     if own is not None:  # an invalid function is reported before the first training
         values_of(name, own, np.zeros((len(few), k), dtype=bool), few.targets.lengths, k)
     return Problem(searched, folds, few, name, k, chosen, few_rows, items, own)
-
-
-def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
-    """Return the protocol; by default, ``"temporal"`` for data with timestamps, otherwise ``None``."""
-    value: object = data
-    if not isinstance(value, Data):
-        raise InputTypeError(
-            f"data is of type {type(value).__name__}; expected Sentences, ShardedSentences or Interactions: "
-            "build sentences with item2vec.adapters"
-        )
-    timed = data.timestamp is not None if isinstance(data, Interactions) else "timestamps" in data.columns
-    if protocol is None:
-        return "temporal" if timed else None
-    if protocol not in get_args(Protocol):
-        raise ConfigError(f"protocol is {protocol!r}; expected one of {', '.join(get_args(Protocol))}")
-    if protocol == "temporal" and not timed:
-        raise ConfigError("protocol='temporal' needs timestamps, but the data have none; use protocol='last'")
-    return protocol
-
-
-def _sentences(
-    data: Sentences | Interactions, adapter: Adapter | AdapterConfig, items: Items | None
-) -> Sentences:
-    if isinstance(data, Sentences):
-        return data
-    if isinstance(adapter, AdapterConfig):
-        return training_sentences(data, adapter, items)
-    return adapter(data)
-
-
-def _events(data: Sentences | Interactions) -> Interactions:
-    """Return the data as interactions. Each sentence becomes a user; dislikes in sentences are left out."""
-    if isinstance(data, Interactions):
-        return data
-    data = data.liked
-    users = Vocabulary(tuple(map(str, range(len(data)))))
-    user = np.repeat(np.arange(len(data), dtype=np.int32), data.lengths)
-    return Interactions(users, data.vocabulary, user, data.tokens, data.timestamps, data.weights)
-
-
-def _temporal_folds(
-    interactions: Interactions, repeats: bool, adapter: Adapter | AdapterConfig, items: Items | None
-) -> list[Split]:
-    newest = temporal_split(interactions, repeats=repeats, adapter=adapter, items=items)
-    if len(newest) < ENOUGH_QUERIES:
-        with contextlib.suppress(InputError):  # raised if there are too few timestamps for several windows
-            folds = temporal_folds(interactions, folds=FOLDS, repeats=repeats, adapter=adapter, items=items)
-            return folds[::-1]
-    return [newest]
-
-
-def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> list[Split]:
-    folds = [_fold(sentences, protocol, repeats, seed)]
-    with contextlib.suppress(InputError):  # raised if there are too few sentences for another fold
-        while len(folds) < FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUERIES:
-            remaining = sentences if protocol == "random" else folds[-1].train.whole()
-            folds.append(_fold(remaining, protocol, repeats, seed + len(folds)))
-    return [fold for fold in folds if len(fold)]
-
-
-def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split in which the user of a query is its sentence, with the same number in all folds."""
-    if protocol == "random":
-        split = random_split(sentences, fraction=0.1, seed=seed)
-    elif protocol == "last":
-        return _last_items(sentences, 1, repeats=bool(repeats))
-    else:
-        split = prefix_split(sentences)
-        split = dataclasses.replace(split, users=np.asarray(split.users) + len(split.train))
-    return _with_repeats(split, repeats)
-
-
-def _with_repeats(split: Split, repeats: bool | None) -> Split:
-    """Return the split with ``filter_seen=not repeats``; ``repeats=None`` keeps the split's ``filter_seen``.
-
-    If recommendations exclude the items of the history, queries whose targets are all in the history are
-    removed.
-    """
-    if repeats is not None:
-        split = dataclasses.replace(split, filter_seen=not repeats)
-    if not split.filter_seen:
-        return split
-    code_of = split.histories.vocabulary.encode(split.targets.vocabulary.ids).astype(np.int64)
-    size = len(split.histories.vocabulary) + 1  # + 1 for targets that are in no history
-    seen = np.repeat(np.arange(len(split)), split.histories.lengths) * size + split.histories.tokens
-    query = np.repeat(np.arange(len(split)), split.targets.lengths)
-    unseen = ~np.isin(query * size + code_of[split.targets.tokens], seen)
-    return split.take(np.bincount(query, unseen, minlength=len(split)) > 0)
-
-
-def _n_last(sentences: Sentences) -> int:
-    """Return the number of items per sentence that are targets of the search.
-
-    It is a quarter of the median length, but at least 1, and at most what gives 5,000 items in total.
-    """
-    typical = np.median(sentences.lengths) if len(sentences) else 0
-    enough = -(-ENOUGH_QUERIES // max(len(sentences), 1))
-    return int(np.clip(typical // LENGTH_PER_QUERY, 1, enough))
-
-
-def _last_items(sentences: Sentences, n: int, *, repeats: bool) -> Split:
-    """Hold out the last ``n`` items of each sentence that has more than ``n`` items.
-
-    Each held-out item is the target of one query. The history of the query contains all earlier items of the
-    sentence, including held-out items. The training part contains no held-out token. A held-out token of
-    negative weight is not a target. Without ``repeats``, a held-out item that also occurs earlier in the
-    sentence is not a target either.
-
-    Several queries per sentence are more precise. But with ``n`` of 1, the training part contains each whole
-    history, as in ``leave_last_out``.
-    """
-    whole = leave_last_out(sentences, n=n, repeats=True)
-    ends = sentences.offsets[1:][sentences.lengths > n]
-    last = (ends - 1 - np.arange(n)[:, None]).ravel()
-    last = last[liked_tokens(sentences)[last]]
-    positions = last if repeats else last[first_positions(sentences)[last] == last]
-    histories, targets = prefixes(sentences, positions)
-    return dataclasses.replace(
-        whole,
-        histories=histories,
-        targets=targets,
-        protocol="last item" if n == 1 else f"each of the last {n} items",
-        users=np.searchsorted(sentences.offsets, positions, side="right") - 1,
-        filter_seen=not repeats,
-        dropped={**whole.dropped, **seen_targets(len(last) - len(positions))},
-    )
 
 
 def n_readable(data: Data) -> int:

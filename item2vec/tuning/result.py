@@ -10,8 +10,8 @@ from item2vec.figures import bars, draw
 from item2vec.notebook import html_table
 from item2vec.tuning.display import chart_of, table_of
 from item2vec.tuning.finalists import Estimate
+from item2vec.tuning.folds import Protocol
 from item2vec.tuning.importance import importances_of
-from item2vec.tuning.problem import Protocol
 from item2vec.tuning.trial import Trial
 
 if TYPE_CHECKING:

@@ -37,9 +37,10 @@ from item2vec.tuning.finalists import (
     unused_queries,
     users_of_rounds,
 )
+from item2vec.tuning.folds import Adapter, Protocol
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.notices import best_unconfirmed, budget_warnings, user_warnings
-from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem, n_readable, users_of
+from item2vec.tuning.problem import Problem, make_problem, n_readable, users_of
 from item2vec.tuning.result import Tuning
 from item2vec.tuning.sampler import Sampler, with_epochs
 from item2vec.tuning.starts import starts_of
@@ -135,16 +136,20 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         The cut-off if ``metric`` is a function; 10 by default. Not allowed if ``metric`` is a text.
     protocol
         Targets of the validation queries. ``"temporal"``: all new items of each user in the last tenth of the
-        events, as in ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of
-        each sentence, as in ``leave_last_out`` (the default for ordered sentences without timestamps). If
+        events, as in ``temporal_split`` (the default for data with timestamps, except sessions). ``"last"``:
+        the last item of each sentence, as in ``leave_last_out`` (the default for other ordered sentences). If
         sentences are few and long, the search, but not the final comparison, uses the last few items.
         ``"prefix"``: the next item after every prefix of the last tenth of the sentences. ``"random"``: a
-        random tenth of the items of each sentence (the default for unordered sentences without timestamps).
+        random tenth of the items of each sentence (the default for other unordered sentences).
+
+        Sentences count as sessions if most queries of a split by time would have no history, or if a corpus
+        with user ids has several sentences of a user. The reason is logged, and such a corpus is never split
+        by time.
     repeats
         Whether recommendations can contain items of the history; by default only for ``"prefix"``.
     adapter
         Conversion of interactions to sentences: settings (``AdapterConfig``), as in a nightly run, or a
-        function, such as ``functools.partial(adapters.sessions, gap="2h")``.
+        function, such as ``functools.partial(adapters.sessions, gap="2h")``. Not applied to sentences.
     items
         Items with the attributes that ``adapter.group_by`` and the fixed setting ``attributes`` of next_item
         specify. Required if one of these settings is set.
@@ -219,7 +224,9 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     )
     problem = hold_out(max_tokens=max_tokens)
     n_tokens = n_readable(data)
-    whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
+    whole = problem
+    if n_tokens > max_tokens:
+        whole = hold_out(max_tokens=n_tokens, protocol=problem.protocol)
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.searched.train.n_tokens)
     free = tuple(name for name in TasteConfig.model_fields if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
