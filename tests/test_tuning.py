@@ -312,6 +312,20 @@ def test_a_failed_trial_does_not_lead_a_search_by_a_negative_metric():
     assert family_of(sampler.suggest(1000)) == "next_item"
 
 
+def test_earlier_items_are_the_targets_if_no_last_item_can_be_one():
+    """The last item of each sentence occurs earlier, so that recommendations exclude it."""
+    ring = [f"i{item}" for item in range(20)]
+    lists = Sentences.of([[*ring, "i0"], [*ring[::-1], "i19"]])
+    problem = make_problem(lists, "ndcg@10", protocol="last", max_tokens=10**6, seed=1)
+    assert [targets[0] for targets in problem.searched.targets] == [
+        "i19",
+        "i0",
+        *"i18 i1 i17 i2 i16 i3".split(),
+    ]
+    assert problem.folds == (problem.searched,)
+    assert set(problem.searched.train[0]) == set(ring[:16])
+
+
 def test_errors_of_data():
     with pytest.raises(InputError, match="makes 0 queries"):
         item2vec.tune(Sentences.of([["a"], ["b"]]), trials=1)

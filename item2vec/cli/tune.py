@@ -48,8 +48,9 @@ def tune(
             metavar="NAME",
             help="Validation targets: temporal (the new items of each user in the newest tenth of the "
             "events), last (the last item or items of each sentence) or prefix (the item after each prefix "
-            "of the last tenth of the sentences) [default: temporal for a store or corpus with timestamps, "
-            "otherwise last, or a random tenth of each sentence for sets].",
+            "of the last tenth of the sentences) [default: temporal for a store with timestamps, or a corpus "
+            "with timestamps and a sentence per user; otherwise last, or a random tenth of each sentence for "
+            "sets].",
         ),
     ] = None,
     repeats: Annotated[

@@ -90,9 +90,12 @@ def hold_out(
 ) -> tuple[Protocol, list[Split], Split | None]:
     """Return a triple: the protocol; the folds, newest first; and the split of the search.
 
-    The third element is ``None`` if the search uses the newest fold. ``by_time`` is the result of
-    ``is_split_by_time``. If no protocol is given, sentences are not split by time if most of the queries
-    would have no history, because models differ only in their answers to histories.
+    The third element is ``None`` if the search uses the newest fold. If the last item of each sentence is
+    not a valid target, but earlier items are, the only fold has these items as targets.
+
+    ``by_time`` is the result of ``is_split_by_time``. If no protocol is given, sentences are not split by
+    time if most of the queries would have no history, because models differ only in their answers to
+    histories.
     """
     if by_time:
         splits = _temporal_folds(data, bool(repeats), adapter, items)
@@ -102,7 +105,8 @@ def hold_out(
     chosen: Protocol = protocol or ("last" if sentences.ordered else "random")
     splits = _sentence_folds(sentences, chosen, repeats, seed)
     n = _n_last(sentences) if chosen == "last" else 1
-    return chosen, splits, _last_items(sentences, n, repeats=bool(repeats)) if n > 1 else None
+    searched = _last_items(sentences, n, repeats=bool(repeats)) if n > 1 else None
+    return (chosen, splits, searched) if splits or not searched else (chosen, [searched], None)
 
 
 def _lacks_histories(split: Split) -> bool:
