@@ -105,17 +105,37 @@ def test_candidates_of_an_approximate_index_equal_a_full_sort(batch):
 
 
 @examples(200)
-@given(batches(), st.sampled_from([0.01, 0.5, 3.0]), st.sampled_from([Unordered, Grouped]), st.booleans())
-def test_a_prior_beside_an_approximate_index_equals_a_scan(batch, weight, kind, are_first_popular):
+@given(
+    batches(),
+    st.sampled_from([0.01, 0.5, 3.0]),
+    st.sampled_from([Unordered, Grouped]),
+    st.booleans(),
+    st.sampled_from([0, 60]),
+)
+def test_a_prior_beside_an_approximate_index_equals_a_scan(batch, weight, kind, are_first_popular, n_seen):
     matrix, queries, k, excluded, allowed, _ = batch
     places = np.arange(len(matrix))
     prior = np.round(np.log1p(places[::-1] if are_first_popular else places), 2).astype(np.float32)
     weighted = np.column_stack((queries, np.full(len(queries), weight, np.float32)))
+    scan_of_all = build(np.column_stack((matrix, prior)), kind="exact")
+    best = [one.rows[:n_seen] for one in find_many(scan_of_all, weighted, k=60)]
+    excluded = [np.append(*rows) for rows in zip(excluded, best, strict=True)]
     filters = {"k": k, "excluded": excluded, "allowed": allowed}
     found = find_many(with_prior(kind.build(matrix), prior), weighted, **filters)
-    exact = find_many(build(np.column_stack((matrix, prior)), kind="exact"), weighted, **filters)
+    exact = find_many(scan_of_all, weighted, **filters)
     assert [one.rows.tolist() for one in found] == [one.rows.tolist() for one in exact]
     assert [one.scores.tobytes() for one in found] == [one.scores.tobytes() for one in exact]
+
+
+@pytest.mark.parametrize("left_out", [{"excluded": range(5)}, {"allowed": range(5, 1000)}], ids=str)
+def test_rows_of_high_prior_do_not_displace_better_rows_if_the_best_are_left_out(left_out):
+    """The first search reads four rows by product, all left out, and four by prior, which score low."""
+    matrix = np.arange(1000, 0, -1, dtype=np.float32)[:, None]
+    prior = np.zeros(1000, dtype=np.float32)
+    prior[-4:] = 1
+    index = with_prior(Unordered.build(matrix), prior)
+    best = find(index, np.array([1, 0.1], np.float32), k=1, **left_out)
+    assert best.rows.tolist() == [5]
 
 
 @pytest.mark.parametrize("kind", [Unordered, Grouped])

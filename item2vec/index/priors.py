@@ -24,13 +24,13 @@ READ = 2
 class PriorIndex:
     """An approximate index over the rows of ``base``, each with its prior as an additional last dimension.
 
-    The last element of a query is the weight of the prior. Candidates are the best rows of ``base`` and the
-    rows with the highest priors. Except for rows that ``base`` misses, no other row scores more than a bound:
-    the lowest inner product among the best rows of ``base`` (or that of a group of equal rows of which
-    ``base`` returned only some, if it is higher), plus the weight times the next highest prior.
-    The number of rows to read is doubled until the bound is below the score of the ``n``-th best candidate. A
-    scan is requested if the number of rows to read reaches the number of all rows, if ``base`` requests a
-    scan, or if all elements of the query except the last are 0.
+    The last element of a query is the weight of the prior. The best rows of ``base`` and the rows with the
+    highest priors are read. Except for rows that ``base`` misses, no other row scores more than a bound: the
+    lowest inner product among the best rows of ``base`` (or that of a group of equal rows of which ``base``
+    returned only some, if it is higher), plus the weight times the next highest prior. The rows that score
+    more than the bound are the candidates. The number of rows to read is doubled until there are ``n``
+    candidates. A scan is requested if the number of rows to read reaches the number of all rows, if ``base``
+    requests a scan, or if all elements of the query except the last are 0.
 
     Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
     algorithm).
@@ -58,7 +58,7 @@ class PriorIndex:
         return self.base.kind
 
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
-        """Return candidates that include about the ``n`` best rows; ``None`` to request a scan."""
+        """Return about the best rows, at least ``n``, in any order; ``None`` to request a scan."""
         taste, weight = query[:-1], float(query[-1])
         n_read = READ * n
         while n_read < len(self.matrix) and taste.any():
@@ -73,8 +73,9 @@ class PriorIndex:
             cut = products[are_cut(self.base, read, n_read)].max(initial=-np.inf)
             highest = max(products.min(initial=np.inf), cut)
             limit = highest + weight * self.matrix[self.by_prior[n_read], -1]
-            if len(both) >= n and np.partition(scores, -n)[-n] > limit:
-                return both
+            best: Rows = both[scores > limit]
+            if len(best) >= n:
+                return best
             n_read *= 2
         return None
 
