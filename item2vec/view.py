@@ -101,6 +101,8 @@ class View:
             raise InputTypeError("got weights or timestamps for a user; expected them with history= only")
         if (excluded := rules.get("exclude")) is not None:
             rules["exclude"] = [as_history(excluded, "exclude")]
+        if (disliked := rules.get("disliked")) is not None:
+            rules["disliked"] = [as_history(disliked, "disliked")]
         shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown}
         answers: list[list[Recommendation]]
         answers = self.recommend_many([str(user)], k=k, filter_seen=filter_seen, **shown, **rules)

@@ -280,6 +280,14 @@ def test_recommend_many_agrees_with_recommend(places):
             engine.recommend_many(["u0", "u3"], exclude=[["d"]])
 
 
+@pytest.mark.parametrize("rule", ["exclude", "disliked"])
+def test_a_query_of_one_user_takes_ids_and_not_a_list_per_user(places, rule):
+    with Engine(**places) as engine:
+        for wrong in ([("b",)], [["b"]]):
+            with pytest.raises(InputTypeError, match=r"id at position 0 is .*; expected text"):
+                engine.recommend(user="u0", **{rule: wrong})
+
+
 def test_similar_items_and_analogy_take_conditions(places):
     with Engine(**places) as engine:
         assert engine.similar_items("a", k=2) == engine.model.similar_items("a", k=2)
