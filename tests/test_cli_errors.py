@@ -213,6 +213,7 @@ def test_every_command_renders_remedies():
         ("evaluate --playlists good.csv --protocol prefix --report LONG/report.html", 5),
         ("retrain --metrics-file LONG/item2vec.prom", 5),
         ("tune --playlists good.csv --out LONG/item2vec.toml", 2),
+        ("db current --store sqlite:///LONG", 1),
     ],
 )
 def test_a_path_that_cannot_be_looked_up_is_no_error_of_stdout(item2vec, tmp_path, command, code):

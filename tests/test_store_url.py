@@ -9,6 +9,8 @@ from databases import empty_schema, listens
 
 from item2vec.errors import ConfigError, MissingExtraError, SchemaError, StoreError
 from item2vec.store import Store
+from item2vec.store.connect import parse_url
+from item2vec.store.schema import Schema
 
 
 def test_methods_require_a_schema(url):
@@ -113,13 +115,15 @@ def test_an_unknown_server_option_is_an_error(cluster):
 
 
 @pytest.mark.parametrize("revisions", [[], ["0003", "0004"]])
-@pytest.mark.parametrize("is_whole", [True, False])
-def test_a_lost_revision_is_an_error_with_advice(store, sql, url, revisions, is_whole):
+@pytest.mark.parametrize("lost", ["0006", "0005", None])
+def test_a_lost_revision_is_an_error_with_advice(store, sql, url, revisions, lost):
+    if lost is None:
+        sql("DROP TABLE recommendation")
+    else:
+        Schema(parse_url(url)).downgrade(lost)
     sql("DELETE FROM alembic_version")
     for revision in revisions:
         sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
-    if not is_whole:
-        sql("DROP TABLE recommendation")
     with Store(url) as later:
         for call in (later.summary, later.upgrade, later.current):
             with pytest.raises(
@@ -127,10 +131,11 @@ def test_a_lost_revision_is_an_error_with_advice(store, sql, url, revisions, is_
             ) as raised:
                 call()
         advice = str(raised.value).partition("run the SQL: ")[2]
-        assert bool(advice) == is_whole
-        if is_whole:
+        assert bool(advice) == (lost is not None)
+        if advice:
             for statement in advice.split(";"):
                 sql(statement)
+            assert later.current() == lost
             assert later.upgrade() == later.head
             assert later.summary()["n_items"] == 0
 
@@ -139,6 +144,15 @@ def test_tables_without_alembic_version_are_an_error_with_advice(store, sql, url
     sql("DROP TABLE alembic_version")
     with Store(url) as later, pytest.raises(SchemaError, match=r"use an empty database$"):
         later.upgrade()
+
+
+@pytest.mark.parametrize("call", [Store.current, Store.upgrade, Store.summary])
+def test_a_name_that_is_too_long_is_an_error(call):
+    with (
+        Store(f"sqlite:///{'a' * 300}") as store,
+        pytest.raises(StoreError, match=r"a{300} cannot be read: File name too long; check the path"),
+    ):
+        call(store)
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

@@ -27,10 +27,13 @@ REASON, STATE = "item2vec_read_only", "item2vec_state"
 
 
 def exists(database: Path) -> bool:
-    """Return whether a file exists; raise ``StoreError`` if this user may not enter its folder."""
+    """Return whether a file exists; raise ``StoreError`` if its path cannot be looked up.
+
+    Reasons are a folder that this user may not enter, and a name that is too long, for example.
+    """
     try:
         return database.exists()
-    except PermissionError as error:
+    except OSError as error:
         raise StoreError(str(unreadable(database, error))) from error
 
 

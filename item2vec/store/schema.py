@@ -76,19 +76,36 @@ class Schema:
             return
         state = f"the revisions {', '.join(revisions)}" if revisions else "no revision"
         remedy = "restore a backup, or use an empty database"
-        columns = {name: {column["name"] for column in inspector.get_columns(name)} for name in found}
-        if "alembic_version" in names and columns == {
-            name: set(table.columns.keys()) for name, table in metadata.tables.items()
-        }:
+        revision = self._revision_by_columns(inspector, found)
+        if "alembic_version" in names and revision is not None:
             statements = "DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('{}')"
-            advice = statements.format(self.head)
+            advice = statements.format(revision)
             remedy += (
-                f"; or, because the tables have the columns of revision {self.head}, run the SQL: {advice}"
+                f"; or, because the tables have the columns of revision {revision}, run the SQL: {advice}"
             )
         raise SchemaError(
             f"{shown(self.url)} has the tables {', '.join(found) or '(none)'}, and {state} in the table "
             f"alembic_version; expected one revision: {remedy}"
         )
+
+    def _revision_by_columns(self, inspector: sa.Inspector, names: list[str]) -> str | None:
+        """Return the revision that has these tables with their columns; ``None`` if it is not 0005 or 0006.
+
+        The two revisions differ only in whether the attributes of an item may be NULL.
+        """
+        found = {
+            (name, column["name"]): column["nullable"]
+            for name in names
+            for column in inspector.get_columns(name)
+        }
+        newest = {
+            (table.name, column.name): column.nullable
+            for table in metadata.tables.values()
+            for column in table.columns
+        }
+        if found == newest:
+            return self.head
+        return "0005" if found == {**newest, ("item", "attributes"): False} else None
 
     def check(self, current: str | None) -> None:
         """Raise ``SchemaError`` unless ``current`` is the required revision."""
