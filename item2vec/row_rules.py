@@ -22,8 +22,11 @@ from item2vec.vectors import ItemVectors
 __all__ = ["NO_ROWS", "Factors", "RowRules", "rows_of"]
 
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
-FEW_FACTORS = 8
-"""Each of up to so many distinct factors takes a search. With more of them, all boosted rows are scored."""
+FEW_FACTORS = 16
+"""Each of up to so many distinct factors takes a search: four overlapping conditions have up to 15 products.
+
+With more of them, all boosted rows are scored.
+"""
 
 Factors = tuple[tuple[float, Mask], ...] | Doubles
 """The factors of rows, in one of the two forms of ``RowRules.factors``."""

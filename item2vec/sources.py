@@ -176,8 +176,8 @@ class BoostedByRow:
     """The rows of two disjoint sources: ``others``, and ``boosted``, whose scores have a factor per row.
 
     ``factors`` (float64) holds one factor per row of the model. The factors change the order of the rows of
-    ``boosted``. All of them are therefore scored, for one query at a time, which bounds the memory. The
-    scores are those of ``Boosted``.
+    ``boosted``. All of them are therefore scored and sorted. This is done for one query at a time, which
+    bounds the memory, and takes long if many rows are boosted. The scores are those of ``Boosted``.
     """
 
     others: Source

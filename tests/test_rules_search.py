@@ -96,7 +96,7 @@ optional = {
     ),
     "diversity": st.sampled_from([0, 0.3, 0.7, 1]),
     "boost": st.dictionaries(item_ids, factors, max_size=4)
-    | st.dictionaries(item_ids, many_factors, min_size=12, max_size=40)
+    | st.dictionaries(item_ids, many_factors, min_size=30, max_size=60)
     | st.lists(st.tuples(wheres | item_ids, factors), max_size=3),
     "popularity": st.sampled_from([0, 0.1, 0.5]),
 }
@@ -227,16 +227,23 @@ def test_a_batch_equals_single_requests_bit_for_bit(model, lists, k, rules, filt
         assert len(items) == len(answer)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_many_factors_take_two_searches(kind, monkeypatch):
-    """The answers are those of a search per factor, bit for bit."""
-    made, searches = model(kind, "output", 0.2, 0.5), []
+@pytest.fixture
+def searches(monkeypatch):
+    """The keyword arguments of each search."""
+    made = []
 
     def counted(*arguments, **more):
-        searches.append(more)
+        made.append(more)
         return search(*arguments, **more)
 
     monkeypatch.setattr("item2vec.sources.search", counted)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_factors_take_two_searches(kind, searches, monkeypatch):
+    """The answers are those of a search per factor, bit for bit."""
+    made = model(kind, "output", 0.2, 0.5)
     boost = {item: 0.5 + row / 40 for item, row in ROWS.items() if row % 2}
     found = made.recommend(["i03", "i08"], k=20, boost=boost)
     assert len(searches) == 2
@@ -247,6 +254,13 @@ def test_many_factors_take_two_searches(kind, monkeypatch):
     monkeypatch.setattr("item2vec.row_rules.FEW_FACTORS", N_ITEMS)
     assert made.recommend(["i03", "i08"], k=20, boost=boost) == found
     assert len(searches) == 1 + len(boost)
+
+
+def test_the_products_of_four_conditions_take_a_search_each(searches):
+    conditions = [{"genres": "jazz"}, {"genres": "soul"}, {"genres": "pop"}, {"year": {"<": 1960}}]
+    boost = list(zip(conditions, [1.1, 1.3, 1.7, 1.9], strict=True))
+    model("exact", "output", 0.2, 0.5).recommend_many([["i03"], ["i08"]], boost=boost)
+    assert len(searches) == 1 + 15
 
 
 @functools.cache
