@@ -264,6 +264,16 @@ def test_two_overviews_at_the_same_time_do_not_take_each_other_for_a_lease(model
     assert not [summary for summary in summaries if "leased" in summary.states]
 
 
+def test_a_claim_by_another_process_is_not_taken_for_a_lease(models, monkeypatch):
+    """The other process ends its claim during the first pause."""
+    import fcntl
+
+    with (versions.served_version(models).path / "manifest.json").open("rb") as manifest:
+        fcntl.flock(manifest, fcntl.LOCK_EX)
+        monkeypatch.setattr(locks.time, "sleep", lambda _: fcntl.flock(manifest, fcntl.LOCK_UN))
+        assert versions.overview(models)[-1].states == ("served",)
+
+
 def test_overview(models):
     version_ids = ids(models)
     versions.rollback(models, reason="jazz")

@@ -23,8 +23,8 @@ from item2vec.files import FILE_MODE, HAS_LOCKS, READ_REGULAR, check_locks, fcnt
 __all__ = ["claimed", "leased", "locked"]
 
 MAX_NOTE_BYTES = 300
-MAX_TRIES = 10
-PAUSE = 0.01
+LEASE_TRIES, LEASE_PAUSE = 10, 0.01
+CLAIM_TRIES, CLAIM_PAUSE = 3, 0.002
 
 
 @contextlib.contextmanager
@@ -96,7 +96,8 @@ def leased(path: Path) -> contextlib.ExitStack:
     with contextlib.suppress(OSError):
         descriptor = os.open(path / "manifest.json", READ_REGULAR)
         lease.callback(os.close, descriptor)
-        _lock_shared(descriptor)
+        # If the lock is not taken, the version is loaded without a lease.
+        _lock(descriptor, fcntl.LOCK_SH, tries=LEASE_TRIES, pause=LEASE_PAUSE)
     return lease
 
 
@@ -104,8 +105,8 @@ def leased(path: Path) -> contextlib.ExitStack:
 def claimed(path: Path) -> Iterator[bool]:
     """Yield ``True`` if a version has no lease; no lease can then be taken until the block ends.
 
-    Yield ``False`` if the version has a lease, or if this cannot be determined. Raise ``PlatformError`` if
-    the system has no POSIX file locks.
+    Yield ``False`` if the version has a lease, or if this cannot be determined. A short claim of another
+    process is waited for. Raise ``PlatformError`` if the system has no POSIX file locks.
     """
     check_locks()
     try:
@@ -115,12 +116,7 @@ def claimed(path: Path) -> Iterator[bool]:
         yield error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except OSError:
-            free = False
-        yield free
+        yield _lock(descriptor, fcntl.LOCK_EX, tries=CLAIM_TRIES, pause=CLAIM_PAUSE)
     finally:
         os.close(descriptor)
 
@@ -151,18 +147,18 @@ def _read_holder(descriptor: int) -> str:
     return "; run the command again after that run has ended"
 
 
-def _lock_shared(descriptor: int) -> None:
-    """Take a shared lock, waiting at most MAX_TRIES × PAUSE seconds.
+def _lock(descriptor: int, operation: int, *, tries: int, pause: float) -> bool:
+    """Take a lock in at most ``tries`` attempts, with pauses in seconds; return whether the lock was taken.
 
-    If the file system does not support locks, or an exclusive lock persists, no lock is taken and no error is
-    raised, so that the version can be served without a lease.
+    Another process may be in a ``claimed`` block, which is short. If the file system does not support locks,
+    there is one attempt.
     """
-    for _ in range(MAX_TRIES):
+    for _ in range(tries):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
-            # Another process is in a ``claimed`` block, which is short.
-            time.sleep(PAUSE)
+            time.sleep(pause)
         except OSError:
-            return
+            return False
+    return False
