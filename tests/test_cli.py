@@ -130,8 +130,10 @@ def test_boosts_of_items_and_of_conditions(item2vec, tmp_path, published):
         store.upgrade()
         songs = {"a": {}, "b": {"genre": "jazz", "at": "12:30"}, "c": {"at": "12:00"}, "d": {"genre": "jazz"}}
         store.ingest_items(Items.of(songs))
-    words = "--boost genre=jazz:1.5 --boost at>=12:30:3 --boost c=0.5 --boost unknown:id=2 --json"
-    boost = [({"genre": "jazz"}, 1.5), ({"at": {">=": "12:30"}}, 3), ("c", 0.5)]
+    words = "--boost genre=jazz:1.5 --boost genre=jazz:1.2 --boost at>=12:30:3 --boost c=0.5 --boost c=0.8"
+    words += " --boost unknown:id=2 --json"
+    jazz = {"genre": "jazz"}
+    boost = [(jazz, 1.5), (jazz, 1.2), ({"at": {">=": "12:30"}}, 3), ("c", 0.5), ("c", 0.8)]
     with Engine(**places) as engine:
         for query, expected in (
             ("recommend a", engine.recommend(history=["a"], boost=boost)),

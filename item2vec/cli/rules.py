@@ -94,12 +94,12 @@ class RuleOptions:
         """
         given = {name: value for name, value in values.items() if value is not None and value != []}
         conditions = tuple(map(Expression.of, given.pop("where", ())))
-        boosts = dict(map(_boost, given.pop("boost", ())))
+        boosts = tuple(map(_boost, given.pop("boost", ())))
         if "at_most" in given:
             given["at_most"] = dict(map(_cap, given["at_most"]))
         if given.get("interests", "auto") != "auto":
             given["interests"] = _integer(given["interests"])
-        return cls(conditions, tuple(boosts.items()), cast("RuleArguments", given))
+        return cls(conditions, boosts, cast("RuleArguments", given))
 
     @property
     def read_attributes(self) -> bool:
