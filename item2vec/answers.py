@@ -169,5 +169,5 @@ class Answers:
         """Return the title of each item of ``vocabulary``; ``None`` for an item without a title."""
         if self.titles is None:
             return [None] * len(self.vocabulary)
-        known = (*self.titles.titles, None)
+        known = (*(title or None for title in self.titles.titles), None)
         return [known[code] for code in self.titles.vocabulary.encode(self.vocabulary.ids).tolist()]

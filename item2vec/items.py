@@ -34,8 +34,8 @@ WITH_ITEMS = Remedy(
 class Items:
     """Items with titles, for display, and attributes, for filters.
 
-    ``titles[code]`` is ``None`` if the item has no title. ``attributes[code]`` maps attribute names to JSON
-    values. Filters compare text, numbers, booleans, and the elements of lists.
+    ``titles[code]`` is ``None`` or empty if the item has no title. ``attributes[code]`` maps attribute names
+    to JSON values. Filters compare text, numbers, booleans, and the elements of lists.
 
     Examples
     --------
@@ -164,7 +164,8 @@ class Items:
         if name not in self._columns:
             self._check_attribute(name)
             is_title = name == TITLE and name not in self.attribute_names
-            cells = self.titles if is_title else (row.get(name) for row in self.attributes)
+            titles = (title or None for title in self.titles)
+            cells = titles if is_title else (row.get(name) for row in self.attributes)
             self._columns[name] = Column.of(cells)
         return self._columns[name]
 
@@ -199,8 +200,9 @@ class Items:
     def completed(self, other: Items, *, bare: frozenset[str] = frozenset()) -> Items:
         """Return these items with missing titles and attributes from ``other``, and with its other items.
 
-        The attributes of an item are missing if the item has no attribute, unless ``bare`` contains its id:
-        such an item is known to have none. If nothing is added, ``self`` is returned.
+        A title is missing if it is ``None``, and not if it is empty. The attributes of an item are missing if
+        the item has no attribute, unless ``bare`` contains its id: such an item is known to have none. If
+        nothing is added, ``self`` is returned.
 
         >>> songs = Items.of({"s1": {"title": "Blue Monday"}, "s2": {"genre": "soul"}})
         >>> model_items = Items.of({"s1": {"genre": "pop"}, "s2": {"genre": "jazz"}, "s3": {"genre": "jazz"}})

@@ -13,7 +13,7 @@ from item2vec.answers import Answers
 from item2vec.errors import InputError
 
 IDS = tuple("abcdef")
-TITLES = Items.of({"a": {"title": "Ceremony"}, "z": {"title": "Unheard"}})
+TITLES = Items.of({"a": {"title": "Ceremony"}, "b": {"title": ""}, "z": {"title": "Unheard"}})
 
 
 def model(**settings):

@@ -177,6 +177,11 @@ def test_a_title_is_an_attribute_only_if_an_item_has_one():
     assert shadowed.where({"title": "B"}) == ["a"]
 
 
+def test_an_empty_title_is_no_title():
+    songs = Items.of({"a": {"title": ""}, "b": {"title": "So What"}})
+    assert songs.where({"title": {"!=": "Blue Monday"}}) == ["b"]
+
+
 def test_conditions_nested_too_deep_are_errors():
     where = {}
     for _ in range(31):

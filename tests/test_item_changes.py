@@ -55,9 +55,15 @@ def test_removed_attributes_are_not_those_of_the_model(store, url, models, chang
                 assert each.view().items.about("a") == {}
 
 
+EMPTY_CELL = Items.of({"a": {}, "x": {"in_stock": True}})
 NOT_DESCRIBED = {
     "an event": lambda store: store.ingest(listens(("u", "a", 1))),
     "a title in a file": lambda store: store.ingest_items(Items.of({"a": {"title": "New"}})),
+    "an empty cell in a file": lambda store: store.ingest_items(EMPTY_CELL),
+    "an event, then an empty cell in a file": lambda store: (
+        store.ingest(listens(("u", "a", 1))),
+        store.ingest_items(EMPTY_CELL),
+    ),
     "a new title": lambda store: change_item(store, "a", {"title": "New"}),
     "activated": lambda store: change_item(store, "a", {"active": True}),
 }
@@ -68,6 +74,20 @@ def test_attributes_that_the_store_does_not_know_are_those_of_the_model(store, u
     change(store)
     with Engine(models=models, store=url) as engine:
         assert jazz(engine) == ["a", "b", "c"]
+
+
+WITHOUT_A_TITLE = {
+    "an empty cell in a file": lambda store: store.ingest_items(Items.of({"a": {}, "x": {"title": "X"}})),
+    "a replacement": lambda store: store.ingest_items(Items.of({"a": {}}), replace=True),
+}
+
+
+@pytest.mark.parametrize("change", WITHOUT_A_TITLE.values(), ids=WITHOUT_A_TITLE)
+def test_a_removed_title_remains_removed(store, url, models, change):
+    change_item(store, "a", {"title": None})
+    change(store)
+    with Engine(models=models, store=url) as engine:
+        assert engine.view().items.title("a") == "a"
 
 
 def test_a_field_of_an_item_is_changed(store):

@@ -25,22 +25,18 @@ __all__ = ["change", "check_item", "inactive_items", "read_catalogue", "read_ite
 
 ITEMS_PER_BATCH = 10_000
 _Row = Mapping[str, Any]
-"""External id, title and attributes of an item, by column of the table ``item``.
-
-The attributes are ``None`` if they are unknown.
-"""
+"""External id, title and attributes of an item, by column of the table ``item``."""
 
 
-def _checked_rows(items: Items, *, with_attributes: bool) -> list[_Row]:
-    """Check items; return the rows to write to the table ``item``, in ascending order of id.
+def _checked_rows(items: Items) -> list[_Row]:
+    """Check items; return their titles and attributes, in ascending order of id.
 
     Raise ``InputError`` for a title or an attribute that a database would reject or change.
     """
     rows: list[_Row] = []
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
         check_item(id_, title, attributes)
-        own = dict(attributes) if with_attributes else None
-        rows.append({"external_id": id_, "title": title, "attributes": own})
+        rows.append({"external_id": id_, "title": title, "attributes": dict(attributes)})
     return sorted(rows, key=lambda row: row["external_id"])
 
 
@@ -63,7 +59,7 @@ def upserts(items: Items, *, replace: bool) -> Iterator[Callable[[sa.Connection]
     """
     # The attributes that an update sets or removes; None: all
     names = None if replace else frozenset(items.attribute_names)
-    rows = _checked_rows(items, with_attributes=names is None or bool(names))
+    rows = _checked_rows(items)
     has_titles = replace or any(title is not None for title in items.titles)
     for start in range(0, len(rows), ITEMS_PER_BATCH):
         batch = rows[start : start + ITEMS_PER_BATCH]
@@ -75,7 +71,7 @@ def _upsert(
 ) -> tuple[int, int]:
     revision = next_revision(connection)
     stored = _stored(connection, rows)
-    new = _insert(connection, [row for row in rows if row["external_id"] not in stored], revision)
+    new = _insert(connection, [row for row in rows if row["external_id"] not in stored], names, revision)
     # Meanwhile, the ingestion of events by another process may have inserted some of the items.
     known = new | stored.keys()
     stored |= _stored(connection, [row for row in rows if row["external_id"] not in known])
@@ -84,6 +80,8 @@ def _upsert(
         if (old := stored.get(row["external_id"])) is None:
             continue
         title = row["title"] if has_titles else old.title
+        if title is None and old.title == "":
+            title = ""  # the title was removed (see ``changes.change_item``)
         attributes = _updated(old.attributes, row["attributes"], names)
         if title != old.title or not is_same(attributes, old.attributes):
             changes.append({"key": old.external_id, "new_title": title, "new_attributes": attributes})
@@ -100,12 +98,13 @@ def _upsert(
 
 
 def _updated(
-    old: dict[str, Any] | None, new: dict[str, Any] | None, names: frozenset[str] | None
+    old: dict[str, Any] | None, new: dict[str, Any], names: frozenset[str] | None
 ) -> dict[str, Any] | None:
-    if new is None:
-        return old
-    kept = {} if names is None or old is None else {k: v for k, v in old.items() if k not in names}
-    return {**kept, **new}
+    """Return attributes after an update. Unknown attributes remain unknown until an attribute is given."""
+    if names is None:
+        return new
+    kept = {name: value for name, value in (old or {}).items() if name not in names}
+    return None if old is None and not new else {**kept, **new}
 
 
 def _stored(connection: sa.Connection, rows: Sequence[_Row]) -> dict[str, Any]:
@@ -119,12 +118,17 @@ def _stored(connection: sa.Connection, rows: Sequence[_Row]) -> dict[str, Any]:
         return {row.external_id: row for row in connection.execute(select, {"ids": ids}).all()}
 
 
-def _insert(connection: sa.Connection, rows: Sequence[_Row], revision: int) -> set[str]:
+def _insert(
+    connection: sa.Connection, rows: Sequence[_Row], names: frozenset[str] | None, revision: int
+) -> set[str]:
     """Insert items, except those that are already stored. Return the ids of the inserted items."""
     if not rows:
         return set()
+    values = [
+        {**row, "attributes": _updated(None, row["attributes"], names), "revision": revision} for row in rows
+    ]
     insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
-    return set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
+    return set(connection.execute(insert, values).scalars())
 
 
 def change(connection: sa.Connection, id_: str, values: Mapping[str, Any]) -> None:

@@ -18,9 +18,9 @@ def change_item(store: Store, id_: str, fields: Mapping[str, Any]) -> None:
 
     ``fields`` contains any of ``title``, ``attributes`` (all attributes of the item) and ``active``. The
     others keep their values in the store; of a new item, title and attributes are then unknown, and it is
-    active. The title ``None`` is stored as an empty title, so that the item does not get the title that a
-    model knows. Raise ``InputError`` if the id, the title or an attribute is not a value that both SQLite and
-    PostgreSQL store unchanged.
+    active. The title ``None`` is stored as an empty title, until a change or an ingestion gives a title, so
+    that the item does not get the title that a model knows. Raise ``InputError`` if the id, the title or an
+    attribute is not a value that both SQLite and PostgreSQL store unchanged.
     """
     check_ids([id_])
     check_item(id_, fields.get("title"), fields.get("attributes", {}))

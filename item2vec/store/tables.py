@@ -72,8 +72,8 @@ item = sa.Table(
     sa.Column("id", Int64, sa.Identity(), primary_key=True),
     sa.Column("external_id", Key, nullable=False, unique=True),
     sa.Column("title", sa.Text),
-    # NULL if the attributes are unknown, because only interactions, impressions, recommendations or titles of
-    # the item have been stored. An item that was described without attributes has an empty object.
+    # NULL if the attributes are unknown, because none has been stored. If the attributes were removed, or the
+    # item was replaced by an item without attributes, the object is empty.
     sa.Column("attributes", Json(none_as_null=True)),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
     # Revision of the last transaction that inserted or changed the item. The revision is 0 for an item that
