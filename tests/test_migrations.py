@@ -186,7 +186,7 @@ def test_ids_of_items_are_not_reused_after_a_migration(old, sql):
 
 def test_items_of_an_older_schema_without_attributes_have_unknown_attributes(store, url, sql, engine):
     store.ingest(listens(("u", "x", 1)))
-    store.ingest_items(Items.of({"y": {"genre": "pop"}, "z": {}}))
+    store.ingest_items(Items.of({"y": {"genre": "pop"}, "z": {}}), replace=True)
     assert store.catalogue().bare == {"z"}
     schema, null = Schema(parse_url(url)), "SELECT external_id FROM item WHERE attributes IS NULL ORDER BY 1"
     assert sql(null) == [("x",)]
