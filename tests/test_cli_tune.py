@@ -83,12 +83,13 @@ def test_kept_defaults_are_not_frozen(item2vec, playlists, tmp_path):
         'index = "exact"\n\n[train]\nepochs = 99\n\n[taste]\nlast_n = 3\n\n[gates]\nmax_growth = 2.0\n'
     )
     code, _, err = item2vec("tune", *playlists, "--trials", "1", "--vector-size", "8", "--out", str(path))
-    assert (code, err) == (0, "")
-    assert path.read_text() == "[train]\nvector_size = 8\n\n[gates]\nmax_growth = 2.0\n"
+    assert (code, path.read_text()) == (0, "[train]\nvector_size = 8\n\n[gates]\nmax_growth = 2.0\n")
+    replaced = 'index = "exact", train.epochs = 99, taste.last_n = 3'
+    assert err == f"item2vec: {path} had other settings, now replaced: {replaced}\n"
     words = ("tune", *playlists, "--trials", "1", "--workers", "1")
     assert item2vec(*words, "--seed", "1", "--out", "new.toml")[0] == 0
     assert (tmp_path / "new.toml").read_text() == "[train]\nseed = 1\n"
-    assert "All settings have their defaults" in item2vec(*words)[1]
+    assert "All settings have their built-in defaults" in item2vec(*words)[1]
 
 
 def test_the_gap_is_written_with_the_settings(item2vec, tmp_path):
@@ -105,8 +106,7 @@ def test_the_gap_is_written_with_the_settings(item2vec, tmp_path):
     path.write_text("[adapter]\nmax_length = 4  # agreed in May\n")
     assert item2vec(*quick, "--out", str(path))[0] == 0
     assert tomllib.loads(path.read_text())["adapter"] == {"max_length": 4}
-    code, _, err = item2vec(*quick, "--gap", "1d", "--out", str(path))
-    assert (code, err) == (0, "")
+    assert item2vec(*quick, "--gap", "1d", "--out", str(path))[0] == 0
     assert "max_length = 4  # agreed in May" in path.read_text()
     assert tomllib.loads(path.read_text())["adapter"] == {"max_length": 4, "kind": "sessions", "gap": "1d"}
     with_gap = json.loads(item2vec("train", *QUICK, "--gap", "1d", "--json")[1])
@@ -145,7 +145,7 @@ def test_other_sections_and_comments_of_the_file_are_kept(item2vec, playlists, t
     assert "max_drop = 0.2   # agreed in May" in text
     assert "index" not in found
     assert found["train"] == {"epochs": 3, "vector_size": 8, "workers": 1}
-    assert item2vec("tune", *playlists, "--trials", "1", *QUICK, "--out", "shop.toml")[0] == 0
+    assert item2vec("tune", *playlists, "--trials", "1", *QUICK, "--out", "shop.toml")[::2] == (0, "")
     assert path.read_text() == text
 
 

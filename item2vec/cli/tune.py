@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 import warnings
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -69,8 +70,8 @@ def tune(
         typer.Option(
             metavar="FILE",
             help="TOML file in which index, [train] and [taste] are replaced by the settings that are fixed "
-            "or differ from their defaults, and to which --gap is written; all else, and workers in [train], "
-            "is kept. A missing file is created.",
+            "or differ from their built-in defaults, and to which --gap is written; all else, and workers in "
+            "[train], is kept. Replaced values are printed to stderr. A missing file is created.",
         ),
     ] = None,
     fixed: dict[str, Any],
@@ -78,9 +79,10 @@ def tune(
 ) -> None:
     """Search for the best settings of the model.
 
-    Settings given as options are not searched. The objectives lsa, glove, transitions, linkprop and ease are
+    Settings given as options are not searched. The search starts from the built-in defaults; index, [train]
+    and [taste] of item2vec.toml are not read. The objectives lsa, glove, transitions, linkprop and ease are
     candidates only if --objective names them. Candidates are compared on validation data held out from
-    training. The default settings are kept unless a candidate is significantly better.
+    training. The built-in defaults are kept unless a candidate is significantly better.
 
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """
@@ -114,8 +116,12 @@ def tune(
     sections = _sections(tuning, fixed_names, events, items, adapter_of(source))
     gap = source.adapter_options.get("gap")
     if out is not None:
+        old = _existing_toml(out)
+        new = _updated(old, sections, gap)
         with output(out) as file:
-            file.write(_updated(_existing_toml(out), sections, gap).encode())
+            file.write(new.encode())
+        if replaced := _replaced(old, new):
+            typer.echo(f"item2vec: {out} had other settings, now replaced: {replaced}", err=True)
     if as_json:
         show(_facts(tuning), as_json=True)
     else:
@@ -231,6 +237,25 @@ def _updated(text: str, sections: Mapping[str, Mapping[str, Any]], gap: str | No
     return f"{tomlkit.dumps(document).strip()}\n"
 
 
+def _replaced(old: str, new: str) -> str:
+    """Return the settings of a TOML text that are missing or different in a new text, joined by commas.
+
+    >>> _replaced("train = {epochs = 9, window = 5}", "train = {window = 5}")
+    'train.epochs = 9'
+    """
+    import tomlkit
+
+    after = tomllib.loads(new)
+    lost: dict[str, Any] = {}
+    for name, value in tomllib.loads(old).items():
+        if isinstance(value, dict):
+            kept = after.get(name, {})
+            lost |= {f"{name}.{key}": one for key, one in value.items() if kept.get(key) != one}
+        elif after.get(name) != value:
+            lost[name] = value
+    return ", ".join(f"{name} = {tomlkit.item(value).as_string()}" for name, value in lost.items())
+
+
 def _table(settings: Mapping[str, Any]) -> Any:
     """Return a TOML table that ends with an empty line."""
     import tomlkit
@@ -278,7 +303,7 @@ def _text(tuning: Tuning, study: Path | None, out: Path | None, toml: str) -> st
     if tuning.gain is not None:
         kept = tuning.chosen == tuning.default
         verdict += f"\n  gain     {tuning.gain!r}" + (
-            "; not significant: the default is kept" if kept else ""
+            "; not significant: the built-in default is kept" if kept else ""
         )
     if important := [(name, share) for name, share in tuning.importances().items() if share >= SHOWN]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
@@ -291,7 +316,7 @@ def _text(tuning: Tuning, study: Path | None, out: Path | None, toml: str) -> st
         )
     written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{toml}"
     if not toml.strip():
-        written = f"All settings have their defaults{f'; {out} sets none' if out else ''}"
+        written = f"All settings have their built-in defaults{f'; {out} sets none' if out else ''}"
     return "\n\n".join([f"{len(states)} trials: {counts}", table(rows), verdict, *notes, written])
 
 
