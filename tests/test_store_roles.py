@@ -4,13 +4,15 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from databases import listens
 from sqlalchemy import create_engine
 
-from item2vec import Items
+from item2vec import Items, ItemVectors, Recommender, Vocabulary, recommend_all
 from item2vec.errors import StoreError
 from item2vec.store import Store
+from item2vec.store.changes import change_item
 
 PAGE = Path(__file__).parent.parent / "docs" / "postgresql.md"
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -70,20 +72,35 @@ def show(store):
     assert store.impressions.since(users, now) == [["x"], ["new"]]
 
 
+def serve(store):
+    ingest(store)
+    change_item(store, "x", {"title": "Blue Monday", "active": True})
+    store.runs(10)
+
+
+def fill(store):
+    matrix = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    songs = ItemVectors(Vocabulary(("x", "y", f"new to {store!r}")), matrix, None, np.ones(3))
+    done = recommend_all(Recommender(songs), store, k=1, to_store=store, version=repr(store))
+    assert done.n_rows
+
+
 def forget(store):
     store.impressions.delete(before=NOW)
     store.forget_user("ann")
 
 
+WORK = (ingest, read, record, show, serve, fill, forget)
 MAY = {
-    "item2vec": {ingest, read, record, show, forget},
+    "item2vec": {*WORK},
     "item2vec_ingest": {ingest, read},
-    "item2vec_nightly": {read, record},
+    "item2vec_nightly": {read, record, fill},
     "item2vec_serving": {read, show},
+    "item2vec_http": {ingest, read, serve},
 }
 
 
-@pytest.mark.parametrize("work", [ingest, read, record, show, forget], ids=lambda work: work.__name__)
+@pytest.mark.parametrize("work", WORK, ids=lambda work: work.__name__)
 @pytest.mark.parametrize("role", MAY)
 def test_a_role_has_the_privileges_for_its_tasks_only(as_role, role, work):
     with as_role("item2vec") as owner:
