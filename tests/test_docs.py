@@ -27,6 +27,7 @@ PACKAGES = (
     *("spark", "store", "tuning"),
 )
 QUICK = "README.md"
+NO_PAGES = "[retention]\npages = false\n"
 OF_SPARK = ROOT / "docs" / "spark.md"  # its blocks are run by test_spark.py
 
 
@@ -65,7 +66,8 @@ def form(output: str) -> list[list[str]]:
 def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys, item2vec):
     """Run the commands of a page, then its Python blocks, in one folder with the sample data.
 
-    The form of an output that the page shows is that of the output of the block before it.
+    The form of an output that the page shows is that of the output of the block before it. The page leaves no
+    settings behind, so that the pages can be typed one after another in one folder.
     """
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     shutil.copytree(ROOT / "tests" / "inputs", tmp_path / "tests" / "inputs")
@@ -78,7 +80,8 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys,
     monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
     monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "48")
     # The HTML page of a nightly run takes longer than its other steps; a page may replace the file.
-    (tmp_path / "item2vec.toml").write_text("[retention]\npages = false\n")
+    settings = tmp_path / "item2vec.toml"
+    settings.write_text(NO_PAGES)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     for block, shown in blocks(page, "sh"):
         printed = ""
@@ -96,6 +99,8 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys,
         exec(compile(block, f"{page.name}: {block}", "exec"), names)
         printed = capsys.readouterr().out
         assert not shown or form(printed) == form(shown), block
+    left = settings.read_text() if settings.exists() else NO_PAGES
+    assert left == NO_PAGES, "the next page would read these settings: remove item2vec.toml at the end"
 
 
 def _run(step: list[str], folder: Path) -> str:
