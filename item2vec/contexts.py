@@ -23,9 +23,10 @@ __all__ = ["ContextVectors"]
 class ContextVectors:
     """Input vectors of items, and output vectors of contexts.
 
-    The inner product of an item and a context is high if they occur together more often than by chance. With
-    enough dimensions and ``ns_exponent=1``, it approaches the pointwise mutual information of the item and
-    the context minus log(``negative``), where ``negative`` is the number of negative samples in training.
+    With ``ns_exponent=1``, the inner product of an item and a context is high if they occur together more
+    often than by chance. With enough dimensions, it approaches the pointwise mutual information of the item
+    and the context minus log(``negative``), where ``negative`` is the number of negative samples in training.
+    With a lower ``ns_exponent``, frequent contexts have higher inner products with all items.
 
     Source: Levy & Goldberg, Dependency-Based Word Embeddings, ACL 2014; Neural Word Embedding as Implicit
     Matrix Factorization, NIPS 2014, section 3.1.

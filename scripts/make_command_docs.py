@@ -60,13 +60,16 @@ timestamp = "ordered_at"
 `index` and the keys of `[train]` and `[taste]` are the [settings of the model](#settings-of-the-model), and
 the keys of `[ingest]` are the flags of [ingest](#item2vec-ingest) that describe interactions. The keys of the
 other sections are the settings of nightly runs, described in [retraining.md](retraining.md); `[adapter]` also
-applies to `train`, `evaluate` and `tune` on the store. The top-level key `metrics_file` sets the flag
-`--metrics-file` of [retrain](#item2vec-retrain).
+applies to `train`, `evaluate` and `tune` on the store. Two more top-level keys are `metrics_file`, which sets
+the flag `--metrics-file` of [retrain](#item2vec-retrain), and `layout`: with `layout = false`, `train` and
+`retrain` store no layout for [maps](maps.md#layouts).
 """
 SETTINGS_HEAD = """## Settings of the model
 
 `train`, `evaluate`, `tune` and `retrain` have these options. Each option is also an environment variable and
 a key of `item2vec.toml`: `--vector-size 64`, `ITEM2VEC_VECTOR_SIZE=64`, and `vector_size = 64` in `[train]`.
+`tune` does not read these keys: it starts from the built-in defaults, and an option or a variable fixes a
+setting.
 """
 
 

@@ -1,6 +1,6 @@
 """Conditions on the attributes of items: the language of ``where``.
 
-A condition is a mapping from attribute names to the values that an item must have; all entries must match::
+A condition is a mapping from attribute names to the values that an item must have; all entries must match:
 
     {"genre": ["jazz", "soul"],              any of these values
      "in_stock": True,                       this value
@@ -9,16 +9,14 @@ A condition is a mapping from attribute names to the values that an item must ha
      "all": [{"tags": "live"}, {"tags": "vinyl"}],
      "not": {"explicit": True}}
 
-================  =====================================================================================
-operator          matches
-================  =====================================================================================
-``==``            an equal value; the same as the value without an operator
-``!=``            no equal value
-``in``            one of the values of a list; the same as the list without an operator
-``not in``        none of the values of a list
-``> >= < <=``     greater or smaller numbers, or texts in the order of code points (the order of ISO dates)
-``contains``      a text with this substring, or a list with this element
-================  =====================================================================================
+| operator | matches |
+|---|---|
+| ``==`` | an equal value; the same as the value without an operator |
+| ``!=`` | no equal value |
+| ``in`` | one of the values of a list; the same as the list without an operator |
+| ``not in`` | none of the values of a list |
+| ``> >= < <=`` | greater or smaller numbers, or texts in the order of code points (the order of ISO dates) |
+| ``contains`` | a text with this substring, or a list with this element |
 
 - **Groups.** ``any`` and ``all`` are lists of conditions. For ``any``, at least one of them must be true; for
   ``all``, all of them must be true. ``not`` is a condition that must be false. These three names are
