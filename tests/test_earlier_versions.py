@@ -33,13 +33,13 @@ def report(number, score=0.2, **changes):
     }
 
 
-def read_promoted(folder, reports):
+def read_promoted(folder, reports, protocol=PROTOCOL):
     """Save reports in a models folder, and return the promotions that a new run reads from them."""
     runs = folder / "runs"
     runs.mkdir(exist_ok=True)
     for number, content in enumerate(reports):
         (runs / f"{number:03}.json").write_text(json.dumps(content))
-    return read_earlier_results(None, folder, PROTOCOL).get("promoted", [])
+    return read_earlier_results(None, folder, protocol).get("promoted", [])
 
 
 def scores_of(promoted):
@@ -78,6 +78,23 @@ def test_manifests_and_reports_with_the_former_keys_are_read(tmp_path):
     assert scores_of(promoted) == [0.3, 0.3]
     results = read_earlier_results(served, tmp_path, PROTOCOL)
     assert results["evaluation"] == evaluation(0.3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "first", "split"),
+    [
+        ({}, "1970-01-01T00:00:00+00:00", "temporal"),
+        ({}, None, "leave-last-out"),
+        ({"adapter": PROTOCOL["adapter"] | {"ordered": False}}, None, "random"),
+        ({"corpus": True}, "1970-01-01T00:00:00+00:00", "leave-last-out"),
+    ],
+)
+def test_the_split_of_a_former_record_follows_from_its_data(changes, first, split, tmp_path):
+    former = {name: value for name, value in (PROTOCOL | changes).items() if name != "split"}
+    reports = [report(1, evaluation=evaluation(0.3, protocol=former), data={"first": first})]
+    for name in ("temporal", "leave-last-out", "random"):
+        found = read_promoted(tmp_path, reports, former | {"split": name})
+        assert scores_of(found) == ([0.3] if name == split else [])
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from item2vec.sentences import Sentences
 from item2vec.shards.lazy import LazyShards
 from item2vec.training import gensim_trainer, next_item, nodes, numba_trainer
 from item2vec.training.averaging import merged, shards_of
-from item2vec.training.checkpoint import Checkpoint
+from item2vec.training.checkpoint import Checkpoint, remove_checkpoint
 from item2vec.training.corpus import Reading, prepare
 from item2vec.training.epochs import run_epochs
 from item2vec.training.median import lower_median
@@ -415,6 +415,18 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="could not be written"):
         train(sentences, **arguments | {"checkpoint": tmp_path / "file"})
+
+
+def test_the_states_of_a_checkpoint_are_removed_and_other_files_are_kept(tmp_path):
+    folder = tmp_path / "checkpoint"
+    train(random_sentences(40), **QUICK | OWN_SKIPGRAM, checkpoint=folder)
+    (folder / "notes").touch()
+    assert remove_checkpoint(folder)
+    assert [path.name for path in folder.iterdir()] == ["notes"]
+    (folder / "notes").unlink()
+    assert not remove_checkpoint(folder)
+    assert not folder.exists()
+    assert not remove_checkpoint(folder)
 
 
 # --- limits ----------------------------------------------------------------------------------------

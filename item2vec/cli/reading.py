@@ -135,19 +135,12 @@ def check_timestamps(protocol: str | None, events: Events) -> None:
 
 
 def _lacking(events: Events) -> str | None:
-    """Return what a split by time requires and the events lack; ``None`` if events can be split by time.
-
-    Of sentences, each must be the history of a user. Sentences without user ids are assumed to be histories.
-    """
-    from item2vec.evaluation.temporal_shards import several_per_user
+    """Return what a split by time requires and the events lack; ``None`` if events can be split by time."""
+    from item2vec.evaluation.temporal_shards import lacking_for_time
 
     if isinstance(events, Interactions):
         return "timestamps; the interactions of the store have none" if events.timestamp is None else None
-    if "timestamps" not in events.columns:
-        return "timestamps; the sentences have none"
-    if isinstance(events, ShardedSentences) and several_per_user(events):
-        return "one sentence per user; the corpus has several sentences of a user, such as sessions"
-    return None
+    return lacking_for_time(events)
 
 
 def as_sentences(events: Events, adapter: AdapterConfig, items: Items | None) -> Sentences | ShardedSentences:

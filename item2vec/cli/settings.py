@@ -46,7 +46,11 @@ FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 LOCATIONS = {"models": "models", "store": "sqlite:///item2vec.db"}
-EXAMPLES = {**LOCATIONS, "metrics_file": "/var/lib/node_exporter/item2vec.prom"}
+EXAMPLES = {
+    **LOCATIONS,
+    "metrics_file": "/var/lib/node_exporter/item2vec.prom",
+    "checkpoint": "/var/lib/item2vec/checkpoint",
+}
 """Top-level keys of the settings file whose values are paths or URLs, each with an example."""
 RETRAIN_SECTIONS: dict[str, type[Settings]] = {
     "adapter": AdapterSection,
@@ -125,6 +129,7 @@ def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -
             "item2vec prepare"
         )
     sections |= {"adapter": adapter_config(gap), "corpus": corpus, "layout": computes_layout(layout)}
+    sections["checkpoint"] = _file().get("checkpoint")
     return RetrainConfig(model=model, **sections)
 
 

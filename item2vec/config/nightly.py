@@ -29,10 +29,11 @@ class EvaluationConfig(Settings):
     fraction: Annotated[Finite, Field(gt=0, lt=1)] | None = None
     """Share of the interactions to hold out, newest first. 0.1 if neither fraction nor days is set. If
     interactions have no timestamps, the last item of each ordered sentence is held out instead, or this share
-    of the items of each unordered sentence. Not available with a prepared corpus."""
+    of the items of each unordered sentence. Of a prepared corpus without timestamps or with
+    several sentences of a user, the last item of each sentence is held out, and this setting is an error."""
     days: Days | None = None
-    """Alternative to fraction: number of days to hold out, newest first. Requires timestamps. Not available
-    with a prepared corpus."""
+    """Alternative to fraction: number of days to hold out, newest first. Requires timestamps and, in a
+    prepared corpus, one sentence per user."""
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     """Cut-off of NDCG, the metric of the gates."""
     repeats: bool = False
@@ -154,3 +155,8 @@ class RetrainConfig(Settings):
     """Folder of a prepared corpus to train on, in place of the interactions of the store."""
     layout: bool = True
     """Whether to compute the layout: 2-D coordinates of the items, for maps of the catalogue."""
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    """Folder for the states of the trainings, which are written after each shard of a corpus, or after each
+    epoch. After a killed or failed run, the next run on the same data with the same settings of training
+    continues from them. They are removed when a model has been published or refused. Not for lsa,
+    transitions, linkprop and ease."""

@@ -14,7 +14,7 @@ from item2vec.evaluation.targets import new_items
 from item2vec.evaluation.times import iso, span_of
 from item2vec.sentences import Sentences, ShardedSentences
 
-__all__ = ["sampled_times", "several_per_user", "split_shards"]
+__all__ = ["lacking_for_time", "sampled_times", "several_per_user", "split_shards"]
 
 MOST_TIMES = 1_000_000
 """Minimum number of timestamps in the sample of a larger corpus; the maximum is about twice this number."""
@@ -124,3 +124,18 @@ def sampled_times(sentences: Sentences | ShardedSentences) -> Offsets:
     """
     step = max(1, sentences.n_tokens // MOST_TIMES)
     return np.concatenate([_shard_times(shard)[::step] for shard in sentences.shards])
+
+
+def lacking_for_time(sentences: Sentences | ShardedSentences) -> str | None:
+    """Return what a split by time requires and the sentences lack; ``None`` if they can be split by time.
+
+    Each sentence must be the history of a user. Sentences without user ids are assumed to be histories.
+
+    >>> lacking_for_time(Sentences.of([["a", "b"]]))
+    'timestamps; the sentences have none'
+    """
+    if "timestamps" not in sentences.columns:
+        return "timestamps; the sentences have none"
+    if isinstance(sentences, ShardedSentences) and several_per_user(sentences):
+        return "one sentence per user; the corpus has several sentences of a user, such as sessions"
+    return None

@@ -18,6 +18,7 @@ from item2vec import files
 from item2vec.bundle.manifest import read_manifest
 from item2vec.config import RetrainConfig
 from item2vec.errors import CorruptBundleError
+from item2vec.retraining.messages import SplitName
 from item2vec.versions import Version, list_versions
 from item2vec.versions.layout import generation_of
 from item2vec.versions.overview import NOTE
@@ -62,8 +63,10 @@ class EvaluationProtocol(TypedDict):
     """Settings of the section ``[evaluation]``."""
     adapter: dict[str, Any]
     """Settings of the section ``[adapter]``."""
+    split: SplitName
+    """Protocol by which data were held out."""
     corpus: NotRequired[bool]
-    """True if the last items of a prepared corpus were held out. Runs on the store have no such key."""
+    """True if the data were those of a prepared corpus. Runs on the store have no such key."""
 
 
 class EarlierScore(TypedDict):
@@ -98,8 +101,8 @@ class EarlierResults(TypedDict, total=False):
     """Scores of at most seven promoted versions by the protocol of the present run, newest first."""
 
 
-def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
-    """Return the protocol of a run's evaluation.
+def protocol_of(config: RetrainConfig, split: SplitName = "temporal") -> EvaluationProtocol:
+    """Return the protocol of the evaluation of a run that holds out data by ``split``.
 
     >>> protocol_of(RetrainConfig())["metric"]
     'ndcg@10'
@@ -108,6 +111,7 @@ def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
         "metric": f"ndcg@{config.evaluation.k}",
         "evaluation": config.evaluation.model_dump(mode="json"),
         "adapter": config.adapter.model_dump(mode="json"),
+        "split": split,
     }
     if config.corpus is not None:
         protocol["corpus"] = True
@@ -195,7 +199,8 @@ def _promoted_reports(runs: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a note or report in the present format.
 
-    Keys are renamed as in ``RENAMED``, and missing adapter settings have the values in ``ADDED``.
+    Keys are renamed as in ``RENAMED``, missing adapter settings have the values in ``ADDED``, and a missing
+    split is that of ``_former_split``.
     """
     if not isinstance(evaluation := record.get("evaluation"), dict):
         return record
@@ -203,8 +208,21 @@ def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
     match evaluation:
         case {"protocol": {"evaluation": dict(settings), "adapter": dict(adapter)} as protocol}:
             present = {"evaluation": _renamed(settings), "adapter": ADDED | adapter}
-            evaluation["protocol"] = protocol | present
+            former = {"split": _former_split(record.get("data"), protocol)}
+            evaluation["protocol"] = former | protocol | present
     return {**record, "evaluation": evaluation}
+
+
+def _former_split(data: Any, protocol: Mapping[str, Any]) -> SplitName:
+    """Return the split of a run of an earlier release, whose record does not name it.
+
+    Data in the store were split by time if they had timestamps. Of a corpus, the last items were held out.
+    """
+    if "corpus" in protocol:
+        return "leave-last-out"
+    if not isinstance(data, Mapping) or data.get("first", "") is not None:
+        return "temporal"
+    return "random" if protocol["adapter"].get("ordered") is False else "leave-last-out"
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:

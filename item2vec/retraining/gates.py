@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from item2vec.config import GatesConfig
+from item2vec.errors import short_repr
 from item2vec.retraining.earlier_versions import (
     COUNTED,
     EarlierResults,
@@ -190,7 +191,10 @@ def _against_live(
     if recorded is None:
         return Gate.accepted("against_live", "no evaluation of the served version is known")
     if recorded["protocol"] != protocol:
-        return Gate.accepted("against_live", "the served version was evaluated by another protocol")
+        what = "the served version was evaluated by another protocol"
+        if (before := recorded["protocol"].get("split")) != protocol["split"]:
+            what += f": its split is {short_repr(before)}, and that of this run is {protocol['split']!r}"
+        return Gate.accepted("against_live", what)
     served = recorded["metrics"][protocol["metric"]]
     what = f"{protocol['metric']}; the served version scored {served:.4f} in its own run"
     return within("against_live", score, least=served * (1 - config.tolerance), what=what)

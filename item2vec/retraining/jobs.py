@@ -7,6 +7,7 @@ Arguments and results of jobs are JSON values.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -19,9 +20,9 @@ import numpy as np
 
 from item2vec import bundle, files
 from item2vec.adapters.histories import chosen_interactions, training_sentences
-from item2vec.arrays import Floats
+from item2vec.arrays import Floats, Offsets
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
-from item2vec.errors import ConfigError, InputError, LeakWarning, NothingToTrainError
+from item2vec.errors import ConfigError, CorruptBundleError, InputError, LeakWarning, NothingToTrainError
 from item2vec.evaluation.sentence_splits import leave_last_out, random_split
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal_splits import temporal_split
@@ -33,15 +34,25 @@ from item2vec.report import Study, write_report
 from item2vec.report.study import OURS
 from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
-from item2vec.retraining.messages import DataSummary, EvaluationResult, Event, TrainingResult
+from item2vec.retraining.messages import (
+    CheckpointName,
+    DataSummary,
+    EvaluationResult,
+    Event,
+    SplitName,
+    TrainingResult,
+)
 from item2vec.retraining.prepared import PreparedCorpus
 from item2vec.retraining.spool import Spool
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Ahead, Store, latest_plausible
+from item2vec.training.checkpoint import remove_checkpoint
 from item2vec.training.median import lower_median
 from item2vec.versions import load
 
 __all__ = ["Jobs"]
+
+log = logging.getLogger("item2vec.retrain")
 
 
 class Jobs:
@@ -96,7 +107,7 @@ class Jobs:
         with Store(store) as opened:
             self.items = opened.items()
         self.corpus = PreparedCorpus(path)
-        span = self.corpus.span()
+        span = self.corpus.span
         self.adapter = self.config.adapter.resolved(span)
         least = self.config.model.train.min_count
         if not _tokens_per_epoch(self.corpus.opened(), least):
@@ -129,6 +140,7 @@ class Jobs:
             "items": int(np.unique(chosen.item).size),
             "first": first,
             "last": last,
+            "split": "temporal" if interactions.timestamp is not None else _undated(self.adapter.ordered),
             "future": ahead.n if ahead else 0,
             "future_example": _example(ahead) if ahead else None,
         }
@@ -136,11 +148,11 @@ class Jobs:
     def train_and_evaluate(self) -> EvaluationResult:
         """Train without the newest interactions, and evaluate the model and all baselines on the newest ones.
 
-        A run on a prepared corpus holds out the last item of each sentence instead. ``_split_of_undated``
-        describes what is held out if the interactions have no timestamps.
+        ``_split_of_undated`` and ``PreparedCorpus.leave_last_out`` describe what is held out if the data
+        cannot be split by time.
         """
         if self.corpus is not None:
-            return self._evaluated(partial(self.corpus.split, self.config.evaluation))
+            return self._evaluated(partial(_split_of_corpus, self.corpus, self.config.evaluation))
         with self.spool.opened() as interactions:
             return self._evaluated(partial(_split, interactions, self.config, self.items))
 
@@ -153,7 +165,7 @@ class Jobs:
                     "queries": 0,
                     "why": f"{split!r} has no user whose history contains an item of the training part",
                 }
-            model = fit(split.train, self.config.model, items=self.items)
+            model = self._fit(split.train, "evaluation")
         except (InputError, NothingToTrainError) as error:
             return {"queries": 0, "why": str(error)}
         trained = time.monotonic()
@@ -184,7 +196,7 @@ class Jobs:
             return self._trained(sentences, compared_with)
 
     def _trained(self, sentences: Sentences | ShardedSentences, compared_with: str | None) -> TrainingResult:
-        self.model = fit(sentences, self.config.model, items=self.items, adapter=self.adapter)
+        self.model = self._fit(sentences, "model", self.adapter)
         config, tokens_read = self.model.vectors.config, self.model.vectors.tokens_read
         assert config is not None
         assert tokens_read is not None
@@ -200,6 +212,29 @@ class Jobs:
             "drift": drift,
             "live_fault": fault,
         }
+
+    def _fit(
+        self,
+        sentences: Sentences | ShardedSentences,
+        name: CheckpointName,
+        adapter: AdapterConfig | None = None,
+    ) -> Recommender:
+        """Train a model. With the setting ``checkpoint``, continue from the state in its subfolder ``name``.
+
+        If the state is damaged, or belongs to a training on other data or with other settings, it is removed,
+        and the training starts anew.
+        """
+        train = partial(fit, sentences, self.config.model, items=self.items, adapter=adapter)
+        if self.config.checkpoint is None:
+            return train()
+        folder = Path(self.config.checkpoint) / name
+        try:
+            return train(checkpoint=folder)
+        except (ConfigError, CorruptBundleError) as error:
+            if not remove_checkpoint(folder):
+                raise
+            log.warning("a checkpoint was removed, and the training starts anew: %s", error)
+        return train(checkpoint=folder)  # an error that is not due to the checkpoint is raised again
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
         """Write the model that ``train`` has made as a bundle.
@@ -221,6 +256,16 @@ def _example(ahead: Ahead) -> Event:
     return {"user": ahead.user, "item": ahead.item, "timestamp": ahead.timestamp.isoformat()}
 
 
+def _split_of_corpus(corpus: PreparedCorpus, evaluation: EvaluationConfig) -> Split:
+    """Return a split that holds out the newest tokens, one shard at a time.
+
+    A corpus that cannot be split by time is split by ``PreparedCorpus.leave_last_out``.
+    """
+    if corpus.span is None or corpus.lacking is not None:
+        return corpus.leave_last_out(evaluation)
+    return temporal_split(corpus.opened(), **_cut_off(corpus.span, evaluation), repeats=evaluation.repeats)
+
+
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
     """Return a split that holds out the newest interactions.
 
@@ -230,7 +275,7 @@ def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> S
         return _split_of_undated(training_sentences(interactions, config.adapter, items), config.evaluation)
     return temporal_split(
         interactions,
-        **_cut_off(interactions, config.evaluation),
+        **_cut_off(interactions.timestamp, config.evaluation),
         repeats=config.evaluation.repeats,
         adapter=config.adapter,
         items=items,
@@ -266,11 +311,16 @@ def _split_of_undated(sentences: Sentences, evaluation: EvaluationConfig) -> Spl
         return random_split(sentences, fraction=evaluation.fraction or 0.1)
 
 
-def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str, Any]:
+def _undated(ordered: bool) -> SplitName:
+    """Return the name of the split that ``_split_of_undated`` returns."""
+    return "leave-last-out" if ordered else "random"
+
+
+def _cut_off(timestamps: Offsets, evaluation: EvaluationConfig) -> dict[str, Any]:
+    """Return the arguments of ``temporal_split`` for the cut-off. ``timestamps`` contains the newest one."""
     if evaluation.days is None:
         return {"fraction": evaluation.fraction}
-    assert interactions.timestamp is not None
-    last = datetime.fromisoformat(_iso(interactions.timestamp.max()))
+    last = datetime.fromisoformat(_iso(timestamps.max()))
     return {"at": last - timedelta(days=evaluation.days)}
 
 

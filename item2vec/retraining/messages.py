@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 __all__ = [
+    "CheckpointName",
     "DataSummary",
     "Done",
     "EvaluationResult",
@@ -17,12 +18,19 @@ __all__ = [
     "Failed",
     "JobName",
     "Request",
+    "SplitName",
     "TokenCounts",
     "TrainingResult",
 ]
 
 JobName = Literal["snapshot", "train_and_evaluate", "train", "write", "draw_page"]
 """Names of the methods of ``jobs.Jobs``, in the order in which a run calls them."""
+
+CheckpointName = Literal["evaluation", "model"]
+"""Subfolders of the folder ``checkpoint``: for the model that is evaluated, and for that to be published."""
+
+SplitName = Literal["temporal", "leave-last-out", "random"]
+"""Protocols by which a run holds out data, as in the command ``evaluate``."""
 
 
 class Request(TypedDict):
@@ -79,6 +87,8 @@ class DataSummary(TypedDict):
     """Earliest timestamp, ISO 8601, UTC; ``None`` without timestamps."""
     last: str | None
     """Latest timestamp, ISO 8601, UTC; ``None`` without timestamps."""
+    split: SplitName
+    """Protocol by which the run holds out data."""
     future: int
     """Number of interactions excluded because of a date in the future."""
     future_example: Event | None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Offsets
 from item2vec.config import EvaluationConfig
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, InputError, LeakWarning
 from item2vec.evaluation.sentence_splits import leave_last_out
 from item2vec.evaluation.split import Split
+from item2vec.evaluation.temporal_shards import lacking_for_time
 from item2vec.retraining.messages import DataSummary
 from item2vec.sentences import Sentences, ShardedSentences
 
@@ -58,17 +60,23 @@ class PreparedCorpus:
             )
         return corpus
 
-    def span(self) -> npt.NDArray[np.int64] | None:
-        """Return an array of the earliest and the latest timestamp, in microseconds.
+    @cached_property
+    def span(self) -> Offsets | None:
+        """The earliest and the latest timestamp, in microseconds.
 
-        The result is ``None`` if the corpus has no column of timestamps. The array is empty if the corpus has
-        such a column, but no tokens.
+        ``None`` if the corpus has no column of timestamps. The array is empty if the corpus has such a
+        column, but no tokens.
         """
         if not self._timed:
             return None
         times = [shard.timestamps for shard in self.opened().shards]
         ends = [end for part in times if part is not None and len(part) for end in (part.min(), part.max())]
         return np.array([min(ends), max(ends)] if ends else [], dtype=np.int64)
+
+    @cached_property
+    def lacking(self) -> str | None:
+        """What a split by time requires and the corpus lacks; ``None`` if it can be split by time."""
+        return lacking_for_time(self.opened())
 
     def summary(self, first: str | None, last: str | None) -> DataSummary:
         """Return the counts of the corpus. The number of users is the number of sentences.
@@ -82,12 +90,13 @@ class PreparedCorpus:
             "items": int(np.count_nonzero(corpus.counts())),
             "first": first,
             "last": last,
+            "split": "temporal" if self.lacking is None else "leave-last-out",
             "future": 0,
             "future_example": None,
             "corpus": {"path": self._path, "fingerprint": self.fingerprint},
         }
 
-    def split(self, evaluation: EvaluationConfig) -> Split:
+    def leave_last_out(self, evaluation: EvaluationConfig) -> Split:
         """Return a split that holds out the last item of each sentence.
 
         Raises
@@ -98,8 +107,9 @@ class PreparedCorpus:
         for name in ("fraction", "days"):
             if (value := getattr(evaluation, name)) is not None:
                 raise ConfigError(
-                    f"[evaluation] {name} is {value:g}, but a run on a corpus holds out the last item of "
-                    f"each sentence; omit {name}"
+                    f"[evaluation] {name} is {value:g}, and a split by time requires {self.lacking}, so the "
+                    f"run holds out the last item of each sentence; omit {name}, or prepare a corpus of "
+                    "histories with timestamps"
                 )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LeakWarning)  # the report of the run contains its text

@@ -30,14 +30,7 @@ from item2vec.errors import (
     WriteError,
     reason_of,
 )
-from item2vec.retraining.earlier_versions import (
-    RUNS,
-    EarlierResults,
-    name_of_last_promoted,
-    protocol_of,
-    read_earlier_results,
-    report_order,
-)
+from item2vec.retraining.earlier_versions import RUNS, name_of_last_promoted, report_order
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.supervisor import Worker
 from item2vec.store import Store, latest_plausible
@@ -71,8 +64,6 @@ class Record:
     """File of the report."""
     now: datetime
     """Start time of the run."""
-    earlier: EarlierResults
-    """Results of earlier versions, with which gates compare the new version."""
     report: dict[str, Any] = field(default_factory=dict)
     """Contents of the report."""
     started: float = field(default_factory=time.monotonic)
@@ -85,7 +76,7 @@ class Record:
     def note(self) -> dict[str, Any]:
         """Return the note for the manifest: the origin, data, gates and main scores of the version.
 
-        Later runs compare their results with the data and the scores (see ``read_earlier_results``).
+        Later runs compare their results with the data and the scores (see ``earlier_versions``).
         """
         evaluation = self.report["evaluation"]
         metric = evaluation["protocol"]["metric"]
@@ -218,7 +209,6 @@ def begin(
     settings = config.model_dump(mode="json")
     about = {"run": attempt.id, "models": folder, "host": host, "pid": os.getpid(), "settings": settings}
     run_id = store.begin_run(config=about, now=now)
-    earlier = read_earlier_results(attempt.before, attempt.models, protocol_of(config))
     report: dict[str, Any] = {
         "run": attempt.id,
         "started_at": now.isoformat(),
@@ -227,12 +217,12 @@ def begin(
         "store": shown(parse_url(store_url)),
         "config": settings,
         "forced": force,
-        "live": {"version": attempt.before.id if attempt.before else None, **earlier},
+        "live": {"version": attempt.before.id if attempt.before else None},
         "gates": [],
         "seconds": {},
     }
     path = attempt.models / RUNS / f"{now:%Y%m%dT%H%M%SZ}-{attempt.id}.json"
-    return Record(store, run_id, path, now, earlier, report)
+    return Record(store, run_id, path, now, report)
 
 
 def _check_clock(served: Version, now: datetime) -> None:

@@ -4,13 +4,13 @@ The steps are those of docs/retraining.md. The following functions carry them ou
 
 1. ``Store.check_schema``; ``publishing.attempt`` locks the models folder (``locks.locked``), and removes
    temporary files of killed runs (``layout.sweep``). [parent]
-2. ``record.begin`` removes temporary reports, starts the record, and reads the results of earlier versions
-   (``earlier_versions.read_earlier_results``). The class ``Worker`` starts the process of the jobs. [parent]
+2. ``record.begin`` removes temporary reports, and starts the record. The class ``Worker`` starts the process
+   of the jobs. [parent]
 3. ``rollbacks.held`` and ``gates.of_hold``. [parent]
-4. ``Jobs.snapshot`` [worker] and ``gates.of_data``. [parent]
+4. ``Jobs.snapshot`` [worker], ``earlier_versions.read_earlier_results`` and ``gates.of_data``. [parent]
 5. ``Jobs.train_and_evaluate``: ``jobs._split`` and ``jobs._sampled`` hold out the newest interactions
-   (of a prepared corpus, the last item of each sentence), ``fitting.fit`` trains on the remaining
-   interactions, ``Study.of`` evaluates the model and the baselines. [worker]
+   (``_split_of_corpus`` those of a prepared corpus), ``fitting.fit`` trains on the remaining interactions,
+   ``Study.of`` evaluates the model and the baselines. [worker]
    ``gates.of_evaluation``. [parent]
 6. ``Jobs.train``: ``fitting.fit`` calls ``training.train_with_table`` and, for objectives with epochs,
    ``epochs.run_epochs``. ``drift.compare_models`` compares the model with the served version, and
@@ -23,7 +23,8 @@ The steps are those of docs/retraining.md. The following functions carry them ou
    ``CURRENT`` (``layout.point_to``). [parent]
 9. ``Record.end`` writes the report (``Record._write``) and the row of the store (``Record._write_to_store``),
    removes old reports (``Record._prune``), and copies the page from the version (``Record._add_page``).
-   [parent] For a refused run, the page is drawn now. [worker]
+   [parent] For a refused run, the page is drawn now. [worker] ``run._remove_checkpoint`` removes the states
+   of the trainings. [parent]
 10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
     metrics. [parent]
 
@@ -45,7 +46,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from item2vec import bundle, versions
 from item2vec.bundle.manifest import REPORT
@@ -54,8 +55,14 @@ from item2vec.errors import DurabilityError, GateRefusedError, Item2VecError, Tr
 from item2vec.files import check_locks
 from item2vec.retraining import gates, record
 from item2vec.retraining import metrics_file as metrics
-from item2vec.retraining.earlier_versions import protocol_of
+from item2vec.retraining.earlier_versions import (
+    EarlierResults,
+    EvaluationProtocol,
+    protocol_of,
+    read_earlier_results,
+)
 from item2vec.retraining.gates import Gate
+from item2vec.retraining.messages import CheckpointName
 from item2vec.retraining.record import Record
 from item2vec.retraining.supervisor import Worker
 from item2vec.store import Store
@@ -203,6 +210,10 @@ class _Run:
     force: str | None
     now: datetime
 
+    protocol: EvaluationProtocol = field(init=False, repr=False)
+    """Protocol of the evaluation. Set by ``_snapshot``."""
+    earlier: EarlierResults = field(init=False, repr=False)
+    """Results of earlier versions, with which gates compare the new version. Set by ``_snapshot``."""
     published: Version | None = None
     """The new version; ``None`` until it is served and the disk has confirmed the write."""
 
@@ -230,6 +241,7 @@ class _Run:
             self.published = self._make_and_publish()
         except GateRefusedError as error:
             error.report = self.record.end("refused", self.worker, reason=str(error))
+            _remove_checkpoint(self.config)
             raise
         except BaseException as error:
             hurried, served = not isinstance(error, Exception), self._served_if_new()
@@ -237,6 +249,7 @@ class _Run:
             self.record.end(status, self.worker, version=served, reason=_reason(error), hurried=hurried)
             raise
         self.record.end("promoted", self.worker, version=self.published, reason=self.force)
+        _remove_checkpoint(self.config)
 
     def _make_and_publish(self) -> Version:
         """Carry out steps 3 to 8: check for a hold, make a new version, and publish it."""
@@ -256,14 +269,17 @@ class _Run:
         if data["future_example"] is not None:
             facts = {"n": data["future"], **data["future_example"]}
             log.warning("interactions dated a day or more in the future are ignored", extra={"facts": facts})
-        self._require(gates.of_data(data, self.record.earlier, self.config.gates))
+        self.protocol = protocol_of(self.config, data["split"])
+        before, models = self.attempt.before, self.attempt.models
+        self.earlier = read_earlier_results(before, models, self.protocol)
+        self.record.report["live"] |= self.earlier
+        self._require(gates.of_data(data, self.earlier, self.config.gates))
 
     def _evaluate(self) -> None:
-        protocol = protocol_of(self.config)
         with self._phase("evaluate"), self._refusing_untrainable():
             evaluation = self.worker.train_and_evaluate()
-        self.record.report["evaluation"] = {**evaluation, "protocol": protocol}
-        self._require(gates.of_evaluation(evaluation, self.record.earlier, protocol, self.config.gates))
+        self.record.report["evaluation"] = {**evaluation, "protocol": self.protocol}
+        self._require(gates.of_evaluation(evaluation, self.earlier, self.protocol, self.config.gates))
 
     def _train(self) -> None:
         served = self.attempt.before
@@ -348,6 +364,20 @@ class _Run:
 def _reason(error: BaseException) -> str:
     """Return the error of a failed run as text, for the record of the run."""
     return str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
+
+
+def _remove_checkpoint(config: RetrainConfig) -> None:
+    """Remove the states of the trainings of a run whose model was published or refused."""
+    if config.checkpoint is None:
+        return
+    from item2vec.training.checkpoint import remove_checkpoint
+
+    try:
+        for name in get_args(CheckpointName):
+            remove_checkpoint(Path(config.checkpoint) / name)
+    except BaseException as error:  # noqa: BLE001 - this error does not change the outcome of the run
+        facts = {"error": f"{type(error).__name__}: {error}"}
+        log.warning("the checkpoint was not removed", extra={"facts": facts})
 
 
 def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:

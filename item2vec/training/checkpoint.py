@@ -43,7 +43,7 @@ from item2vec.training.trainer import Loss, Trainer
 from item2vec.training.validation import Validation
 from item2vec.vectors import Epoch, ItemVectors
 
-__all__ = ["Checkpoint", "identity_of"]
+__all__ = ["Checkpoint", "identity_of", "remove_checkpoint"]
 
 FORMAT = 1
 OWN = re.compile(r"(?P<kind>state|best)-(?P<number>\d{8})|\.(state|best)-\d{8}\.[0-9a-f]{32}\.tmp")
@@ -195,6 +195,29 @@ class Checkpoint:
             for path in self.folder.iterdir()
             if (name := OWN.fullmatch(path.name)) and name["kind"] == kind
         ]
+
+
+def remove_checkpoint(folder: Path) -> bool:
+    """Remove the states of a training run from a folder, and the folder if nothing else is in it.
+
+    Return whether the folder contained a state, complete or not.
+
+    Raises
+    ------
+    LockHeldError
+        If a training run, in this or another process, uses the folder.
+    WriteError
+        If a state cannot be removed.
+    """
+    if not folder.is_dir():
+        return False
+    checkpoint = Checkpoint(folder, {})
+    with checkpoint.locked(), refusing_unwritable(folder):
+        has_state = any(OWN.fullmatch(path.name) for path in folder.iterdir())
+        checkpoint._keep_only()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    return has_state
 
 
 def identity_of(
