@@ -122,7 +122,8 @@ def section_keys():
     """Return the Markdown table of the item2vec.toml settings of nightly runs and of ingest."""
     lines = ["| section | key | meaning |", "|---|---|---|"]
     fields = {name: field.annotation for name, field in RetrainConfig.model_fields.items()}
-    sections = {name: kind for name, kind in fields.items() if name not in {"model", "corpus", "layout"}}
+    no_sections = {"model", "corpus", "layout", "checkpoint"}
+    sections = {name: kind for name, kind in fields.items() if name not in no_sections}
     sections["adapter"] = AdapterSection
     for name, settings in {**sections, "ingest": IngestConfig}.items():
         for key, setting in settings.model_fields.items():
