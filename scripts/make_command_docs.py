@@ -60,8 +60,8 @@ timestamp = "ordered_at"
 `index` and the keys of `[train]` and `[taste]` are the [settings of the model](#settings-of-the-model), and
 the keys of `[ingest]` are the flags of [ingest](#item2vec-ingest) that describe interactions. The keys of the
 other sections are the settings of nightly runs, described in [retraining.md](retraining.md); `[adapter]` also
-applies to `train`, `evaluate` and `tune` on the store. Three more top-level keys are `metrics_file`, which sets
-the flag `--metrics-file` of [retrain](#item2vec-retrain); `layout`: with `layout = false`, `train` and
+applies to `train`, `evaluate` and `tune` on the store. Three more top-level keys are `metrics_file`, which
+sets the flag `--metrics-file` of [retrain](#item2vec-retrain); `layout`: with `layout = false`, `train` and
 `retrain` store no layout for [maps](maps.md#layouts); and `checkpoint`, the folder of the
 [checkpoint](retraining.md#checkpoint) of nightly runs.
 """
