@@ -138,7 +138,7 @@ class View:
         """Return the recommendations of each user; see ``Engine.recommend_many``."""
         check_k(k)
         names = as_history(users, "users")
-        histories, seen = self._histories(names)
+        histories, seen = self.histories(names)
         if filter_seen:
             rules["exclude"] = _merged(rules.get("exclude"), seen)
             # With seen_events, only the items of these events are excluded, not the whole history.
@@ -194,14 +194,14 @@ class View:
         self, user: str, items: Iterable[str], **rules: Unpack[RuleArguments]
     ) -> list[list[Share]]:
         """Return the result of ``explain`` for each item; the user's history is read once."""
-        history, _ = self._histories([user])
+        history, _ = self.histories([user])
         timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
         own: dict[str, Any] = {"weights": history.weights, "timestamps": timestamps, **rules}
         return [self.model.explain(history[0], item, **own) for item in items]
 
     def history(self, user: str) -> list[str]:
         """Return the history that the model reads: disliked items, then the others, both oldest first."""
-        return list(self._histories([user])[0][0])
+        return list(self.histories([user])[0][0])
 
     def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
         """Return the taste of a user in the period ``since <= time < until``; see ``Engine.taste``."""
@@ -226,20 +226,20 @@ class View:
             yield users, self.model.tastes(self._histories_of(period, users))
 
     def _shown(self, users: Sequence[str], age: timedelta) -> list[list[str]]:
-        assert self.store is not None, "_histories raises an error without a store"
+        assert self.store is not None, "histories raises an error without a store"
         now = datetime.now(UTC)
         return self.store.impressions.since(users, now - min(age, now - EPOCH))
 
     def _record(self, users: Sequence[str], answers: Sequence[Sequence[Recommendation]]) -> None:
         """Record the recommendations as impressions. If the store fails, a warning is logged."""
-        assert self.store is not None, "_histories raises an error without a store"
+        assert self.store is not None, "histories raises an error without a store"
         items = [[one.item for one in answer] for answer in answers]
         try:
             self.store.impressions.record(users, items, version=self.version, now=datetime.now(UTC))
         except StoreError as error:
             logger.warning("the recommendations for %d users were not recorded: %s", len(users), error)
 
-    def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
+    def histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
         """Return a pair, with a sentence per user: the histories that the model reads; and the seen items.
 
         Events with implausible times in the future count only as seen; training excludes these events, too.

@@ -28,7 +28,7 @@ from item2vec import (
     recommend_all,
 )
 from item2vec.adapters import save_shards
-from item2vec.batch.users import Stored, _canonical, _Listed
+from item2vec.batch.users import Listed, Stored, _canonical
 from item2vec.config import AdapterConfig
 from item2vec.errors import (
     ConfigError,
@@ -193,13 +193,13 @@ def test_a_corpus_has_a_file_per_shard(tmp_path, kind):
 def test_the_recommendations_of_a_shard_are_written_block_by_block(tmp_path, monkeypatch):
     """Only those of ``block_users`` users are in memory."""
     save_shards(interactions(300), AdapterConfig(), tmp_path / "corpus", shards=1)
-    answers_of, written = _Listed.answers_of, []
+    answers, written = Listed.answers, []
 
     def measured(*arguments):
         written.append(sum(file.stat().st_size for file in (tmp_path / "files").glob(".part-*.tmp")))
-        return answers_of(*arguments)
+        return answers(*arguments)
 
-    monkeypatch.setattr(_Listed, "answers_of", measured)
+    monkeypatch.setattr(Listed, "answers", measured)
     done = recommend_all(
         model(), Sentences.open(tmp_path / "corpus"), k=5, out=tmp_path / "files", block_users=1
     )

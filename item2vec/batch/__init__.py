@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from item2vec import files
 from item2vec.arguments import checked
-from item2vec.batch.users import Request, Stored, Users, answers_of, digest_of, users_in
+from item2vec.batch.similar import FOLDER, SimilarUsers
+from item2vec.batch.users import Listed, Request, Stored, Users, UserTastes, answers_of, digest_of, users_in
 from item2vec.errors import ConfigError, CorruptBundleError, InputError, refusing_unwritable, short_repr
 from item2vec.interactions import Interactions
 from item2vec.outputs import output
@@ -77,6 +78,7 @@ def recommend_all(
     users: Sequence[str] | None = None,
     filter_seen: bool = True,
     block_users: int | None = None,
+    similar_users: int | None = None,
     **rules: Unpack[RuleArguments],
 ) -> Recommended:
     """Write recommendations for every user to Parquet files, or to the table ``recommendation``.
@@ -122,6 +124,18 @@ def recommend_all(
         Maximum number of users per block: by default 10,000 per file, or 1,000 per transaction. For a sharded
         corpus, a block is a shard, and ``block_users`` is the maximum number of users whose recommendations
         are in memory at a time, by default 100,000.
+    similar_users
+        Number of similar users per user. They are written to the files ``part-00000.parquet``, …, in the
+        folder ``_similar_users`` of ``out``, one file per block, with the columns ``user rank similar_user
+        score``. The score is the cosine of the user vectors, which are those of ``Recommender.tastes``: rules
+        do not change them. A user without a user vector has no rows, and is in no rows of other users. Users
+        with equal scores are in the order of the blocks. From 50,000 users on, the search is approximate
+        (recall of at least .95) if FAISS is installed and faster than a scan; scores are exact.
+
+        The user vectors are written to ``_user_vectors`` in ``out`` during the pass over the users, and
+        removed at the end. n users × dimensions × 4 bytes are mapped from this folder, which takes twice this
+        space on the disk; the user ids are in memory. An approximate search takes about four times this space
+        in memory while its index is built.
     filter_seen, rules
         As in ``Recommender.recommend``, for all users: no rule may have a list per user.
 
@@ -132,7 +146,7 @@ def recommend_all(
         item2vec, or of a call with other arguments, another model or other histories; if both or neither of
         ``out`` and ``to_store`` are specified; or if ``to_store`` is specified without ``version``, or is not
         ``histories``, or has recommendations of this version with ranks above ``k``; or if ``block_users`` is
-        below 1.
+        below 1; or if ``similar_users`` is below 1, or is specified with ``to_store``.
     InputError
         If ``k`` or a rule is invalid, ``k`` exceeds both 10,000 and the number of items, or a rule has a list
         per user; if a user id is not a valid id, user ids are repeated, or their number differs from the
@@ -157,11 +171,26 @@ def recommend_all(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     recommend_all(Recommender(vectors), {"ann": ["a"], "bob": ["a", "b"]}, k=2, out=folder)
     Recommended(n_users=2, n_rows=3, n_blocks=1, n_resumed=0)
+    >>> import pandas as pd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     users = {"ann": ["a"], "bob": ["a", "b"]}
+    ...     _ = recommend_all(Recommender(vectors), users, out=folder, similar_users=1)
+    ...     pd.read_parquet(f"{folder}/_similar_users")
+      user  rank similar_user     score
+    0  ann     1          bob  0.573462
+    1  bob     1          ann  0.573462
     """
     if (out is None) == (to_store is None):
         raise ConfigError(f"got {'neither' if out is None else 'both'} of out and to_store; expected one")
     if block_users is not None:
         check_least("block_users", block_users, 1)
+    if similar_users is not None:
+        check_least("similar_users", similar_users, 1)
+        if to_store is not None:
+            raise ConfigError(
+                "got similar_users with to_store, and the store has no table of similar users; expected "
+                "similar_users with out"
+            )
     if users is not None and not isinstance(histories, Sentences):
         kind = type(histories).__name__
         raise InputError(f"users is given with histories of type {kind}; expected Sentences, or no users")
@@ -180,7 +209,7 @@ def recommend_all(
         _make_folder(folder)
         with locked(folder, "recommend --all", name=LOCK):
             size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
-            return _write_files(model, source, request, folder, version, block_users or size)
+            return _write_files(model, source, request, folder, version, block_users or size, similar_users)
 
 
 def _make_folder(folder: Path) -> None:
@@ -200,34 +229,55 @@ def _write_files(
     folder: Path,
     version: str | None,
     size: int,
+    similar_users: int | None,
 ) -> Recommended:
     earlier = _read_manifest(folder)
     pinned = {} if earlier is None else earlier["histories"]
     source = Stored.of(model, given, pinned.get("last_user")) if isinstance(given, Store) else given
     manifest = {"format": FORMAT, "kind": "recommendations", "version": version, "block_users": size}
     manifest |= {"model": _model_digest(model), "histories": source.described(), **request.described()}
+    manifest |= {} if similar_users is None else {"similar_users": similar_users}
     _check_same(earlier, manifest, folder)
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink()
     n_blocks = source.n_blocks(size)
     if earlier is None and not n_blocks:
         _write_manifest(folder, manifest)
+    similar = None if similar_users is None else SimilarUsers.unfinished(folder, similar_users, n_blocks)
     n_rows = n_resumed = 0
     with progress_bar("recommending", n_blocks) as advance:
         for number in range(n_blocks):
             path = folder / f"part-{number:05}.parquet"
+            parts = source.parts(number, size)
             if path.exists():
                 n_resumed += 1
+                if similar is not None:
+                    similar.complete(number, parts)
             else:
-                answers = (part.columns() for part in source.answers(number, size, request))
+                tastes: list[UserTastes] = []
                 with output(path, files.FILE_MODE) as file:
-                    write_parquet(file, ({name: columns[name] for name in COLUMNS} for columns in answers))
+                    write_parquet(file, _columns(parts, request, None if similar is None else tastes))
                     # The rules suit the model, so the folder may be resumed.
                     if earlier is None and number == 0:
                         _write_manifest(folder, manifest)
+                    if similar is not None:
+                        similar.save(number, tastes)
             n_rows += count_rows(path)
             advance(f"{n_rows:,} rows")
+    if similar is not None:
+        similar.write()
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
+
+
+def _columns(
+    parts: Iterable[Listed], request: Request, tastes: list[UserTastes] | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the columns of the recommendations for each part; append its user vectors to ``tastes``."""
+    for part in parts:
+        if tastes is not None:
+            tastes.append(part.tastes())
+        columns = part.answers(request).columns()
+        yield {name: columns[name] for name in COLUMNS}
 
 
 def _fill_table(model: Recommender, store: Store, request: Request, version: str, size: int) -> Recommended:
@@ -282,7 +332,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
                 f"expected format {FORMAT}: choose another folder"
             )
         return manifest
-    others = [file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))]
+    names = [file.name for file in folder.iterdir()]
+    others = [name for name in names if name == FOLDER or not name.startswith((".", "_"))]
     if others:
         raise ConfigError(
             f"{folder} contains {others[0]!r} and no {MANIFEST}; expected an empty folder, or a folder of "
@@ -294,7 +345,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
 def _check_same(earlier: Mapping[str, Any] | None, manifest: Mapping[str, Any], folder: Path) -> None:
     if earlier is None or earlier == manifest:
         return
-    names = [name for name, value in manifest.items() if earlier.get(name) != value]
+    # An argument that was not given, such as similar_users, is not in the manifest.
+    names = [name for name in {**manifest, **earlier} if earlier.get(name) != manifest.get(name)]
     raise ConfigError(
         f"{folder} contains the recommendations of a call in which {' and '.join(names)} differed; to resume "
         "that call, repeat its arguments, otherwise choose another folder"

@@ -12,6 +12,7 @@ import numpy as np
 
 from item2vec.adapters.histories import user_histories
 from item2vec.answers import Answers
+from item2vec.arrays import Floats
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError
 from item2vec.interactions import Interactions
@@ -25,7 +26,10 @@ from item2vec.store.recommendations import UserRange, count_users, last_user, us
 from item2vec.types import as_history, as_texts, check_ids, check_k
 from item2vec.view import View
 
-__all__ = ["Request", "Stored", "Users", "answers_of", "digest_of", "users_in"]
+__all__ = ["Listed", "Request", "Stored", "UserTastes", "Users", "answers_of", "digest_of", "users_in"]
+
+UserTastes = tuple[Sequence[str], Floats]
+"""User ids, and the user vector of each of these users (float32, n users × dimensions)."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,15 @@ class Users(Protocol):
     def n_blocks(self, size: int) -> int:
         """Return the number of blocks of ``size`` user numbers; for a sharded corpus, of shards."""
 
-    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
-        """Yield the recommendations for the users of a block, in one or several parts."""
+    def parts(self, block: int, size: int) -> Iterator[Listed]:
+        """Yield the users of a block with their histories, in one or several parts."""
 
     def described(self) -> dict[str, Any]:
         """Return JSON values that identify the users and their histories."""
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """Histories in memory, in the order of ``users``.
 
     ``seen`` holds the items that each user has seen. If ``seen`` is ``None``, a user has seen the items of
@@ -93,26 +97,41 @@ class _Listed:
 
     @property
     def n_users(self) -> int:
+        """The number of users."""
         return len(self.users)
 
     def n_blocks(self, size: int) -> int:
+        """Return the number of blocks of ``size`` users."""
         return -(-len(self.users) // size)
 
-    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
-        yield self.answers_of(slice(block * size, (block + 1) * size), request)
+    def parts(self, block: int, size: int) -> Iterator[Listed]:
+        """Yield the users of a block."""
+        yield self.part(slice(block * size, (block + 1) * size))
 
-    def answers_of(self, part: slice, request: Request) -> Answers:
-        """Return the recommendations for the users at positions ``part``."""
+    def part(self, rows: slice) -> Listed:
+        """Return the users at positions ``rows``."""
+        seen = None if self.seen is None else self.seen[rows]
+        return Listed(self.model, self.users[rows], self.histories[rows], seen)
+
+    def answers(self, request: Request) -> Answers:
+        """Return the recommendations for all these users."""
         rules, filter_seen = dict(request.rules), request.filter_seen
         if filter_seen and self.seen is not None:
             # If the model has seen_events, items of the history without such an event stay eligible.
-            rules["exclude"], filter_seen = self.seen[part], self.model.adapter.seen_events is None
+            rules["exclude"], filter_seen = self.seen, self.model.adapter.seen_events is None
         answers = self.model.recommend_many(
-            self.histories[part], k=request.k, as_arrays=True, filter_seen=filter_seen, **rules
+            self.histories, k=request.k, as_arrays=True, filter_seen=filter_seen, **rules
         )
-        return dataclasses.replace(answers, users=tuple(self.users[part]))
+        return dataclasses.replace(answers, users=tuple(self.users))
+
+    def tastes(self) -> UserTastes:
+        """Return the users who have a user vector, and these vectors (see ``Recommender.tastes``)."""
+        vectors = self.model.tastes(self.histories)
+        known = np.flatnonzero(vectors.any(axis=1))
+        return [self.users[row] for row in known.tolist()], vectors[known]
 
     def described(self) -> dict[str, Any]:
+        """Return digests of the users and their histories."""
         return {"users": digest_of(self.users), "histories": self.histories.fingerprint()}
 
 
@@ -145,7 +164,7 @@ class _Sharded:
         del size
         return len(self.users)
 
-    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
+    def parts(self, block: int, size: int) -> Iterator[Listed]:
         users, shard = self.users[block], self.corpus.shards[block]
         starts = _starts_of_runs(users)
         # The sentences of a user are consecutive; together, they contain the items that the user has seen.
@@ -153,9 +172,9 @@ class _Sharded:
         # The items of a corpus have already been replaced by groups.
         histories = shape_histories(seen, None, None, self.model.adapter.replace(group_by=None))
         further = seen if len(histories.tokens) < len(seen.tokens) else None
-        listed = _Listed(self.model, [users[start] for start in starts], histories, further)
+        listed = Listed(self.model, [users[start] for start in starts], histories, further)
         for start in range(0, len(starts) or 1, size):
-            yield listed.answers_of(slice(start, start + size), request)
+            yield listed.part(slice(start, start + size))
 
     def described(self) -> dict[str, Any]:
         return {"corpus": self.corpus.fingerprint()}
@@ -195,15 +214,18 @@ class Stored:
         """Return the range of row numbers of a block; the last block ends at ``last``."""
         return block * size + 1, min((block + 1) * size, self.last)
 
-    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
-        """Yield the recommendations for the users of a block."""
-        yield self.answers_of(users_of(self.store, self.numbers(block, size)), request)
+    def parts(self, block: int, size: int) -> Iterator[Listed]:
+        """Yield the users of a block with their histories."""
+        yield self._listed(users_of(self.store, self.numbers(block, size)))
 
     def answers_of(self, users: Iterable[str], request: Request) -> Answers:
         """Return the recommendations for these users."""
-        return self.view.recommend_many(
-            users, k=request.k, as_arrays=True, filter_seen=request.filter_seen, **request.rules
-        )
+        return self._listed(users).answers(request)
+
+    def _listed(self, users: Iterable[str]) -> Listed:
+        names = list(users)
+        histories, seen = self.view.histories(names)
+        return Listed(self.view.model, names, histories, seen)
 
     def described(self) -> dict[str, Any]:
         """Return JSON values that identify the users: the store and the highest row number."""
@@ -212,7 +234,7 @@ class Stored:
 
 def answers_of(model: Recommender, interactions: Interactions, request: Request) -> Answers:
     """Return the recommendations for all users of these interactions, as ``recommend_all`` writes them."""
-    return _listed(interactions, model).answers_of(slice(None), request)
+    return _listed(interactions, model).answers(request)
 
 
 def users_in(
@@ -230,15 +252,15 @@ def _listed(
     histories: Interactions | Sentences | Mapping[str, Iterable[str]],
     model: Recommender,
     users: Sequence[str] | None = None,
-) -> _Listed:
+) -> Listed:
     if isinstance(histories, Interactions):
         adapter, items = model.adapter, model.items
         seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
         read = user_histories(histories, adapter, items)
-        return _Listed(model, histories.users.ids, read, user_histories(histories, seen, items))
+        return Listed(model, histories.users.ids, read, user_histories(histories, seen, items))
     if isinstance(histories, Mapping):
         check_ids(ids := list(histories))
-        return _Listed(model, ids, Sentences.of(histories.values()))
+        return Listed(model, ids, Sentences.of(histories.values()))
     names = list(map(str, range(len(histories)))) if users is None else as_history(users, "users")
     check_ids(names)
     if len(set(names)) != len(names) or len(names) != len(histories):
@@ -246,7 +268,7 @@ def _listed(
             f"users has {len(names):,} ids, {len(set(names)):,} of them distinct, for {len(histories):,} "
             "histories; expected one distinct id per history"
         )
-    return _Listed(model, names, histories)
+    return Listed(model, names, histories)
 
 
 def _starts_of_runs(users: Sequence[str]) -> list[int]:

@@ -48,6 +48,14 @@ def recommend(
     to_store: Annotated[
         bool, typer.Option("--to-store", help="With --all: write to the table recommendation of the store.")
     ] = False,
+    similar_users: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="With --all and --out: also write the K users whose tastes are most similar, for each user, "
+            "to the folder _similar_users in DIR.",
+        ),
+    ] = None,
     rules: RuleOptions,
     log: Annotated[
         bool, typer.Option("--log", help="Record in the store that the items were shown to --user.")
@@ -87,10 +95,15 @@ def recommend(
         only_one = {"--log": log, "--exclude-shown": exclude_shown is not None, "--items": items is not None}
         if flags := _flags_of(only_one):
             raise ConfigError(f"got {flags} with --all; omit {flags}, or recommend for one user with --user")
-        request = _EveryUser(out, to_store, corpus, k, rules)
+        request = _EveryUser(out, to_store, corpus, k, similar_users, rules)
         show(request.run(location("models", models), location("store", store)), as_json=as_json)
         return
-    only_all = {"--out": out is not None, "--to-store": to_store, "--corpus": corpus is not None}
+    only_all = {
+        "--out": out is not None,
+        "--to-store": to_store,
+        "--corpus": corpus is not None,
+        "--similar-users": similar_users is not None,
+    }
     if flags := _flags_of(only_all):
         raise ConfigError(f"got {flags} without --all; add --all, or omit {flags}")
     if (user is None) == (not history):
@@ -213,6 +226,7 @@ class _EveryUser:
     to_store: bool
     corpus: Path | None
     k: int
+    similar_users: int | None
     rules: RuleOptions
 
     def run(self, models: str, url: str) -> dict[str, Any]:
@@ -223,14 +237,18 @@ class _EveryUser:
         if (self.out is None) != self.to_store:
             found = "neither --out nor --to-store" if self.out is None else "both --out and --to-store"
             raise ConfigError(f"got {found}; expected one of them")
+        if self.to_store and self.similar_users is not None:
+            raise ConfigError(
+                "got --similar-users together with --to-store; expected --similar-users with --out"
+            )
         if self.corpus is not None:
             return self._of_corpus(models, self.corpus)
         with Engine(models=models, store=url, reload_every=None) as engine:
             model, version, store = engine.model, engine.version, engine.store
             rules = self.rules.arguments(engine.view().items if self.rules.read_attributes else None)
-            target: Any = {"to_store": store} if self.to_store else {"out": self.out}
+            target: Any = {"to_store": store} if self.to_store else self._files
             done = recommend_all(model, store, k=self.k, version=version, **target, **rules)
-        place = {"store": shown(parse_url(url))} if self.to_store else {"out": str(self.out)}
+        place = {"store": shown(parse_url(url))} if self.to_store else self._places
         return {**place, "version": version, "k": self.k, **asdict(done)}
 
     def _of_corpus(self, models: str, corpus: Path) -> dict[str, Any]:
@@ -243,8 +261,22 @@ class _EveryUser:
         version, model = load_served(models)
         histories, rules = Sentences.open(corpus), self.rules.arguments(model.items)
         with remedies_for():  # the flag --items of this command does not give the model attributes
-            done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)
-        return {"out": str(self.out), "version": version.id, "k": self.k, **asdict(done)}
+            done = recommend_all(model, histories, k=self.k, version=version.id, **self._files, **rules)
+        return {**self._places, "version": version.id, "k": self.k, **asdict(done)}
+
+    @property
+    def _files(self) -> dict[str, Any]:
+        """The arguments of ``recommend_all`` that determine the files to write."""
+        return {"out": self.out, "similar_users": self.similar_users}
+
+    @property
+    def _places(self) -> dict[str, str]:
+        """The folders of the files, for the summary."""
+        from item2vec.batch.similar import FOLDER
+
+        out = Path(str(self.out))
+        similar = {} if self.similar_users is None else {"similar_users": str(out / FOLDER)}
+        return {"out": str(out), **similar}
 
 
 def _note(text: str) -> None:
