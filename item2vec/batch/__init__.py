@@ -134,7 +134,7 @@ def recommend_all(
 
         The user vectors are written to ``_user_vectors`` in ``out`` during the pass over the users, and
         removed at the end. n users × dimensions × 4 bytes are mapped from this folder, which takes twice this
-        space on the disk; the user ids are in memory. An approximate search takes about four times this space
+        space on the disk; the user ids are in memory. An approximate search takes about five times this space
         in memory while its index is built.
     filter_seen, rules
         As in ``Recommender.recommend``, for all users: no rule may have a list per user.
