@@ -10,9 +10,11 @@ import numpy as np
 
 from item2vec.bundle import Parts
 from item2vec.cold import AttributeRegression, ColdVectors, mean_vectors
+from item2vec.geometry import set_unit_input
 from item2vec.index.extended import extended
 from item2vec.items import Items
 from item2vec.mapping.positions import beside, compared_matrix
+from item2vec.matrices import unit_rows
 from item2vec.prior import searched_matrix
 from item2vec.row_rules import rows_of
 from item2vec.taste import decays
@@ -99,6 +101,10 @@ def _with_rows(parts: Parts, items: Items, cold: ColdVectors, *, count: float) -
         output=np.concatenate(outputs) if outputs else None,
         counts=np.append(vectors.counts, np.full(n, count)),
     )
+    similar = parts.similar_index
+    if similar is not None:
+        set_unit_input(longer, np.concatenate((similar.matrix, unit_rows(cold.input))))
+        similar = extended(similar, longer.unit_input)
     prior = None if parts.prior is None else np.append(parts.prior, np.zeros(n, dtype=np.float32))
     layout = parts.layout
     if layout is not None:
@@ -114,4 +120,5 @@ def _with_rows(parts: Parts, items: Items, cold: ColdVectors, *, count: float) -
         and replace(table, offsets=np.append(table.offsets, np.repeat(table.offsets[-1:], n))),
         prior=prior,
         layout=layout,
+        similar_index=similar,
     )

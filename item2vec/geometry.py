@@ -18,7 +18,15 @@ from item2vec.matrices import row_norms, unit_rows
 from item2vec.ranking import top_k
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 
-__all__ = ["Geometry", "Method", "check_method", "finite_vector", "moved_query", "unit_query"]
+__all__ = [
+    "Geometry",
+    "Method",
+    "check_method",
+    "finite_vector",
+    "moved_query",
+    "set_unit_input",
+    "unit_query",
+]
 
 Method = Literal["3cosadd", "3cosmul"]
 SMALLEST_NORM = 1e-6
@@ -310,6 +318,11 @@ class Geometry:
         rows = top_k(scores, k)
         ids = self.vocabulary.decode(rows)
         return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
+
+
+def set_unit_input(vectors: Geometry, matrix: Floats) -> None:
+    """Set ``unit_input`` of vectors to a known matrix, such as a memory map, instead of computing it."""
+    vars(vectors)["unit_input"] = read_only(matrix, np.float32)
 
 
 def check_method(method: str, *, with_direction: bool) -> None:

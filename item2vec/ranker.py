@@ -58,8 +58,8 @@ class Ranker:
         self._popularity = popularity_shares(parts.vectors, parts.prior)
         self._by_popularity: Rows = top_k(self._popularity, len(self._popularity))
         self._indexes: dict[tuple[_Kind, bool], Index] = {("score", False): parts.index}
-        if parts.taste.score == "cosine" and not parts.taste.popularity:
-            self._indexes["input", False] = parts.index
+        if parts.unit_index is not None:
+            self._indexes["input", False] = parts.unit_index
 
     def near(self, target: Floats, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
         """Return the ``k`` eligible rows whose unit vectors have the highest inner products with a query.
@@ -279,9 +279,9 @@ class Ranker:
     def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
         """Return the model's index (kind "score"), or an index of unit vectors (kind "input" or "output").
 
-        If the model's index holds the unit input vectors, the index of kind "input" is the model's index. All
-        other indexes of unit vectors are exact. With ``with_prior``, each row of the index ends with the
-        prior. An index other than the model's index is built when it is first needed.
+        The index of kind "input" is ``Parts.unit_index``, if the model has one. All other indexes of unit
+        vectors are exact. With ``with_prior``, each row of the index ends with the prior. An index that is
+        not part of the model is built when it is first needed.
         """
         index = self._indexes.get((kind, with_prior))
         if index is None:

@@ -57,7 +57,8 @@ class Recommender(ItemQueries):
         vectors have an output matrix, otherwise ``"cosine"``.
     index
         ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: FAISS if it is installed, the model has 50,000
-        items or more, and a scan is slower; exact otherwise.
+        items or more, and a scan is slower; exact otherwise. If the index is approximate, but does not hold
+        unit input vectors, a second index of this kind and recall holds them, for similar items.
     recall
         Minimum recall@10 of an approximate index against exact search, measured when the index is built.
     items
@@ -132,9 +133,8 @@ class Recommender(ItemQueries):
             neighbours = neighbours and replace(neighbours, decay=taste.decay)
         searched = searched_matrix(vectors, taste, prior)
         built = build(searched, kind=index, queries=typical_queries(vectors, taste), recall=recall)
-        self._set_parts(
-            bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours, prior)
-        )
+        parts = bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours, prior)
+        self._set_parts(bundle.with_similar_index(parts, kind=index, recall=recall))
 
     @classmethod
     @checked
@@ -158,10 +158,10 @@ class Recommender(ItemQueries):
 
     @property
     def exact(self) -> Recommender:
-        """The same model with an exact index; the model itself if its index is exact."""
+        """The same model with exact indexes; the model itself if its index is exact."""
         if self.index.kind == "exact":
             return self
-        exact = Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
+        exact = Recommender.from_parts(self.parts.exact)
         exact._catalogue = self._catalogue
         return exact
 

@@ -67,10 +67,15 @@ def model(kind, score, popularity, mixture):
     )
     if kind != "annoy":
         return made
-    description = made.index.description
-    all_nodes = dataclasses.replace(description, search_k=description.nodes * description.trees)
-    index = dataclasses.replace(made.index, description=all_nodes)
-    return Recommender.from_parts(dataclasses.replace(made.parts, index=index))
+
+    def patient(index):
+        description = index.description
+        all_nodes = dataclasses.replace(description, search_k=description.nodes * description.trees)
+        return dataclasses.replace(index, description=all_nodes)
+
+    similar = made.parts.similar_index
+    indexes = {"index": patient(made.index), "similar_index": similar and patient(similar)}
+    return Recommender.from_parts(dataclasses.replace(made.parts, **indexes))
 
 
 models = st.builds(

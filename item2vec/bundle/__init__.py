@@ -16,6 +16,9 @@
                      int64, int32, float32: the table of neighbours; optional
     index.faiss or index.ann, and groups.npy
                      an approximate index; absent if the index is exact
+    unit_input.npy, similar_index.faiss or similar_index.ann, similar_groups.npy
+                     float32, items × dimensions: input vectors of length 1, and an approximate index of them,
+                     for similar items; optional
     report.html      the HTML page of the nightly run that made the model; optional
 
 Each file is checked when a bundle is read. A bundle with a damaged page is refused, too, because a damaged
@@ -52,6 +55,8 @@ from item2vec.bundle.manifest import (
 )
 from item2vec.bundle.parts import Parts
 from item2vec.bundle.plausible import check_norms
+from item2vec.bundle.similar import open_similar, with_similar_index, write_similar
+from item2vec.bundle.tables import open_neighbours, write_neighbours
 from item2vec.config import NextItem
 from item2vec.errors import (
     BundleNotFoundError,
@@ -75,16 +80,23 @@ from item2vec.files import (
     write_bytes,
     write_ids,
 )
-from item2vec.neighbours import NeighbourTable
 from item2vec.prior import searched_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Manifest", "Parts", "add_report", "read", "verify", "with_layout", "write"]
+__all__ = [
+    "Manifest",
+    "Parts",
+    "add_report",
+    "read",
+    "verify",
+    "with_layout",
+    "with_similar_index",
+    "write",
+]
 
 MANIFEST = "manifest.json"
 TRAIN_ONE = "train one: item2vec train --playlists FILE --models DIR"
-NEIGHBOURS = ("offsets", "items", "weights")
 OTHER_COPY = "use another copy of the bundle"
 
 
@@ -135,6 +147,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     with refusing_unwritable(path, advice), atomic_folder(path) as folder:
         set_mode(folder, FOLDER_MODE)
         index_settings = _write_parts(parts, folder)
+        similar_settings = write_similar(parts.similar_index, folder)
         history_decay = None if parts.neighbours is None else parts.neighbours.decay
         entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
         manifest = describe(
@@ -142,6 +155,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
             parts.taste,
             parts.adapter,
             index=index_settings,
+            similar_index=similar_settings,
             neighbours_decay=history_decay,
             has_prior=parts.prior is not None,
             has_layout=parts.layout is not None,
@@ -231,7 +245,7 @@ def verify(path: Path, *, manifest_sha256: str | None = None) -> Manifest:
 
 
 def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
-    """Write all files except the manifest; return the settings of the index."""
+    """Write all files except the manifest and the similar index; return the settings of the index."""
     vectors = parts.vectors
     write_ids(folder / "ids.jsonl", vectors.vocabulary.ids)
     write_array(folder / "input.npy", vectors.input)
@@ -244,9 +258,7 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
         write_array(folder / "popularity.npy", parts.prior)
     if parts.layout is not None:
         write_array(folder / LAYOUT, parts.layout)
-    if parts.neighbours is not None:
-        for name in NEIGHBOURS:
-            write_array(folder / f"neighbours_{name}.npy", getattr(parts.neighbours, name))
+    write_neighbours(parts.neighbours, folder)
     if parts.items is not None:
         _readers().write_items(parts.items, folder / "items.parquet")
     return parts.index.save(folder)
@@ -361,30 +373,14 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
         curve=manifest.epochs,
     )
     check_norms(vectors)
+    similar = open_similar(path, manifest, vectors)
     has_prior = "popularity.npy" in manifest.files
     prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if has_prior else None
     index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
     layout = open_array(path / LAYOUT, np.float32, (n_items, 2)) if LAYOUT in manifest.files else None
-    neighbours = _neighbours(path, manifest)
-    return Parts(vectors, manifest.taste, index, items, manifest.adapter, neighbours, prior, layout)
-
-
-def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:
-    """Memory-map the table of neighbours; return ``None`` if the bundle has no table."""
-    listed = {f"neighbours_{name}.npy" for name in NEIGHBOURS} & manifest.files.keys()
-    if not listed and manifest.neighbours_decay is None:
-        return None
-    if len(listed) < len(NEIGHBOURS) or manifest.neighbours_decay is None:
-        raise CorruptBundleError(
-            f"{path / MANIFEST} lists {sorted(listed)} and neighbours_decay={manifest.neighbours_decay}; "
-            f"expected the three files of a table of neighbours and a decay, or neither: {OTHER_COPY}"
-        )
-    offsets = open_array(path / "neighbours_offsets.npy", np.int64, (manifest.n_items + 1,))
-    n = int(offsets[-1])
-    items = open_array(path / "neighbours_items.npy", np.int32, (n,))
-    weights = open_array(path / "neighbours_weights.npy", np.float32, (n,))
-    return NeighbourTable(offsets, items, weights, manifest.neighbours_decay)
+    neighbours = open_neighbours(path, manifest)
+    return Parts(vectors, manifest.taste, index, items, manifest.adapter, neighbours, prior, layout, similar)
 
 
 def _open_positions(path: Path, manifest: Manifest) -> Floats:

@@ -30,11 +30,23 @@ from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import MAX_JSON_BYTES
 from item2vec.vectors import Epoch, ItemVectors
 
-__all__ = ["LAYOUT", "REPORT", "FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
+__all__ = [
+    "LAYOUT",
+    "REPORT",
+    "SIMILAR",
+    "UNITS",
+    "FileEntry",
+    "Manifest",
+    "describe",
+    "read_manifest",
+    "sealed_manifest",
+]
 
-KNOWN_FEATURES = frozenset({"bonuses", "faiss", "layout", "popularity", "positions", "report"})
+KNOWN_FEATURES = frozenset({"bonuses", "faiss", "layout", "popularity", "positions", "report", "similar"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
 NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
+UNITS = "unit_input.npy"
+SIMILAR = frozenset({"similar_groups.npy", "similar_index.ann", "similar_index.faiss", UNITS})
 LAYOUT = "layout.npy"
 REPORT = "report.html"
 OPTIONAL = frozenset(
@@ -50,7 +62,7 @@ OPTIONAL = frozenset(
         REPORT,
     }
 )
-ALLOWED = REQUIRED | NEIGHBOURS | OPTIONAL
+ALLOWED = REQUIRED | NEIGHBOURS | SIMILAR | OPTIONAL
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -61,6 +73,10 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(U
 def _migrate_train(train: object) -> object:
     """Remove the fields of other objectives, which version 0.1.0 wrote to the training settings."""
     return of_its_objective(train) if isinstance(train, dict) else train
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class FileEntry(BaseModel):
@@ -82,11 +98,12 @@ class Manifest(BaseModel):
     ``features`` lists the features that a reader of this bundle must support. ``created_at`` is the creation
     time; ``None`` if the writer stored no time. ``tokens`` is the sum of the item counts. ``train`` has the
     training settings; ``None`` if there are none, as for imported vectors. ``adapter`` contains the settings
-    for the conversion of events to histories, and ``index`` the settings of the index. ``neighbours_decay``
-    is the decay of the table of neighbours; ``None`` if there is no table. ``curve`` contains (epoch, hit
-    rate, NDCG, loss) for each epoch. In ``curve``, unknown values are null, and version 0.1.0 wrote no loss.
-    ``libraries`` contains the versions of Python and of libraries. ``note`` contains JSON values from the
-    caller.
+    for the conversion of events to histories, and ``index`` the settings of the index. ``similar_index`` has
+    the settings of the index of unit input vectors; without this index, the field is omitted, so that older
+    releases read the manifest. ``neighbours_decay`` is the decay of the table of neighbours; ``None`` if
+    there is no table. ``curve`` contains (epoch, hit rate, NDCG, loss) for each epoch. In ``curve``, unknown
+    values are null, and version 0.1.0 wrote no loss. ``libraries`` contains the versions of Python and of
+    libraries. ``note`` contains JSON values from the caller.
 
     Examples
     --------
@@ -109,6 +126,7 @@ class Manifest(BaseModel):
     taste: TasteConfig
     adapter: AdapterConfig = AdapterConfig()
     index: dict[str, JsonValue]
+    similar_index: dict[str, JsonValue] | None = Field(default=None, exclude_if=_is_none)
     neighbours_decay: Finite | None = None
     curve: tuple[Point, ...]
     libraries: dict[str, str]
@@ -127,6 +145,7 @@ def describe(
     adapter: AdapterConfig | None = None,
     *,
     index: Mapping[str, Any],
+    similar_index: Mapping[str, Any] | None = None,
     neighbours_decay: float | None = None,
     has_prior: bool = False,
     has_layout: bool = False,
@@ -148,6 +167,7 @@ def describe(
         "layout": has_layout,
         "popularity": has_prior,
         "positions": vectors.positions is not None,
+        "similar": similar_index is not None,
     }
     try:
         return Manifest(
@@ -160,6 +180,7 @@ def describe(
             taste=taste,
             adapter=adapter or AdapterConfig(),
             index=dict(index),
+            similar_index=None if similar_index is None else dict(similar_index),
             neighbours_decay=neighbours_decay,
             curve=tuple((point.epoch, point.hr, point.ndcg, point.loss) for point in vectors.curve),
             libraries=_libraries(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,12 +42,15 @@ class Parts:
     layout
         Positions of the items on a plane (float32, n items × 2), as returned by ``item2vec.mapping.layout``;
         optional.
+    similar_index
+        Index over the unit input vectors, for similar items; ``None`` if ``index`` holds these vectors, or if
+        they are scanned.
 
     Raises
     ------
     ConfigError
-        If a required part is missing; if ``neighbours``, ``prior`` or ``layout`` does not have one row or
-        value per item; if the prior is not finite; or if ``adapter.days`` is set.
+        If a required part is missing; if ``neighbours``, ``prior``, ``layout`` or ``similar_index`` does not
+        have one row or value per item; if the prior is not finite; or if ``adapter.days`` is set.
 
     Examples
     --------
@@ -66,6 +69,7 @@ class Parts:
     neighbours: NeighbourTable | None = None
     prior: Floats | None = None
     layout: Floats | None = None
+    similar_index: indexes.Index | None = None
 
     def __post_init__(self) -> None:
         n_items, table = len(self.vectors), self.neighbours
@@ -87,8 +91,30 @@ class Parts:
                 f"layout has shape {self.layout.shape}; expected ({n_items}, 2), a position per item: "
                 "compute it with item2vec.mapping.layout(vectors)"
             )
+        if self.similar_index is not None and self.similar_index.matrix.shape != self.vectors.input.shape:
+            raise ConfigError(
+                f"the rows of similar_index have shape {self.similar_index.matrix.shape}; expected "
+                f"{self.vectors.input.shape}, a unit vector per item: build it with "
+                "item2vec.bundle.with_similar_index"
+            )
         if self.adapter.days is not None:
             raise ConfigError(
                 f"adapter has days={self.adapter.days}; expected a start time in place of days: pass "
                 "adapter.resolved(interactions.timestamp)"
             )
+
+    @property
+    def unit_index(self) -> indexes.Index | None:
+        """The index of the unit input vectors: ``index``, if it holds them; otherwise ``similar_index``."""
+        holds_units = self.taste.score == "cosine" and not self.taste.popularity
+        return self.index if holds_units else self.similar_index
+
+    @property
+    def exact(self) -> Parts:
+        """The same parts with exact indexes."""
+        index, similar = self.index, self.similar_index
+        return replace(
+            self,
+            index=indexes.build(index.matrix, kind="exact"),
+            similar_index=similar and indexes.build(similar.matrix, kind="exact"),
+        )

@@ -67,7 +67,8 @@ def show_version(version: Id = None, models: options.Models = None, as_json: opt
         raise CorruptBundleError(f"{folder} was changed while it was read; run the command again")
     about = entry.manifest.model_dump(mode="json")
     facts = _row(entry) | {"path": str(entry.version.path), "manifest_sha256": entry.version.manifest_sha256}
-    facts |= {name: about[name] for name in ("vector_size", "tokens", "train", "taste", "index", "note")}
+    names = ("vector_size", "tokens", "train", "taste", "index", "similar_index", "note")
+    facts |= {name: about[name] for name in names if name in about}
     hold = held(folder)
     if hold is not None and hold.version == id_:
         facts["hold"] = {"reason": hold.reason, "at": hold.at.isoformat(), "to": hold.to}

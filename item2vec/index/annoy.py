@@ -158,7 +158,7 @@ class AnnoyIndex:
         return index._tuned(queries, recall)
 
     @classmethod
-    def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> AnnoyIndex:
+    def load(cls, folder: Path, matrix: Floats, description: dict[str, Any], prefix: str = "") -> AnnoyIndex:
         """Memory-map a saved index of this matrix.
 
         A file that is truncated, in another format, or built from other vectors is rejected, and no file can
@@ -181,12 +181,13 @@ class AnnoyIndex:
                 f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
                 "of the matrix: use another copy of the bundle, or rebuild the index"
             )
-        groups = Groups.load(folder, saved.rows, saved.nodes)
+        groups = Groups.load(folder, saved.rows, saved.nodes, prefix)
+        saved_path = folder / f"{prefix}index.ann"
         try:
-            with (folder / "index.ann").open("rb") as saved_file, path_to(saved_file) as (file, path):
+            with saved_path.open("rb") as saved_file, path_to(saved_file) as (file, path):
                 return cls._open(file, path, matrix, groups, saved)
         except OSError as error:
-            raise unreadable(folder / "index.ann", error) from error
+            raise unreadable(saved_path, error) from error
 
     @classmethod
     def _open(
@@ -233,10 +234,10 @@ class AnnoyIndex:
         nodes = self.forest.get_nns_by_vector(direction.tolist(), n + SPARE, effort)
         return self.groups.rows_of(np.array(nodes, dtype=np.intp), n)
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``index.ann`` and ``groups.npy`` into a folder, and flush both; return the description."""
-        write_bytes(folder / "index.ann", self.nodes.data)
-        self.groups.save(folder)
+    def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
+        """Write ``index.ann`` and ``groups.npy`` with this prefix, flush both; return the description."""
+        write_bytes(folder / f"{prefix}index.ann", self.nodes.data)
+        self.groups.save(folder, prefix)
         return dataclasses.asdict(self.description)
 
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:

@@ -95,8 +95,8 @@ def build(
     return ExactIndex.build(matrix) if kind == "auto" and index.is_slower_than_a_scan else index
 
 
-def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
-    """Return the index that ``Index.save`` wrote into a folder, for the same matrix.
+def load(folder: Path, matrix: Floats, description: dict[str, Any], prefix: str = "") -> Index:
+    """Return the index that ``Index.save`` wrote into a folder with this prefix, for the same matrix.
 
     ``description`` is the dictionary that ``save`` returned. If the library of the saved index is not
     installed, an exact index of the matrix is returned instead, and a warning is logged.
@@ -121,9 +121,9 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
         if reason is not None:
             return _scan_instead(matrix, reason, f"the index in {folder} was not loaded", package)
     if kind == "annoy":
-        return AnnoyIndex.load(folder, matrix, description)
+        return AnnoyIndex.load(folder, matrix, description, prefix)
     if kind == "faiss":
-        return FaissIndex.load(folder, matrix, description)
+        return FaissIndex.load(folder, matrix, description, prefix)
     if description == {"kind": "exact"}:
         return ExactIndex.build(matrix)
     raise CorruptBundleError(

@@ -36,6 +36,6 @@ class ExactIndex:
         """Return ``None``, which requests a scan."""
         return None
 
-    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
+    def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:  # noqa: ARG002
         """Return the description that ``load`` needs; no file is written."""
         return {"kind": self.kind}

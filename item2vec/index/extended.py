@@ -49,9 +49,9 @@ class ExtendedIndex:
             return None
         return np.concatenate((rows, np.arange(self.n_built, len(self.matrix))))
 
-    def save(self, folder: Path) -> dict[str, Any]:
+    def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
         """Write no file; return the description of an exact index, because ``base`` lacks the added rows."""
-        return ExactIndex(self.matrix, self.largest_norm).save(folder)
+        return ExactIndex(self.matrix, self.largest_norm).save(folder, prefix)
 
 
 def extended(base: Index, matrix: Floats) -> Index:

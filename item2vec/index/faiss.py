@@ -185,7 +185,7 @@ class FaissIndex:
         return cls._open(content, matrix, groups, description)._tuned(queries, recall)
 
     @classmethod
-    def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> FaissIndex:
+    def load(cls, folder: Path, matrix: Floats, description: dict[str, Any], prefix: str = "") -> FaissIndex:
         """Memory-map a saved index of this matrix.
 
         A file that is truncated, in another format, or built from other vectors is rejected. This method
@@ -208,13 +208,16 @@ class FaissIndex:
                 f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
                 "of the matrix: use another copy of the bundle, or rebuild the index"
             )
-        groups = Groups.load(folder, saved.rows, saved.nodes)
-        return cls._open(_mapped(folder / FILE, saved.bytes), matrix, groups, saved)
+        groups = Groups.load(folder, saved.rows, saved.nodes, prefix)
+        path = folder / f"{prefix}{FILE}"
+        return cls._open(_mapped(path, saved.bytes), matrix, groups, saved, path.name)
 
     @classmethod
-    def _open(cls, content: Bytes, matrix: Floats, groups: Groups, description: Description) -> FaissIndex:
-        graph = _graph_of(content)
-        _check_graph(graph, matrix, groups, description)
+    def _open(
+        cls, content: Bytes, matrix: Floats, groups: Groups, description: Description, name: str = FILE
+    ) -> FaissIndex:
+        graph = _graph_of(content, name)
+        _check_graph(graph, matrix, groups, description, name)
         return cls(matrix, float(row_norms(matrix).max()), description, content, graph, groups)
 
     @property
@@ -234,10 +237,10 @@ class FaissIndex:
         nodes = self._nearest(direction_of(query, self.description.scale), n + SPARE, effort)[0]
         return self.groups.rows_of(nodes, n)
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``index.faiss`` and ``groups.npy`` into a folder, and flush both; return the description."""
-        write_bytes(folder / FILE, self.content.data)
-        self.groups.save(folder)
+    def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
+        """Write ``index.faiss`` and ``groups.npy`` with this prefix, flush both; return the description."""
+        write_bytes(folder / f"{prefix}{FILE}", self.content.data)
+        self.groups.save(folder, prefix)
         return dataclasses.asdict(self.description)
 
     def _nearest(self, direction: Floats, n: int, effort: int) -> tuple[Rows, Floats]:
@@ -354,20 +357,20 @@ def _mapped(path: Path, n_bytes: int) -> Bytes:
     )
 
 
-def _graph_of(content: Bytes) -> Any:
-    """Return the graph in a file; the graph refers to the memory of ``content``."""
+def _graph_of(content: Bytes, name: str) -> Any:
+    """Return the graph in the file ``name``; the graph refers to the memory of ``content``."""
     faiss = _faiss()
     reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(content), len(content))
     try:
         return faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except (MemoryError, RuntimeError) as error:
         raise CorruptBundleError(
-            f"{FILE} is damaged, or not an index of FAISS ({error!s:.200}): use another copy of the "
+            f"{name} is damaged, or not an index of FAISS ({error!s:.200}): use another copy of the "
             "bundle, or rebuild the index"
         ) from error
 
 
-def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description) -> None:
+def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description, name: str) -> None:
     """Raise ``CorruptBundleError`` unless graph and groups match the description and the matrix.
 
     The vectors of up to 1,000 evenly spaced rows are compared with the vectors of their nodes. Each number
@@ -388,7 +391,7 @@ def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Descri
         is_valid = np.allclose(vectors, wanted, rtol=0, atol=ROUNDING)
     if not is_valid:
         raise CorruptBundleError(
-            f"{FILE} is another kind of index, or was built over other vectors or other groups of equal "
+            f"{name} is another kind of index, or was built over other vectors or other groups of equal "
             "vectors; expected an HNSW graph over the vectors of the matrix: use another copy of the "
             "bundle, or rebuild the index"
         )

@@ -44,13 +44,14 @@ class Groups:
         return cls(rank[group], len(first))
 
     @classmethod
-    def load(cls, folder: Path, n_rows: int, n_groups: int) -> Groups:
+    def load(cls, folder: Path, n_rows: int, n_groups: int, prefix: str = "") -> Groups:
         """Read the groups that ``save`` wrote. The group numbers are not checked here, see ``is_valid``."""
-        return cls(np.asarray(open_array(folder / FILE, np.int32, (n_rows,))), n_groups)
+        codes = open_array(folder / f"{prefix}{FILE}", np.int32, (n_rows,))
+        return cls(np.asarray(codes), n_groups)
 
-    def save(self, folder: Path) -> None:
-        """Write ``groups.npy`` into an existing folder and flush it to disk."""
-        write_array(folder / FILE, self.codes)
+    def save(self, folder: Path, prefix: str = "") -> None:
+        """Write ``groups.npy`` with this prefix into an existing folder, and flush it to the disk."""
+        write_array(folder / f"{prefix}{FILE}", self.codes)
 
     @property
     def is_valid(self) -> bool:

@@ -79,9 +79,9 @@ class PriorIndex:
             n_read *= 2
         return None
 
-    def save(self, folder: Path) -> dict[str, Any]:
+    def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
         """Write no file; return the description of an exact index, because ``base`` lacks the prior."""
-        return ExactIndex(self.matrix, self.largest_norm).save(folder)
+        return ExactIndex(self.matrix, self.largest_norm).save(folder, prefix)
 
 
 def with_prior(base: Index, prior: Floats) -> Index:

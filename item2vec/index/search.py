@@ -86,8 +86,11 @@ class Index(Protocol):
         ``n_scanned`` is the cost of the scan in place of the index (see ``Scan.n_scanned``).
         """
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write the files of the index, if any, into a folder, and flush them; return the description."""
+    def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
+        """Write the files of the index, if any, and flush them; return the description.
+
+        The names of the files begin with ``prefix``, because a folder may contain two indexes.
+        """
 
 
 def find(

@@ -18,7 +18,7 @@ from item2vec.config.relatives import OneStep
 from item2vec.errors import TrainingError
 from item2vec.index.building import build
 from item2vec.index.recall import recall_per_query
-from item2vec.index.search import find_many
+from item2vec.index.search import Index, find_many
 from item2vec.matrices import row_norms, row_products, sample_rows, unit_rows
 from item2vec.prior import queries_of
 from item2vec.recommender import Recommender
@@ -86,12 +86,13 @@ class Health:
     duplicate_share: float
     """Share of the input rows whose elements all equal the elements of an earlier row; 0 to 1."""
     self_retrieval: float
-    """Share of sampled items whose nearest neighbour, in the index that ``similar_items`` searches, is the
-    item itself or an item with an equal vector; 0 to 1."""
+    """Share of sampled items whose nearest neighbour is the item itself or an item with an equal vector; 0 to
+    1. The model's index is searched if it holds the unit input vectors; otherwise, all items are scanned."""
     index_recall: float
     """Recall@10 of the model's index relative to exact search, for histories of one item sampled by
-    popularity; 0 to 1. An item with at least the score of the tenth best item counts as retrieved. 1 for an
-    exact index; otherwise 0 if none of these histories has a user vector."""
+    popularity; 0 to 1. If there is an index for similar items as well, the lower of the two recalls; that of
+    similar items is measured for the sampled items. An item with at least the score of the tenth best item
+    counts as retrieved. 1 for an exact index; otherwise 0 if no history has a user vector."""
 
 
 def measure_health(model: Recommender, *, seed: int = 1) -> Health:
@@ -183,8 +184,8 @@ def _duplicate_share(matrix: Floats, random: np.random.Generator) -> float:
 
 def _self_retrieval(model: Recommender, rows: Rows) -> float:
     units = model.vectors.unit_input
-    # If the rows of the index are not the unit input vectors, similar_items uses exact search.
-    holds_units = model.taste.score == "cosine" and not model.taste.popularity
+    # The recall of an index for similar items is part of ``_index_recall``.
+    holds_units = model.parts.unit_index is model.index
     index = model.index if holds_units else build(units, kind="exact")
     nearest = np.array([result.rows[0] for result in find_many(index, units[rows], k=1)])
     cosines = row_products(units[nearest], units[rows])
@@ -192,13 +193,19 @@ def _self_retrieval(model: Recommender, rows: Rows) -> float:
 
 
 def _index_recall(model: Recommender, n_queries: int, random: np.random.Generator) -> float:
-    if model.exact is model:
+    if model.index.kind == "exact":
         return 1.0
     weights = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
     rows = random.choice(len(weights), size=n_queries, p=weights / weights.sum()).astype(np.int32)
     tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_queries + 1))
     queries = queries_of(tastes.vectors[~tastes.empty], model.vectors, model.taste)
+    similar = model.parts.similar_index
+    recall = _recall(model.index, queries)
+    return recall if similar is None else min(recall, _recall(similar, similar.matrix[rows]))
+
+
+def _recall(index: Index, queries: Floats) -> float:
     if not len(queries):
         return 0.0
-    exact = find_many(model.exact.index, queries, k=K)
-    return float(recall_per_query(model.index, queries, exact, K).mean())
+    exact = find_many(build(index.matrix, kind="exact"), queries, k=K)
+    return float(recall_per_query(index, queries, exact, K).mean())

@@ -115,8 +115,10 @@ def publish(
     (1, 2)
     """
     parts = bundle.with_layout(model.parts) if layout else model.parts
-    # Estimated size: input vectors, output vectors and an index of similar size. Twice that is required.
-    with attempt(models, room=6 * model.vectors.input.nbytes) as new:
+    # Estimated size: input and output vectors and an index of similar size; with a similar index, also unit
+    # vectors and this index. Twice that is required.
+    n_matrices = 3 if parts.similar_index is None else 5
+    with attempt(models, room=2 * n_matrices * model.vectors.input.nbytes) as new:
         if not during_hold:
             check_no_hold(new.models)
         bundle.write(parts, new.bundle_path, note=note, now=now or datetime.now(UTC))

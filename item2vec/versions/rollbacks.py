@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from item2vec.arguments import checked
-from item2vec.bundle.manifest import LAYOUT, REPORT, Manifest, read_manifest
+from item2vec.bundle.manifest import LAYOUT, REPORT, SIMILAR, Manifest, read_manifest
 from item2vec.bundle.seal import FORMAT, sealed
 from item2vec.errors import (
     BundleNotFoundError,
@@ -195,11 +195,12 @@ def check_not_held(models: Path, manifest: Manifest) -> None:
 
 
 def artefact_digest(manifest: Manifest) -> str:
-    """Return a digest of the checksums of a model's files, except the layout and the page of the run.
+    """Return a digest of the checksums of a model's files, except layout, page of the run, and similar index.
 
     Other fields of the manifest, such as settings, note and creation time, do not affect the digest.
     """
-    files = {name: entry.sha256 for name, entry in manifest.files.items() if name not in {LAYOUT, REPORT}}
+    left_out = {LAYOUT, REPORT} | SIMILAR
+    files = {name: entry.sha256 for name, entry in manifest.files.items() if name not in left_out}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
