@@ -8,7 +8,9 @@ with the lowest and the newest allowed dependencies, and writes with each of the
 DIR/VERSION-numpy-VERSION. The default of DIR is tests/golden. A folder holds:
 
     skipgram/      skip-gram vectors of gensim with an Annoy index, equal vectors, titles, layout, page
-    next_item/     next_item vectors with learned positions, FAISS index, table of neighbours, prior, adapter
+    output/        the same vectors, ranked by output vectors, with an Annoy index for similar items as well
+    next_item/     next_item vectors with learned positions, FAISS index and one for similar items, table of
+                   neighbours, prior, adapter
     imported/      input vectors only, one of them zero, without training settings
     models/        a models folder after two promotions and a rollback
     store.db.gz    a SQLite store with a row in every table that this version fills
@@ -88,6 +90,7 @@ def models():
     trained = fit(sentences, objective="skipgram", backend="gensim", **settings).vectors
     vectors = dataclasses.replace(trained, input=_changed(trained.input))
     skipgram = Recommender(vectors, score="cosine", decay=0.8, index="annoy", items=attributes())
+    output = Recommender(vectors, decay=0.8, index="annoy")
     next_item = fit(
         sentences,
         adapter=AdapterConfig(max_length=50, collapse_repeats=True),
@@ -101,7 +104,7 @@ def models():
     of_another_program = _changed(np.random.default_rng(3).normal(size=(len(songs), 8)))
     counts = np.arange(len(songs), 0.0, -1.0)
     imported = Recommender(ItemVectors(Vocabulary(tuple(songs)), of_another_program, None, counts))
-    return {"skipgram": skipgram, "next_item": next_item, "imported": imported}
+    return {"skipgram": skipgram, "output": output, "next_item": next_item, "imported": imported}
 
 
 def _changed(matrix):

@@ -18,7 +18,7 @@ from item2vec.store import Store
 from item2vec.types import Share
 
 FOLDERS = sorted((Path(__file__).parent / "golden").iterdir())
-BUNDLES = ("imported", "next_item", "skipgram")
+BUNDLES = ("imported", "next_item", "output", "skipgram")
 EVERY_BUNDLE = [folder / name for folder in FOLDERS for name in BUNDLES]
 MAX_BYTES = 1 << 20
 

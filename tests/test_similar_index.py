@@ -14,6 +14,7 @@ from item2vec import Items, ItemVectors, Recommender, Vocabulary, bundle
 from item2vec.bundle.manifest import KNOWN_FEATURES, SIMILAR
 from item2vec.errors import ConfigError, CorruptBundleError
 from item2vec.index import build
+from item2vec.index.faiss import FaissIndex
 from item2vec.retraining.health import measure_health
 from item2vec.versions.rollbacks import artefact_digest
 
@@ -80,12 +81,28 @@ def test_similar_items_have_the_promised_recall_under_filters(loaded, rules, bou
     assert np.mean(hits) >= RECALL
 
 
-def test_a_search_of_similar_items_reads_the_graph_and_the_mapped_unit_vectors(loaded):
-    index, query = loaded.parts.similar_index, loaded.vectors.unit_input[3]
-    assert 3 in index.candidates(query, K, N).tolist()
+def test_queries_by_item_search_the_graph(loaded, monkeypatch):
+    searched, candidates = [], FaissIndex.candidates
+
+    def recorded(index, *arguments):
+        searched.append(index)
+        return candidates(index, *arguments)
+
+    monkeypatch.setattr(FaissIndex, "candidates", recorded)
+    loaded.similar_items("i3")
+    loaded.analogy(positive=["i3", "i4"], negative=["i5"])
+    loaded.nearest(loaded.vectors.input[3])
+    index = loaded.parts.similar_index
+    assert len(searched) >= 3
+    assert {id(one) for one in searched} == {id(index)}
+    assert 3 in index.candidates(index.matrix[3], K, N).tolist()  # not a scan
+
+
+def test_the_unit_vectors_are_mapped(loaded):
+    index = loaded.parts.similar_index
     assert is_mapped(index.matrix)
-    assert np.shares_memory(index.matrix, loaded.vectors.unit_input)
     assert is_mapped(loaded.vectors.unit_input)
+    assert np.shares_memory(index.matrix, loaded.vectors.unit_input)
     assert loaded.parts.exact.similar_index.matrix is index.matrix
 
 
