@@ -103,7 +103,8 @@ def answers(served, limits, requests):
             both = client.post("/v1/recommendations/batch", json={"requests": [request]})
             found[name] = [problems(one.json()), *map(problems, both.json().get("answers", [both.json()]))]
         query = {"where": json.dumps(requests["body"]["where"]), "k": requests["k"]["k"]}
-        found["query"] = [problems(client.get(f"/v1/items/{ITEM}/similar", params=query).json())]
+        known = app.state.serving.engine.model.vocabulary.ids[0]
+        found["query"] = [problems(client.get(f"/v1/items/{known}/similar", params=query).json())]
         large = client.post("/v1/recommendations", json={"history": [], "deny": ["x" * 500] * 2_500})
         return found, large.status_code
 
