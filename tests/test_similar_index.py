@@ -124,6 +124,7 @@ def test_a_new_item_is_among_the_similar_items(loaded, tmp_path):
     assert newer.parts.similar_index.kind == "faiss"
     newer.save(tmp_path / "newer")
     assert item2vec.load(tmp_path / "newer").similar_items("i1", k=1)[0].item == "new"
+    assert not SIMILAR & {file.name for file in (tmp_path / "newer").iterdir()}  # saved with exact indexes
 
 
 def test_exact_models_have_no_index_of_unit_vectors(tmp_path):

@@ -15,7 +15,7 @@ from item2vec.batch import similar
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError
 
-ARGUMENTS = {"k": 3, "block_users": 10, "similar_users": 4}
+ARGUMENTS = {"k": 3, "block_users": 10, "similar_users": np.int64(4)}
 
 
 def own():
@@ -56,8 +56,9 @@ def expected(users, vectors, k):
     return found
 
 
-@pytest.mark.parametrize("size", [10, 100])
-def test_similar_users_have_the_highest_cosines(tmp_path, size):
+@pytest.mark.parametrize("size", [10, np.int64(100)])
+def test_similar_users_have_the_highest_cosines(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(similar, "USERS_AT_ONCE", 7)
     recommend_all(model(), own(), **ARGUMENTS | {"block_users": size}, out=tmp_path)
     found, wanted = by_user(tmp_path), expected(list(own()), model().tastes(own().values()), k=4)
     assert list(found) == list(wanted)

@@ -234,9 +234,9 @@ def _write_files(
     earlier = _read_manifest(folder)
     pinned = {} if earlier is None else earlier["histories"]
     source = Stored.of(model, given, pinned.get("last_user")) if isinstance(given, Store) else given
-    manifest = {"format": FORMAT, "kind": "recommendations", "version": version, "block_users": size}
+    manifest = {"format": FORMAT, "kind": "recommendations", "version": version, "block_users": int(size)}
     manifest |= {"model": _model_digest(model), "histories": source.described(), **request.described()}
-    manifest |= {} if similar_users is None else {"similar_users": similar_users}
+    manifest |= {} if similar_users is None else {"similar_users": int(similar_users)}
     _check_same(earlier, manifest, folder)
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink()

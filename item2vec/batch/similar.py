@@ -28,6 +28,10 @@ __all__ = ["FOLDER", "SimilarUsers"]
 # Readers of Parquet folders, such as pandas and Spark, ignore names that begin with an underscore.
 FOLDER = "_similar_users"
 VECTORS = "_user_vectors"
+USERS_AT_ONCE = 10_000
+"""Number of users whose similar users are in memory at a time."""
+RECALL = 0.95
+"""Minimum recall of the similar users if there are so many users that an approximate index is searched."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class SimilarUsers:
         """Write the missing files, and remove the user vectors."""
         ids = [self._read_ids(block) for block in range(self.n_blocks)]
         users = [id_ for part in ids for id_ in part]
-        index = build(self._matrix(len(users)), k=self.k + 1) if users else None
+        # Each user is retrieved by the own vector, which counts in the measured recall, but is no result.
+        recall = (self.k * RECALL + 1) / (self.k + 1)
+        index = build(self._matrix(len(users)), k=self.k + 1, recall=recall) if users else None
         (self.folder / FOLDER).mkdir(exist_ok=True)
         files.set_mode(self.folder / FOLDER, files.FOLDER_MODE)
         bounds = pairwise(accumulate(map(len, ids), initial=0))
@@ -84,12 +90,16 @@ class SimilarUsers:
             for block, (start, stop) in enumerate(bounds):
                 if not (path := self._file(block)).exists():
                     with output(path, files.FILE_MODE) as file:
-                        write_parquet(file, [self._columns(index, users, start, stop)])
+                        starts = range(start, stop, USERS_AT_ONCE) or [start]
+                        ends = [min(first + USERS_AT_ONCE, stop) for first in starts]
+                        parts = zip(starts, ends, strict=True)
+                        write_parquet(file, (self._columns(index, users, *part) for part in parts))
                 advance(f"{stop:,} users")
+        del index  # some file systems do not remove a file that is mapped
         shutil.rmtree(self.folder / VECTORS)
 
     def _columns(self, index: Index | None, users: Sequence[str], start: int, stop: int) -> dict[str, Any]:
-        """Return the columns of the file for the users at positions ``start`` to ``stop - 1``."""
+        """Return the columns of a file for the users at positions ``start`` to ``stop - 1``."""
         found = self._nearest(index, start, stop)
         owners = np.repeat(np.arange(stop - start), np.diff(found.offsets))
         # Rounding may give parallel vectors a cosine above 1. After clipping, such users have equal scores.

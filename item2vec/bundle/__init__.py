@@ -147,7 +147,9 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     with refusing_unwritable(path, advice), atomic_folder(path) as folder:
         set_mode(folder, FOLDER_MODE)
         index_settings = _write_parts(parts, folder)
-        similar_settings = write_similar(parts.similar_index, folder)
+        # Without an approximate index, similar items are scanned.
+        is_scanned = index_settings["kind"] == "exact"
+        similar_settings = None if is_scanned else write_similar(parts.similar_index, folder)
         history_decay = None if parts.neighbours is None else parts.neighbours.decay
         entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
         manifest = describe(

@@ -27,6 +27,8 @@ __all__ = ["open_similar", "with_similar_index", "write_similar"]
 PREFIX = "similar_"
 CHECKED_ROWS = 1000
 ROUNDING = 1e-6
+K = 10
+"""Number of similar items for which the recall is measured."""
 
 
 def with_similar_index(parts: Parts, *, kind: Kind, recall: float) -> Parts:
@@ -45,7 +47,10 @@ def with_similar_index(parts: Parts, *, kind: Kind, recall: float) -> Parts:
     """
     if parts.index.kind == "exact" or parts.unit_index is not None:
         return parts
-    return replace(parts, similar_index=indexes.build(parts.vectors.unit_input, kind=kind, recall=recall))
+    # Each sampled item is retrieved by its own vector, which counts in the recall, but is no result.
+    of_others = (K * recall + 1) / (K + 1)
+    units = parts.vectors.unit_input
+    return replace(parts, similar_index=indexes.build(units, kind=kind, recall=of_others, k=K + 1))
 
 
 def write_similar(index: indexes.Index | None, folder: Path) -> dict[str, Any] | None:
