@@ -234,3 +234,21 @@ def test_variables_are_between_flags_and_the_settings_file(item2vec, tmp_path, m
     monkeypatch.setenv("ITEM2VEC_GAP", "30min")
     code, out, _ = item2vec("train", *QUICK, "--json")
     assert (code, json.loads(out)["sentences"]) == (0, 2)
+    (tmp_path / "lists.txt").write_text("a b\na b\n")  # a source to which --gap does not apply
+    assert item2vec("train", "--playlists", "lists.txt", *QUICK)[0] == 0
+    assert "--gap does not apply" in item2vec("train", "--playlists", "lists.txt", "--gap", "1h", *QUICK)[2]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "flag"),
+    [("TIMESTAMP", "at", ("--no-timestamps",)), ("NO_TIMESTAMPS", "true", ("--timestamp", "at"))],
+)
+def test_a_flag_overrides_the_variable_that_it_excludes(
+    item2vec, tmp_path, monkeypatch, variable, value, flag
+):
+    (tmp_path / "visits.csv").write_text("user_id,item_id,at\nu,a,0\n")
+    monkeypatch.setenv(f"ITEM2VEC_{variable}", value)
+    assert item2vec("ingest", "visits.csv", *flag)[0] == 0
+    monkeypatch.delenv(f"ITEM2VEC_{variable}")
+    code, _, message = item2vec("ingest", "visits.csv", "--timestamp", "at", "--no-timestamps")
+    assert (code, "expected one of them" in message) == (2, True)

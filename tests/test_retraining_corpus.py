@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -21,7 +22,9 @@ from item2vec.errors import (
     NothingToTrainError,
 )
 from item2vec.retraining.earlier_versions import protocol_of
-from item2vec.retraining.jobs import Jobs
+from item2vec.retraining.jobs import Jobs, _split_of_corpus
+from item2vec.retraining.prepared import PreparedCorpus
+from item2vec.sharded import ShardWriter
 from item2vec.store import Store
 from item2vec.training.checkpoint import Checkpoint
 
@@ -128,11 +131,19 @@ def test_the_section_adapter_names_the_corpus(tmp_path, monkeypatch):
         retrain_config(Config(), "30min")
 
 
+def save_with_users(lists, path):
+    """Write a corpus of one shard, with the sentences and the vocabulary in this order."""
+    with ShardWriter(path, lists.vocabulary.ids, lists.counts(), columns=["timestamps"]) as writer:
+        users = [f"u{number}" for number in range(len(lists))]
+        writer.write(0, lists.tokens, lists.offsets, None, lists.timestamps, users)
+        writer.finish()
+
+
 @pytest.mark.parametrize("held_out", [{}, {"days": 0.2}], ids=str)
 def test_a_corpus_is_evaluated_as_the_interactions_of_the_store(listens, tmp_path, held_out):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     with Store(url) as store:
-        histories(store.interactions()).save(tmp_path / "corpus", shards=1)
+        save_with_users(histories(store.interactions()), tmp_path / "corpus")
     settings = {"model": FEW, "evaluation": EvaluationConfig(**held_out)}
     evaluations = []
     for run in (Jobs(QUICK.replace(**settings)), jobs(tmp_path / "corpus", **settings)):
@@ -140,6 +151,28 @@ def test_a_corpus_is_evaluated_as_the_interactions_of_the_store(listens, tmp_pat
         evaluations.append({k: v for k, v in run.train_and_evaluate().items() if k != "seconds"})
     assert evaluations[0] == evaluations[1]
     assert evaluations[0]["queries"] > 100
+
+
+def test_a_wrong_date_does_not_move_the_test_part_of_a_corpus(listens, tmp_path, caplog):
+    url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens.take(listens.user < 0))
+    times = listens.timestamp.copy()
+    times[0] = 4_000_000_000_000_000  # in 2096
+    splits = []
+    for name, timestamp in (("right", listens.timestamp), ("wrong", times)):
+        save_shards(
+            dataclasses.replace(listens, timestamp=timestamp), AdapterConfig(), tmp_path / name, shards=2
+        )
+        run = jobs(tmp_path / name, evaluation=EvaluationConfig(days=0.2))
+        run.snapshot(url, "", NOW)
+        splits.append(_split_of_corpus(run.corpus, run.config.evaluation))
+    assert splits[0].protocol == splits[1].protocol
+    assert "1 tokens of" in caplog.text
+
+
+def test_sentences_without_users_are_not_split_by_time(listens, tmp_path):
+    histories(listens).save(tmp_path / "corpus", shards=2)
+    corpus = PreparedCorpus(str(tmp_path / "corpus"), datetime.fromisoformat(NOW))
+    assert corpus.lacking == "user ids; the corpus has none, so its sentences may be sessions"
 
 
 def test_after_a_change_of_the_split_scores_are_not_compared(night):
@@ -185,10 +218,26 @@ def test_a_killed_run_continues_its_trainings(night, monkeypatch, tmp_path, capl
     )
     assert first == second
     assert list((tmp_path / "checkpoint").iterdir()) == []
+    monkeypatch.setattr(Checkpoint, "save", killed_after(honest))
+    with pytest.raises(Killed):
+        night(few, **settings)
+    before = sorted(path for path in (tmp_path / "checkpoint").rglob("*") if path.is_file())
+    with pytest.raises(GateRefusedError, match="interactions_growth"):
+        night(few.take(few.user < 20), force=None, **settings)
+    assert before == sorted(path for path in (tmp_path / "checkpoint").rglob("*") if path.is_file())
+    monkeypatch.setattr(Checkpoint, "save", save)
     with pytest.raises(GateRefusedError):
         night(shuffled(few), force=None, **settings)
     assert trained[14:] == ["evaluation"] * 6
     assert list((tmp_path / "checkpoint").iterdir()) == []
+
+
+def killed_after(honest):
+    def save(self, state, trainer):
+        honest(self, state, trainer)
+        raise Killed
+
+    return save
 
 
 def test_a_damaged_checkpoint_is_removed_and_any_other_error_is_raised(listens, tmp_path, caplog):
@@ -202,6 +251,6 @@ def test_a_damaged_checkpoint_is_removed_and_any_other_error_is_raised(listens, 
     assert run.train(None) == trained
     assert "the training starts anew" in caplog.text
     run.config = run.config.replace(model=Config().with_settings(objective="lsa", vector_size=8))
-    shutil.rmtree(tmp_path / "checkpoint")
     with pytest.raises(ConfigError, match="checkpoint cannot be set with objective='lsa'"):
         run.train(None)
+    assert len(list((tmp_path / "checkpoint" / "model").iterdir())) == 1

@@ -321,6 +321,8 @@ def test_earlier_items_are_the_targets_if_no_last_item_can_be_one():
     assert targets == "i19 i0 i18 i1 i17 i2 i16 i3"
     assert problem.folds == (problem.searched,)
     assert set(problem.searched.train[0]) == set(ring[:16])
+    short = make_problem(Sentences.of([list("abca")] * 3), "ndcg@10", protocol="last", max_tokens=99, seed=1)
+    assert list(short.searched.targets) == [["c"]] * 3
 
 
 def test_errors_of_data():
@@ -567,7 +569,16 @@ def test_fixed_settings_are_not_searched_and_all_others_are_in_range(world):
 
 
 @pytest.mark.parametrize(
-    "fixed", [{}, {"vector_size": 12}, {"context_decay": (0.5, 0.8, 0.9)}, {"epochs": 3}, {"ordered": False}]
+    "fixed",
+    [
+        {},
+        {"vector_size": 12},
+        {"context_decay": (0.5, 0.8, 0.9)},
+        {"epochs": 3},
+        {"ordered": False},
+        {"part_weights": (1, 1, 0.5)},
+        {"decay": ("learned", 0.9, 0.5)},
+    ],
 )
 def test_suggestions_are_valid_and_differ(fixed):
     ordered = fixed.pop("ordered", True)
@@ -577,7 +588,7 @@ def test_suggestions_are_valid_and_differ(fixed):
     for number in range(30):
         suggested.append(sampler.suggest(number))
         sampler.observe([Trial(number, suggested[-1], "complete", suggested[-1].train.dropout)])
-        assert all(getattr(suggested[-1].train, name) == value for name, value in settings.items())
+        assert suggested[-1] == suggested[-1].with_settings(**settings)
     assert len(set(suggested)) == len(suggested), "no configuration is suggested twice"
     if not ordered:
         assert {config.train.context_decay for config in suggested} == {(1.0, 1.0, 1.0)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from item2vec import adapters, readers
 from item2vec.adapters.histories import training_sentences
-from item2vec.cli.settings import adapter_config
+from item2vec.cli.settings import adapter_config, from_environment
 from item2vec.cli.sources import Source
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, NothingToTrainError
@@ -162,10 +162,14 @@ def adapter_of(source: Source) -> AdapterConfig:
 def _checked_options(source: Source, kind: str, *names: str) -> dict[str, Any]:
     """Return the options of a source; raise ``ConfigError`` if the name of an option is not in ``names``.
 
-    ``kind`` names the source in the message.
+    Options from the environment that are not in ``names`` are ignored. ``kind`` names the source in the
+    message.
     """
+    options = dict(source.adapter_options)
     for name, value in source.adapter_options.items():
-        if name not in names:
+        if name not in names and from_environment(name, value):
+            del options[name]
+        elif name not in names:
             flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
             raise ConfigError(f"{flag} does not apply to sentences from {kind}; omit it")
-    return dict(source.adapter_options)
+    return options

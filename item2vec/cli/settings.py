@@ -34,6 +34,7 @@ __all__ = [
     "check_environment",
     "check_objective",
     "computes_layout",
+    "from_environment",
     "ingest_config",
     "location",
     "metrics_path",
@@ -117,12 +118,15 @@ def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -
     """Return the configuration of a nightly run from the settings file.
 
     ``model`` becomes the model configuration. ``gap`` is passed to ``adapter_config``, and ``layout`` to
-    ``computes_layout``. Raise ``ConfigError`` for a ``gap`` if ``[adapter]`` names a corpus.
+    ``computes_layout``. If ``[adapter]`` names a corpus, ``ConfigError`` is raised for a ``gap``, but a
+    ``gap`` from the environment is ignored.
     """
     sections: dict[str, Any] = {
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
     }
     corpus = sections["adapter"].corpus
+    if corpus is not None and from_environment("gap", gap):
+        gap = None
     if corpus is not None and gap is not None:
         raise ConfigError(
             f"--gap does not apply, because [adapter] names the corpus {corpus!r}; omit it, or pass --gap to "
@@ -148,8 +152,16 @@ def adapter_config(gap: str | None) -> AdapterConfig:
 
 
 def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
-    """Return the settings of ``[ingest]``, overridden by flags that are not ``None``."""
+    """Return the settings of ``[ingest]``, overridden by flags that are not ``None``.
+
+    ``flags`` include environment variables. ``timestamp`` and ``no_timestamps`` exclude each other; the one
+    from the command line overrides the other one from the environment.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
+    if "timestamp" in given and given.get("no_timestamps"):
+        sources = {name: from_environment(name, given[name]) for name in ("timestamp", "no_timestamps")}
+        if len(set(sources.values())) == 2:
+            del given[max(sources, key=sources.__getitem__)]
     is_undated = given.get("no_timestamps", False)
     if "timestamp" in given and is_undated:
         raise ConfigError(f"got --no-timestamps and --timestamp {given['timestamp']}; expected one of them")
@@ -158,6 +170,12 @@ def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
     hidden = "timestamp" if is_undated else "no_timestamps" if "timestamp" in given else None
     in_file = {name: value for name, value in _file().get("ingest", {}).items() if name != hidden}
     return IngestConfig(**{**in_file, **given})
+
+
+def from_environment(name: str, value: object) -> bool:
+    """Return whether the environment variable of a flag is the source of its value."""
+    text = os.environ.get(f"{PREFIX}{name.upper()}")
+    return text is not None and (value is True or text == value)
 
 
 def check_environment(known: Iterable[str]) -> None:

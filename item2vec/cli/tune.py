@@ -114,7 +114,7 @@ def tune(
             **fixed,
         )
     sections = _sections(tuning, fixed_names, events, items, adapter_of(source))
-    gap = source.adapter_options.get("gap")
+    gap = source.adapter_options.get("gap") if source.is_store else None
     if out is not None:
         old = _existing_toml(out)
         new = _updated(old, sections, gap)

@@ -22,7 +22,7 @@ from item2vec import bundle, files
 from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.arrays import Floats, Offsets
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
-from item2vec.errors import ConfigError, CorruptBundleError, InputError, LeakWarning, NothingToTrainError
+from item2vec.errors import ConfigError, InputError, LeakWarning, NothingToTrainError
 from item2vec.evaluation.sentence_splits import leave_last_out, random_split
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal_splits import temporal_split
@@ -46,7 +46,7 @@ from item2vec.retraining.prepared import PreparedCorpus
 from item2vec.retraining.spool import Spool
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Ahead, Store, latest_plausible
-from item2vec.training.checkpoint import remove_checkpoint
+from item2vec.training.checkpoint import DamagedStateError, OtherTrainingError, remove_checkpoint
 from item2vec.training.median import lower_median
 from item2vec.versions import load
 
@@ -93,7 +93,7 @@ class Jobs:
             If no sentence contains two tokens of items that occur at least ``min_count`` times.
         """
         if self.config.corpus is not None:
-            return self._open_corpus(store, self.config.corpus)
+            return self._open_corpus(store, self.config.corpus, now)
         end = latest_plausible(datetime.fromisoformat(now))
         with Store(store) as opened:
             ahead = opened.ahead(end)
@@ -103,10 +103,10 @@ class Jobs:
         with self.spool.opened() as mapped:
             return self._summary(mapped, ahead, repr(opened), now)
 
-    def _open_corpus(self, store: str, path: str) -> DataSummary:
+    def _open_corpus(self, store: str, path: str, now: str) -> DataSummary:
         with Store(store) as opened:
             self.items = opened.items()
-        self.corpus = PreparedCorpus(path)
+        self.corpus = PreparedCorpus(path, datetime.fromisoformat(now))
         span = self.corpus.span
         self.adapter = self.config.adapter.resolved(span)
         least = self.config.model.train.min_count
@@ -230,11 +230,10 @@ class Jobs:
         folder = Path(self.config.checkpoint) / name
         try:
             return train(checkpoint=folder)
-        except (ConfigError, CorruptBundleError) as error:
-            if not remove_checkpoint(folder):
-                raise
+        except (OtherTrainingError, DamagedStateError) as error:
+            remove_checkpoint(folder)
             log.warning("a checkpoint was removed, and the training starts anew: %s", error)
-        return train(checkpoint=folder)  # an error that is not due to the checkpoint is raised again
+        return train(checkpoint=folder)
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
         """Write the model that ``train`` has made as a bundle.

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
 
 from item2vec.arrays import Offsets
 from item2vec.config import EvaluationConfig
+from item2vec.durations import microseconds_of
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, InputError, LeakWarning
 from item2vec.evaluation.sentence_splits import leave_last_out
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal_shards import lacking_for_time
 from item2vec.retraining.messages import DataSummary
 from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.store import latest_plausible
 
 __all__ = ["PreparedCorpus"]
+
+log = logging.getLogger(__name__)
 
 
 class PreparedCorpus:
@@ -33,7 +39,7 @@ class PreparedCorpus:
         vocabulary are checked.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, now: datetime) -> None:
         try:
             corpus = Sentences.open(path)
         except BundleNotFoundError as error:
@@ -43,6 +49,7 @@ class PreparedCorpus:
             ) from error
         self._path, self.fingerprint = path, corpus.fingerprint()
         self._timed = "timestamps" in corpus.columns
+        self._end = microseconds_of(latest_plausible(now))
 
     def opened(self) -> Sentences | ShardedSentences:
         """Open the corpus, and return its sentences.
@@ -65,18 +72,38 @@ class PreparedCorpus:
         """The earliest and the latest timestamp, in microseconds.
 
         ``None`` if the corpus has no column of timestamps. The array is empty if the corpus has such a
-        column, but no tokens.
+        column, but no tokens. Timestamps a day or more after ``now`` are left out, unless there are no
+        others: a single wrong date must not move the periods that ``days`` specifies.
         """
         if not self._timed:
             return None
-        times = [shard.timestamps for shard in self.opened().shards]
-        ends = [end for part in times if part is not None and len(part) for end in (part.min(), part.max())]
+        plausible, ahead, n_ahead = [], [], 0
+        for shard in self.opened().shards:
+            times = shard.timestamps
+            assert times is not None, "the corpus has a column of timestamps"
+            is_ahead = times >= self._end
+            n_ahead += int(np.count_nonzero(is_ahead))
+            plausible += _ends(times[~is_ahead])
+            ahead += _ends(times[is_ahead])
+        if n_ahead:
+            log.warning(
+                "%s tokens of %s are dated a day or more in the future; correct the dates at their source, "
+                "and prepare the corpus again",
+                f"{n_ahead:,}",
+                self._path,
+            )
+        ends = plausible or ahead
         return np.array([min(ends), max(ends)] if ends else [], dtype=np.int64)
 
     @cached_property
     def lacking(self) -> str | None:
         """What a split by time requires and the corpus lacks; ``None`` if it can be split by time."""
-        return lacking_for_time(self.opened())
+        corpus = self.opened()
+        lacking = lacking_for_time(corpus)
+        users = corpus.users if isinstance(corpus, ShardedSentences) else None
+        if lacking is None and users is None:
+            return "user ids; the corpus has none, so its sentences may be sessions"
+        return lacking
 
     def summary(self, first: str | None, last: str | None) -> DataSummary:
         """Return the counts of the corpus. The number of users is the number of sentences.
@@ -114,3 +141,7 @@ class PreparedCorpus:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LeakWarning)  # the report of the run contains its text
             return leave_last_out(self.opened(), repeats=evaluation.repeats)
+
+
+def _ends(times: Offsets) -> list[int]:
+    return [int(times.min()), int(times.max())] if len(times) else []

@@ -24,16 +24,15 @@ The steps are those of docs/retraining.md. The following functions carry them ou
 9. ``Record.end`` writes the report (``Record._write``) and the row of the store (``Record._write_to_store``),
    removes old reports (``Record._prune``), and copies the page from the version (``Record._add_page``).
    [parent] For a refused run, the page is drawn now. [worker] ``run._remove_checkpoint`` removes the states
-   of the trainings. [parent]
+   of finished trainings. [parent]
 10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
     metrics. [parent]
 
 [parent] is the process of the command, [worker] the process of the jobs, [canary] the process of the check.
 The function ``_retrained`` carries out steps 1, 2 and 10, the class ``_Run`` steps 3 to 9.
 
-A run that fails in step 1 or 2 leaves no report; the next run closes its row in the store. Step 9 records an
-error in steps 3 to 8. If the run raises an error, step 10 removes no versions. The next run removes temporary
-files that could not be removed.
+A run that fails in step 1 or 2 leaves no report; the next run closes its row in the store, and removes its
+temporary files. Step 9 records an error in steps 3 to 8. If there is an error, step 10 removes no versions.
 """
 
 from __future__ import annotations
@@ -241,7 +240,8 @@ class _Run:
             self.published = self._make_and_publish()
         except GateRefusedError as error:
             error.report = self.record.end("refused", self.worker, reason=str(error))
-            _remove_checkpoint(self.config)
+            if "evaluation" in self.record.report:  # else the run did not train
+                _remove_checkpoint(self.config)
             raise
         except BaseException as error:
             hurried, served = not isinstance(error, Exception), self._served_if_new()
@@ -370,14 +370,14 @@ def _remove_checkpoint(config: RetrainConfig) -> None:
     """Remove the states of the trainings of a run whose model was published or refused."""
     if config.checkpoint is None:
         return
-    from item2vec.training.checkpoint import remove_checkpoint
+    for name in get_args(CheckpointName):
+        try:
+            from item2vec.training.checkpoint import remove_checkpoint
 
-    try:
-        for name in get_args(CheckpointName):
             remove_checkpoint(Path(config.checkpoint) / name)
-    except BaseException as error:  # noqa: BLE001 - this error does not change the outcome of the run
-        facts = {"error": f"{type(error).__name__}: {error}"}
-        log.warning("the checkpoint was not removed", extra={"facts": facts})
+        except BaseException as error:  # noqa: BLE001 - this error does not change the outcome of the run
+            facts = {"error": f"{type(error).__name__}: {error}"}
+            log.warning("the checkpoint was not removed", extra={"facts": facts})
 
 
 def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:

@@ -227,6 +227,7 @@ def train_with_table(
             "them with item2vec.adapters"
         )
     config = config.for_data(sentences.n_tokens, ordered=sentences.ordered)
+    model.replace(train=config)  # raises an error if the taste does not fit these settings
     if start is not None:
         check_start(start, config)
     check_freeze(start, config, freeze=freeze)

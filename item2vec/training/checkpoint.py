@@ -43,10 +43,18 @@ from item2vec.training.trainer import Loss, Trainer
 from item2vec.training.validation import Validation
 from item2vec.vectors import Epoch, ItemVectors
 
-__all__ = ["Checkpoint", "identity_of", "remove_checkpoint"]
+__all__ = ["Checkpoint", "DamagedStateError", "OtherTrainingError", "identity_of", "remove_checkpoint"]
 
 FORMAT = 1
 OWN = re.compile(r"(?P<kind>state|best)-(?P<number>\d{8})|\.(state|best)-\d{8}\.[0-9a-f]{32}\.tmp")
+
+
+class OtherTrainingError(ConfigError):
+    """The state belongs to a training run with other inputs, or has another format."""
+
+
+class DamagedStateError(CorruptBundleError):
+    """The state or its best epoch is damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +95,10 @@ class Checkpoint:
 
         Raises
         ------
-        ConfigError
+        OtherTrainingError
             If the state has another format, or belongs to a training run with other inputs, such as other
             sentences or settings.
-        CorruptBundleError
+        DamagedStateError
             If the state or its best epoch is damaged.
         WriteError
             If the folder cannot be read, or an older state or best epoch cannot be removed.
@@ -100,9 +108,9 @@ class Checkpoint:
             if newest is None:
                 self._keep_only()
                 return
-        text = files.read_text(newest / "state.json", files.MAX_JSON_BYTES)
-        saved = files.parse_json(text, newest / "state.json")
         try:
+            text = files.read_text(newest / "state.json", files.MAX_JSON_BYTES)
+            saved = files.parse_json(text, newest / "state.json")
             self._check(saved)
             arrays = read_arrays(newest, {**trainer.state, "read": state.read})
             trainer.restore(arrays)
@@ -115,10 +123,12 @@ class Checkpoint:
                 state.best = self._best(saved["best"], trainer, corpus, config)
             with refusing_unwritable(self.folder):  # removes older states, and all other best epochs
                 self._keep_only(newest, state.best and self._path("best", state.best.epoch))
+        except OtherTrainingError:
+            raise
+        except CorruptBundleError as error:
+            raise DamagedStateError(str(error)) from error
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, ConfigError | CorruptBundleError):
-                raise
-            raise CorruptBundleError(
+            raise DamagedStateError(
                 f"{newest} is not a training state: {error!r}; remove {self.folder} to train from the start"
             ) from error
 
@@ -159,13 +169,13 @@ class Checkpoint:
     def _check(self, saved: Mapping[str, Any]) -> None:
         remedy = f"remove {self.folder} to train from the start, or set another checkpoint"
         if saved["format"] != FORMAT:
-            raise ConfigError(
+            raise OtherTrainingError(
                 f"checkpoint {self.folder} has format {saved['format']}; expected {FORMAT}; {remedy}"
             )
         for name, ours in self.identity.items():
             theirs = saved["identity"].get(name)
             if theirs != ours:
-                raise ConfigError(
+                raise OtherTrainingError(
                     f"checkpoint {self.folder} belongs to a training run with {name} {short_repr(theirs)}; "
                     f"expected {short_repr(ours)}; {remedy}"
                 )

@@ -105,8 +105,10 @@ def hold_out(
     chosen: Protocol = protocol or ("last" if sentences.ordered else "random")
     splits = _sentence_folds(sentences, chosen, repeats, seed)
     n = _n_last(sentences) if chosen == "last" else 1
-    searched = _last_items(sentences, n, repeats=bool(repeats)) if n > 1 else None
-    return (chosen, splits, searched) if splits or not searched else (chosen, [searched], None)
+    if not splits and chosen == "last":
+        earlier = _last_items(sentences, max(n, 2), repeats=bool(repeats))
+        return chosen, [earlier] if len(earlier) else [], None
+    return chosen, splits, _last_items(sentences, n, repeats=bool(repeats)) if n > 1 else None
 
 
 def _lacks_histories(split: Split) -> bool:

@@ -235,7 +235,8 @@ class _Family:
             unsearched.add("forward_only")
         if "vector_size" in fixed:
             unsearched |= {"part_size", "memory"}
-        if "context_decay" in fixed or set(decays_of(start)) == {1.0}:
+        has_parts = "part_weights" in fixed or isinstance(fixed.get("decay"), tuple | list | str)
+        if "context_decay" in fixed or has_parts or set(decays_of(start)) == {1.0}:
             unsearched.add("memory")
         self._space = {name: range_ for name, range_ in space.items() if name not in unsearched}
         self._start = start

@@ -75,12 +75,13 @@ def by_hand(matrix, effort):
 
 
 def kept_index(folder, matrix, queries):
-    """Return the FAISS index that the folder contains; if there is none, build it and save it there."""
+    """Return the FAISS index of a subfolder for this shape; if there is none, build it and save it there."""
+    folder = folder / "x".join(map(str, matrix.shape))
     description = folder / "description.json"
     if description.exists():
         return load(folder, matrix, json.loads(description.read_text()))
     index = build(matrix, kind="faiss", queries=queries)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     description.write_text(json.dumps(index.save(folder)))
     return index
 
