@@ -135,6 +135,7 @@ def main():
         history = histories[number % len(histories)]
         for name, given in requests.items():
             calls[name] = (partial(model.recommend, history, k=K, **given), None)
+        calls["similar_items"] = (partial(model.similar_items, history[0], k=K), None)
         return calls
 
     for number, query in enumerate(queries[: arguments.queries]):
@@ -147,8 +148,9 @@ def main():
             took[name].append(time.thread_time() - started)
             if truth is not None:
                 hits[name].append(len(np.intersect1d(rows, truth)) / max(1, len(truth)))
+    of_models = {*requests, "similar_items"}
     plain = {
-        name: np.median(took["Recommender.recommend" if name in requests else "index, plain"])
+        name: np.median(took["Recommender.recommend" if name in of_models else "index, plain"])
         for name in took
     }
     print(f"{'':28} {'p50 ms':>8} {'p99 ms':>8} {'×':>7} {'recall':>7}")

@@ -3,12 +3,12 @@
     scripts/benchmarks/workers.py --rows 1000000 --dimensions 64 [--workers 4] [--bundle DIR] [--queries 200]
                                   [--json FILE]
 
-The model has unit rows of ``index_table.py`` as input and output vectors, and a FAISS index. ``--bundle`` is
-created if it does not exist, which takes minutes for a million rows. Each worker loads the bundle in a new
-process while earlier workers run; then one worker at a time serves requests. "shared" is memory that other
-processes map as well; "private" memory belongs to one process. Both are read from ``/proc/PID/smaps_rollup``
-while all workers run. "load" is the elapsed time of ``item2vec.load``, checksums included, of files in the
-page cache.
+The model has unit rows of ``index_table.py`` as input and output vectors, and two FAISS indexes, one of them
+for similar items. ``--bundle`` is created if it does not exist, which takes minutes for a million rows. Each
+worker loads the bundle in a new process while earlier workers run; then one worker at a time serves requests,
+and queries similar items after each. "shared" is memory that other processes map as well; "private" memory
+belongs to one process. Both are read from ``/proc/PID/smaps_rollup`` while all workers run. "load" is the
+elapsed time of ``item2vec.load``, checksums included, of files in the page cache.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 from index_table import data
 
 from item2vec import ItemVectors, Recommender, TasteConfig, Vocabulary, load
-from item2vec.bundle import Parts
+from item2vec.bundle import Parts, with_similar_index
 from item2vec.config.adapter import AdapterConfig
 from item2vec.index import build
 
@@ -39,7 +39,8 @@ def write_bundle(path, arguments):
     vocabulary = Vocabulary(tuple(f"i{row}" for row in range(len(matrix))))
     vectors = ItemVectors(vocabulary, matrix, matrix, np.ones(len(matrix)))
     taste = TasteConfig(score="output", decay=0.9)
-    Recommender.from_parts(Parts(vectors, taste, index, None, AdapterConfig())).save(path)
+    parts = with_similar_index(Parts(vectors, taste, index, None, AdapterConfig()), kind="faiss", recall=0.95)
+    Recommender.from_parts(parts).save(path)
 
 
 def memory():
@@ -66,6 +67,7 @@ def serve(path, queries, pipe):
         started = time.thread_time()
         model.recommend(history, k=K)
         seconds.append((time.thread_time() - started) * 1000)
+        model.similar_items(history[0], k=K)
     pipe.send("served")
     pipe.recv()
     pipe.send((*took, seconds[0], *np.percentile(seconds[1:], [50, 99]), *memory()))
