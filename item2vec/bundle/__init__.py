@@ -55,7 +55,7 @@ from item2vec.bundle.manifest import (
 )
 from item2vec.bundle.parts import Parts
 from item2vec.bundle.plausible import check_norms
-from item2vec.bundle.similar import open_similar, with_similar_index, write_similar
+from item2vec.bundle.similar import map_units, open_similar, with_similar_index, write_similar
 from item2vec.bundle.tables import open_neighbours, write_neighbours
 from item2vec.config import NextItem
 from item2vec.errors import (
@@ -375,10 +375,12 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
         curve=manifest.epochs,
     )
     check_norms(vectors)
-    similar = open_similar(path, manifest, vectors)
+    has_units = map_units(path, manifest, vectors)
     has_prior = "popularity.npy" in manifest.files
     prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if has_prior else None
     index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)
+    is_scanned = index.kind == "exact"  # the library is missing, which has been logged
+    similar = open_similar(path, manifest, vectors) if has_units and not is_scanned else None
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
     layout = open_array(path / LAYOUT, np.float32, (n_items, 2)) if LAYOUT in manifest.files else None
     neighbours = open_neighbours(path, manifest)

@@ -22,7 +22,7 @@ from item2vec.index.building import Kind
 from item2vec.matrices import unit_rows
 from item2vec.vectors import ItemVectors
 
-__all__ = ["open_similar", "with_similar_index", "write_similar"]
+__all__ = ["map_units", "open_similar", "with_similar_index", "write_similar"]
 
 PREFIX = "similar_"
 CHECKED_ROWS = 1000
@@ -61,14 +61,13 @@ def write_similar(index: indexes.Index | None, folder: Path) -> dict[str, Any] |
     return index.save(folder, PREFIX)
 
 
-def open_similar(path: Path, manifest: Manifest, vectors: ItemVectors) -> indexes.Index | None:
-    """Open the index; return ``None`` if the bundle contains none.
+def map_units(path: Path, manifest: Manifest, vectors: ItemVectors) -> bool:
+    """Map the unit vectors as ``vectors.unit_input``, so that processes share them.
 
-    The mapped unit vectors become ``vectors.unit_input``, so that processes share them.
+    Return whether the bundle contains unit vectors and an index of them.
     """
-    settings = manifest.similar_index
-    if settings is None and not SIMILAR & manifest.files.keys():
-        return None
+    if manifest.similar_index is None and not SIMILAR & manifest.files.keys():
+        return False
     units = open_array(path / UNITS, np.float32, vectors.input.shape)
     rows = np.linspace(0, len(units) - 1, num=CHECKED_ROWS).astype(np.intp)
     if not np.allclose(units[rows], unit_rows(vectors.input[rows]), rtol=0, atol=ROUNDING):
@@ -77,4 +76,9 @@ def open_similar(path: Path, manifest: Manifest, vectors: ItemVectors) -> indexe
             "use another copy of the bundle"
         )
     set_unit_input(vectors, units)
-    return indexes.load(path, vectors.unit_input, settings or {}, PREFIX)
+    return True
+
+
+def open_similar(path: Path, manifest: Manifest, vectors: ItemVectors) -> indexes.Index:
+    """Open the index of ``vectors.unit_input``, which ``map_units`` has mapped."""
+    return indexes.load(path, vectors.unit_input, manifest.similar_index or {}, PREFIX)
