@@ -381,7 +381,7 @@ def test_noise_of_few_users_is_seldom_a_significant_gain(n_users):
 
 def test_the_queries_of_one_user_prove_no_gain(world):
     world(lambda config: 0.2 if is_default(config) else 0.3)
-    with pytest.warns(TuningWarning, match="comparison with the default is 1; expected at least 10"):
+    with pytest.warns(TuningWarning, match="with validation queries is 1; expected at least 10"):
         tuning = item2vec.tune(events(n_users=1), trials=3, jobs=1)
     assert is_default(tuning.config)
     assert tuning.gain.value == pytest.approx(0.1)
@@ -453,20 +453,21 @@ def test_a_limit_of_trials_is_not_reported_as_a_small_budget(world):
     assert tuning.unfinished
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.01])
-def test_the_best_taste_of_the_default_needs_no_second_training(world, monkeypatch, gain):
+@pytest.mark.parametrize(("gain", "n_used"), [(0.0, 20), (0.01, 20), (0.01, 57)])
+def test_the_best_taste_of_the_default_needs_no_second_training(world, monkeypatch, gain, n_used):
     """The budget allows one training; its vectors are evaluated with two tastes, on unused queries."""
-    monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", 20)
+    monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", n_used)
     mixed = TasteConfig(mixture=2.0)
     made = world(lambda config: 0.2 + gain * (config.taste.mixture or 0), lambda _: 100.0, best_taste=mixed)
     with pytest.warns(TuningWarning) as caught:
         tuning = item2vec.tune(chains(), budget="5s", jobs=1, now=made.now)
     assert len(made.trained) == 1
-    assert tuning.config == (
-        tuning.trials[0].config.replace(taste=mixed) if gain else tuning.trials[0].config
-    )
+    is_better = gain and n_used == 20  # the queries of three users prove little
+    default = tuning.trials[0].config
+    assert tuning.config == (default.replace(taste=mixed) if is_better else default)
     assert tuning.gain.value == pytest.approx(2 * gain)
     assert not any("compare" in str(warning.message) for warning in caught)
+    assert not any("number of users" in str(warning.message) for warning in caught)  # the data have 60
 
 
 def test_queries_of_users_that_chose_a_taste_do_not_evaluate_it(monkeypatch):

@@ -16,9 +16,9 @@ ENOUGH_USERS = 10
 
 
 def user_warnings(clusters: Offsets) -> tuple[str, ...]:
-    """Return the message of the warning that a comparison has few users; an empty tuple if it has enough.
+    """Return the message of the warning that the data have few users; an empty tuple if there are enough.
 
-    ``clusters`` contains the user of each query.
+    ``clusters`` contains the user of each query of the search.
 
     >>> len(user_warnings(np.array([0, 1, 1]))), user_warnings(np.arange(10))
     (1, ())
@@ -27,7 +27,7 @@ def user_warnings(clusters: Offsets) -> tuple[str, ...]:
     if n >= ENOUGH_USERS:
         return ()
     return (
-        f"the number of users (or sentences) in the comparison with the default is {n}; expected at least "
+        f"the number of users (or sentences) with validation queries is {n}; expected at least "
         f"{ENOUGH_USERS}, because with fewer, only large gains are significant (with one, no gain is): use "
         "data of more users",
     )

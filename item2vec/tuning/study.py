@@ -284,9 +284,10 @@ def _conclude(
         compared, users = unused_queries(problem, default)
     bounded = problem.own is None
     if compared:
-        decision, messages = decide(candidates, compared, users, seed, bounded=bounded), user_warnings(users)
+        decision = decide(candidates, compared, users, seed, bounded=bounded)
     else:
-        decision, messages = _keep_default(problem, default), ()
+        decision = _keep_default(problem, default)
+    messages = user_warnings(users_of(problem.searched))
     finished = [trial.config.train.objective for trial in trials if trial.state != "unfinished"]
     unfinished = tuple(objective for objective in plan.sampler.objectives if objective not in finished)
     if math.isfinite(plan.workers.clock.budget) and (n_trials is None or len(finished) < n_trials):
