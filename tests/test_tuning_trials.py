@@ -89,6 +89,7 @@ def test_lsa_and_glove_are_searched_if_they_are_specified(objective):
     assert item2vec.fit(chains(), tuning.config).vectors.config.objective == objective
 
 
+@pytest.mark.filterwarnings("ignore:the number of users:item2vec.errors.TuningWarning")
 @pytest.mark.parametrize(
     ("sentences", "options"),
     [
