@@ -236,3 +236,18 @@ def test_kept_rows(blocks, arguments, kept, highest):
 def test_more_entries_than_the_first_arrays_hold():
     kept, _ = kept_rows([range(5000)], k=3)
     assert kept == [*range(5000)]
+
+
+@pytest.mark.parametrize("n_queries", [1, 3])
+def test_a_wrong_signal_of_blas_is_no_warning(monkeypatch, n_queries):
+    """OpenBLAS can signal an invalid operation although all numbers are finite: see docs/platforms.md."""
+    dot = np.dot
+
+    def signalling(*arrays, **options):
+        np.subtract(np.inf, np.inf)  # sets the flag; NumPy warns unless the caller suppresses it
+        return dot(*arrays, **options)
+
+    monkeypatch.setattr(np, "dot", signalling)
+    matrix = np.eye(5, dtype=np.float32)
+    found = find_many(build(matrix, kind="exact"), matrix[:n_queries], k=1)
+    assert [result.rows.tolist() for result in found] == [[row] for row in range(n_queries)]

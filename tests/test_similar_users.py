@@ -109,7 +109,7 @@ class KilledError(Exception):
     [
         (similar.SimilarUsers, "save", 3, 2),
         (similar.files, "replace_bytes", 5, 1),  # the first call writes the manifest
-        (similar, "build", 1, 4),
+        (similar, "build_for_neighbours", 1, 4),
         (similar, "write_parquet", 3, 4),
         (similar.shutil, "rmtree", 1, 4),
     ],

@@ -15,7 +15,7 @@ import numpy as np
 from item2vec import files
 from item2vec.arrays import Floats
 from item2vec.batch.users import Listed, UserTastes
-from item2vec.index.building import build
+from item2vec.index.building import build_for_neighbours
 from item2vec.index.results import SearchResults, row_lists
 from item2vec.index.search import Index, search
 from item2vec.matrices import unit_rows
@@ -30,8 +30,6 @@ FOLDER = "_similar_users"
 VECTORS = "_user_vectors"
 USERS_AT_ONCE = 10_000
 """Number of users whose similar users are in memory at a time."""
-RECALL = 0.95
-"""Minimum recall of the similar users if there are so many users that an approximate index is searched."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ class SimilarUsers:
         """Write the missing files, and remove the user vectors."""
         ids = [self._read_ids(block) for block in range(self.n_blocks)]
         users = [id_ for part in ids for id_ in part]
-        # Each user is retrieved by the own vector, which counts in the measured recall, but is no result.
-        recall = (self.k * RECALL + 1) / (self.k + 1)
-        index = build(self._matrix(len(users)), k=self.k + 1, recall=recall) if users else None
+        index = build_for_neighbours(self._matrix(len(users)), k=self.k) if users else None
         (self.folder / FOLDER).mkdir(exist_ok=True)
         files.set_mode(self.folder / FOLDER, files.FOLDER_MODE)
         bounds = pairwise(accumulate(map(len, ids), initial=0))

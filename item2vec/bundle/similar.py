@@ -18,7 +18,7 @@ from item2vec.bundle.parts import Parts
 from item2vec.errors import CorruptBundleError
 from item2vec.files import open_array, write_array
 from item2vec.geometry import set_unit_input
-from item2vec.index.building import Kind
+from item2vec.index.building import Kind, build_for_neighbours
 from item2vec.matrices import unit_rows
 from item2vec.vectors import ItemVectors
 
@@ -27,8 +27,6 @@ __all__ = ["map_units", "open_similar", "with_similar_index", "write_similar"]
 PREFIX = "similar_"
 CHECKED_ROWS = 1000
 ROUNDING = 1e-6
-K = 10
-"""Number of similar items for which the recall is measured."""
 
 
 def with_similar_index(parts: Parts, *, kind: Kind, recall: float) -> Parts:
@@ -47,10 +45,8 @@ def with_similar_index(parts: Parts, *, kind: Kind, recall: float) -> Parts:
     """
     if parts.index.kind == "exact" or parts.unit_index is not None:
         return parts
-    # Each sampled item is retrieved by its own vector, which counts in the recall, but is no result.
-    of_others = (K * recall + 1) / (K + 1)
-    units = parts.vectors.unit_input
-    return replace(parts, similar_index=indexes.build(units, kind=kind, recall=of_others, k=K + 1))
+    index = build_for_neighbours(parts.vectors.unit_input, kind=kind, recall=recall)
+    return replace(parts, similar_index=index)
 
 
 def write_similar(index: indexes.Index | None, folder: Path) -> dict[str, Any] | None:

@@ -45,6 +45,8 @@ __all__ = [
 
 FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
+TRUE = {"1", "true", "t", "yes", "y", "on"}
+"""Texts of environment variables that set a flag, in lower case."""
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 LOCATIONS = {"models": "models", "store": "sqlite:///item2vec.db"}
 EXAMPLES = {
@@ -159,9 +161,11 @@ def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
     """
     given = {name: value for name, value in flags.items() if value is not None}
     if "timestamp" in given and given.get("no_timestamps"):
-        sources = {name: from_environment(name, given[name]) for name in ("timestamp", "no_timestamps")}
-        if len(set(sources.values())) == 2:
-            del given[max(sources, key=sources.__getitem__)]
+        of_variables = [
+            name for name in ("timestamp", "no_timestamps") if from_environment(name, given[name])
+        ]
+        if len(of_variables) == 1:
+            del given[of_variables[0]]
     is_undated = given.get("no_timestamps", False)
     if "timestamp" in given and is_undated:
         raise ConfigError(f"got --no-timestamps and --timestamp {given['timestamp']}; expected one of them")
@@ -175,7 +179,7 @@ def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
 def from_environment(name: str, value: object) -> bool:
     """Return whether the environment variable of a flag is the source of its value."""
     text = os.environ.get(f"{PREFIX}{name.upper()}")
-    return text is not None and (value is True or text == value)
+    return text is not None and (text == value or (value is True and text.lower() in TRUE))
 
 
 def check_environment(known: Iterable[str]) -> None:

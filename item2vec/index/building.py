@@ -14,7 +14,7 @@ from item2vec.index.faiss import FaissIndex, check_faiss, why_missing
 from item2vec.index.search import Index
 from item2vec.types import check_k
 
-__all__ = ["APPROXIMATE_FROM_ROWS", "Kind", "build", "check_kind", "load"]
+__all__ = ["APPROXIMATE_FROM_ROWS", "Kind", "build", "build_for_neighbours", "check_kind", "load"]
 
 Kind = Literal["auto", "exact", "faiss", "annoy"]
 
@@ -93,6 +93,15 @@ def build(
         return _scan_instead(matrix, reason, "an approximate index could not be built", "faiss-cpu")
     index = FaissIndex.build(matrix, queries=queries, recall=recall, k=k, seed=seed)
     return ExactIndex.build(matrix) if kind == "auto" and index.is_slower_than_a_scan else index
+
+
+def build_for_neighbours(matrix: Floats, *, kind: Kind = "auto", recall: float = 0.95, k: int = 10) -> Index:
+    """Return an index that is queried with its own rows, for the ``k`` best other rows.
+
+    ``recall`` is the recall of the other rows: a row that is retrieved by itself counts in the measured
+    recall@``k + 1``, but is no result.
+    """
+    return build(matrix, kind=kind, recall=(k * recall + 1) / (k + 1), k=k + 1)
 
 
 def load(folder: Path, matrix: Floats, description: dict[str, Any], prefix: str = "") -> Index:

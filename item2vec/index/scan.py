@@ -112,14 +112,20 @@ def margins(queries: Floats, largest_norm: float, bonuses: Bonuses | None) -> Fl
 
 def _products(queries: Floats, matrix: Floats, scores: Floats) -> None:
     """Write the inner products of queries and rows to ``scores`` (n queries × n rows)."""
-    if len(queries) > 1:
-        np.dot(queries, matrix.T, out=scores)
-        return
+    # All products are finite (see ``MAX_NORM``), but OpenBLAS can signal otherwise: see docs/platforms.md.
+    with np.errstate(invalid="ignore"):
+        if len(queries) > 1:
+            np.dot(queries, matrix.T, out=scores)
+        else:
+            _products_of_one(queries[0], matrix, scores[0])
+
+
+def _products_of_one(query: Floats, matrix: Floats, scores: Floats) -> None:
     # OpenBLAS computes small pieces on this thread. Waking another thread takes longer than the scan of one
     # query, and up to a scheduler tick if the cores are busy with other requests.
     step = max(1, BLAS_ELEMENTS // matrix.shape[1])
     for start in range(0, len(matrix), step):
-        np.dot(matrix[start : start + step], queries[0], out=scores[0, start : start + step])
+        np.dot(matrix[start : start + step], query, out=scores[start : start + step])
 
 
 def _ascending(lists: RowLists) -> RowLists:
