@@ -10,7 +10,7 @@ import numpy as np
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.kernels.compiled import view_of
-from item2vec.kernels.scanning import RowLists, keep_rows, products_of_rows
+from item2vec.kernels.scanning import RowLists, keep_rows, products_of_rows, rows_of_mask
 from item2vec.matrices import row_norms
 
 __all__ = ["NO_MASK", "Scan", "margins", "near_best"]
@@ -91,7 +91,7 @@ class Scan:
         """The rows to read; ``None`` if all rows are read, because at least half of the rows are allowed."""
         if self.allowed is None or self.n_scanned == len(self.matrix):
             return None
-        return np.flatnonzero(self.allowed)
+        return rows_of_mask(view_of(self.allowed), self.n_allowed)
 
     @cached_property
     def matrix_of_rows(self) -> Floats:

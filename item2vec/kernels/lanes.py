@@ -5,7 +5,7 @@ LLVM does not vectorise the loops over a window: they read and write a dozen row
 prove that the rows do not overlap. These intrinsics emit vector instructions directly. LLVM maps a vector to
 registers of the processor: one of AVX-512, two of AVX2, or four of SSE or NEON.
 
-``load``, ``store`` and ``prefetch`` take a ``pointer`` to a flat float32 array and an index. They do not
+``load``, ``store`` and the prefetches take a ``pointer`` to a flat float32 array and an index. They do not
 check bounds. Pointers avoid numba's reference counts: numba updates the count of an array at each call, and
 threads that update the same count wait for each other. The caller must keep the array alive.
 """
@@ -20,7 +20,7 @@ from numba.extending import intrinsic, models, register_model
 
 from item2vec.kernels.compiled import compiled
 
-__all__ = ["LANES", "fma", "load", "pointer", "prefetch", "sigmoid", "splat", "store", "sums"]
+__all__ = ["LANES", "fma", "load", "pointer", "prefetch", "prefetch_read", "sigmoid", "splat", "store", "sums"]
 
 LANES = 16
 
@@ -85,17 +85,26 @@ def store(typing: Any, numbers: Any, index: Any, lanes: Any) -> Any:
     return types.void(_NUMBERS, types.intp, _LANES_TYPE), generate
 
 
-@intrinsic
-def prefetch(typing: Any, numbers: Any, index: Any) -> Any:
-    """Prefetch the cache line of ``numbers[index]``, in order to write to it."""
-
+def _prefetch(writes: bool) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
-        flags = [ir.Constant(ir.IntType(32), flag) for flag in (1, 3, 1)]
+        flags = [ir.Constant(ir.IntType(32), flag) for flag in (int(writes), 3, 1)]
         _call(builder, "llvm.prefetch.p0", ir.VoidType(), [address, *flags])
         return context.get_dummy_value()
 
     return types.void(_NUMBERS, types.intp), generate
+
+
+@intrinsic
+def prefetch(typing: Any, numbers: Any, index: Any) -> Any:
+    """Prefetch the cache line of ``numbers[index]``, in order to write to it."""
+    return _prefetch(writes=True)
+
+
+@intrinsic
+def prefetch_read(typing: Any, numbers: Any, index: Any) -> Any:
+    """Prefetch the cache line of ``numbers[index]``, in order to read it."""
+    return _prefetch(writes=False)
 
 
 @intrinsic

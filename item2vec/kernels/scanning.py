@@ -11,9 +11,11 @@ import numpy as np
 from item2vec.arrays import Floats, Mask, Offsets, Rows
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.dense import dot
+from item2vec.kernels.lanes import LANES, pointer, prefetch_read
 
-__all__ = ["RowLists", "contains", "keep_rows", "position_of", "products_of_rows"]
+__all__ = ["RowLists", "contains", "keep_rows", "position_of", "products_of_rows", "rows_of_mask"]
 
+_AHEAD = 8
 _CHUNK = 64
 
 Entries = TypeVar("Entries", Rows, Floats)
@@ -124,8 +126,29 @@ def products_of_rows(matrix: Floats, rows: Rows, query: Floats, products: Floats
     >>> products
     array([2., 0.], dtype=float32)
     """
+    size, last = matrix.shape[1], len(rows) - 1
+    numbers = pointer(matrix)
     for i in range(len(rows)):
+        soon = rows[min(i + _AHEAD, last)] * size  # the processor cannot foresee which row follows
+        for d in range(0, size, LANES):
+            prefetch_read(numbers, soon + d)
         products[i] = dot(matrix[rows[i]], query)
+
+
+@compiled
+def rows_of_mask(mask: Mask, n: int) -> Rows:
+    """Return the indices of the ``n`` true flags of a mask, as ``np.flatnonzero`` does.
+
+    NumPy's function branches on each flag, and takes up to ten times as long for a random mask.
+
+    >>> rows_of_mask(np.array([True, False, True]), 2)
+    array([0, 2])
+    """
+    rows, place = np.empty(n + 1, np.intp), 0
+    for row in range(len(mask)):
+        rows[place] = row  # a row that is not kept is overwritten
+        place += mask[row]
+    return rows[:n]
 
 
 @compiled
