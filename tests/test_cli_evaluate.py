@@ -293,6 +293,20 @@ def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, 
     )
 
 
+@pytest.mark.usefixtures("listens")
+def test_explicit_defaults_are_kept_for_unordered_data(item2vec, tmp_path):
+    def trained(train, *flags):
+        (tmp_path / "item2vec.toml").write_text(f"[adapter]\nordered = false\n[train]\n{train}")
+        assert item2vec("train", *QUICK, "--vector-size", "6", *flags)[0] == 0
+        config = load("models").vectors.config
+        return config.context_decay, config.window
+
+    assert trained("") == ((1.0, 1.0, 1.0), 20)
+    expected = ("learned", 0.98, 0.3), 50
+    assert trained("", "--context-decay", "learned,0.98,0.3", "--window", "50") == expected
+    assert trained('context_decay = ["learned", 0.98, 0.3]\nwindow = 50') == expected
+
+
 @pytest.mark.parametrize(
     ("objective", "setting"), [("transitions", "fade"), ("linkprop", "max_neighbours"), ("ease", "l2")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import tomllib
 from difflib import SequenceMatcher
@@ -347,6 +348,26 @@ def test_the_default_number_of_epochs_decreases_for_large_data(n_tokens, epochs)
 
 def test_small_ordered_data_do_not_change_the_settings():
     assert NextItem().for_data(1000, ordered=True) == NextItem()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"context_decay": ("learned", 0.98, 0.3)},
+        {"context_decay": ("learned", "learned"), "vector_size": 64},
+        {"window": 50},
+        {"epochs": 15},
+        {"objective": "lsa", "matrix": "items"},
+    ],
+)
+def test_data_do_not_change_an_explicit_setting_that_equals_its_default(given):
+    made = TrainConfig(**given)
+    read = Config(**json.loads(json.dumps({"train": given}))).train
+    for config in (made, read, made.replace(seed=2), Config(train=made).with_settings(seed=2).train):
+        trained = config.for_data(10**7, ordered=False)
+        assert {name: getattr(trained, name) for name in given} == given
+        saved = TrainConfig(**json.loads(trained.model_dump_json()))
+        assert saved == trained == saved.for_data(10**7, ordered=False)
 
 
 def test_settings_of_other_objectives_in_old_bundles_are_dropped():

@@ -34,11 +34,11 @@ class TasteConfig(Settings):
     taste and the item's input vector (cosine). The default is output if there are output vectors, otherwise
     cosine."""
     decay: Decay | Learned | Decays | None = None
-    """Factor on the weight of a history item for each newer item; 1.0 gives the plain mean. "learned" uses
-    the weights that next_item learned. Several values, such as 0.5 and 0.9, apply to equal parts of vectors,
-    one value per part. The default is ``context_decay`` for next_item, 0.5 for transitions, 1 for linkprop
-    and ease, and 0.7 for other objectives. A single number for transitions, linkprop or ease is also the
-    decay of their table."""
+    """Exponential decay per position: the n-th most recent item has weight decay^(n-1); 1.0 gives the plain
+    mean. "learned" uses the weights that next_item learned. Several values, such as 0.5 and 0.9, apply to
+    equal parts of vectors, one value per part. The default is ``context_decay`` for next_item, 0.5 for
+    transitions, 1 for linkprop and ease, and 0.7 for other objectives. A single number for transitions,
+    linkprop or ease is also the decay of their table."""
     part_weights: Annotated[tuple[PartWeight, ...], Field(min_length=1)] | None = None
     """Weight of each part of the vectors in a score, one per ``decay``. The default is 1; with the default
     ``context_decay`` of next_item, it is 0.5 for the part with decay 0.3. For transitions, linkprop and ease
@@ -51,9 +51,10 @@ class TasteConfig(Settings):
     """Number added to the score of each item of the history, if seen items may be recommended: with
     filter_seen=False, or if the adapter has seen_events."""
     mixture: Bonus | None = None
-    """Weight of the table of neighbours in scores: adds mixture · log(1 + p / 0.0001) to the score of an
-    item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, a trained
-    model has no table. The default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
+    """Weight of the item–item model in the blended score: adds mixture · log(1 + p / 0.0001) to the score of
+    an item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, a
+    trained model has no table. The default is 1 for transitions, linkprop and ease, and 0 for other
+    objectives."""
     popularity: Bonus = 0.0
     """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
     c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, the

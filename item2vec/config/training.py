@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, field_validator, model_validator
 
 from item2vec.arguments import checked
 from item2vec.config.defaults import (
@@ -205,7 +205,7 @@ class NextItem(ByDescent):
     temperature: Annotated[Finite, Field(gt=0, le=100)] = 0.07
     """Divisor of cosines in the softmax and in scores; not used with similarity='inner'."""
     context_decay: Decays = MEMORIES[0]
-    """Weights of history items, one entry per part of the vectors: a decay (factor for each newer item), or
+    """Weights of history items, one entry per part of the vectors: an exponential decay per position, or
     "learned" (one learned weight per position, newest first). If ``vector_size`` is set and cannot be split
     into three parts, the default is two learned parts, or one learned part."""
     tied: Annotated[int, Field(ge=0)] = Field(default_factory=tied_parts)
@@ -255,7 +255,7 @@ class NextItem(ByDescent):
 
     @checked
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
-        """Return the settings for sentences of this size and kind; the settings in ``given`` do not change.
+        """Return the settings for sentences of this size and kind; explicit settings do not change.
 
         Without order, ``context_decay`` is all 1, and ``window`` is 20. Many tokens need fewer ``epochs``.
 
@@ -263,22 +263,19 @@ class NextItem(ByDescent):
         8
         """
         defaults = defaults_for(n_tokens, self.epochs, len(self.context_decay), ordered=ordered)
-        free = {n: v for n, v in defaults.items() if n not in self.given() and v != getattr(self, n)}
+        free = {n: v for n, v in defaults.items() if n not in self.model_fields_set and v != getattr(self, n)}
         return self.replace(**free)
 
-    def given(self) -> dict[str, Any]:
-        """Return the settings that were set explicitly, except a ``context_decay`` equal to the default."""
-        given = super().given()
-        default = fitting_memory(self.vector_size) if "vector_size" in given else MEMORIES[0]
-        return {n: value for n, value in given.items() if n != "context_decay" or value != default}
-
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _default_memory(cls, settings: Any) -> Any:
+    def _default_memory(cls, settings: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Set the default ``context_decay`` of a vector size. It does not count as set explicitly."""
         size = settings.get("vector_size") if isinstance(settings, Mapping) else None
         if not isinstance(size, int) or size < 1 or "context_decay" in settings:
-            return settings
-        return {**settings, "context_decay": fitting_memory(size)}
+            return validate(settings)
+        validated = validate({**settings, "context_decay": fitting_memory(size)})
+        validated.model_fields_set.remove("context_decay")
+        return validated
 
     @field_validator("backend", mode="before")
     @classmethod
