@@ -13,6 +13,7 @@ from item2vec import Items, ItemVectors, Recommender, Vocabulary, load
 from item2vec.cold import AttributeRegression, mean_vectors
 from item2vec.errors import ConfigError
 from item2vec.index.building import build
+from item2vec.index.exact import ExactIndex
 from item2vec.index.extended import extended
 from item2vec.index.search import find
 from item2vec.neighbours import NeighbourTable
@@ -181,9 +182,7 @@ def test_the_base_of_an_extended_index_is_the_index_that_was_built():
 def test_added_rows_do_not_replace_the_candidates_of_the_index():
     """The nearest rows of the index are excluded by the filter, and enough added rows are allowed."""
 
-    @dataclasses.dataclass
-    class Nearest:
-        matrix: np.ndarray
+    class Nearest(ExactIndex):
         kind = "nearest"
 
         def candidates(self, query, n, n_scanned):
@@ -191,7 +190,7 @@ def test_added_rows_do_not_replace_the_candidates_of_the_index():
 
     ones = np.ones((40, 1), dtype=np.float32)
     matrix = np.concatenate((np.arange(40, 0, -1, dtype=np.float32)[:, None], 0.5 * ones[:5]))
-    index = extended(Nearest(matrix[:40]), matrix)
+    index = extended(Nearest.build(matrix[:40]), matrix)
     allowed = np.arange(45) >= 12
     assert find(index, ones[0], k=5, allowed=allowed).rows.tolist() == [12, 13, 14, 15, 16]
 

@@ -16,7 +16,7 @@ from item2vec.errors import ConfigError, InputError
 from item2vec.index import faiss
 from item2vec.index.building import build, load
 from item2vec.index.exact import ExactIndex
-from item2vec.index.groups import Groups
+from item2vec.index.groups import GroupedIndex, Groups
 from item2vec.index.search import find, find_many
 
 APPROXIMATE = ("faiss", "annoy")
@@ -455,7 +455,7 @@ def test_a_filtered_search_is_repeated_only_if_equal_candidates_were_left_out():
     matrix[2000:] = matrix[0]
     groups_of_matrix = Groups.of(matrix)
 
-    class Counted(ExactIndex):
+    class Counted(GroupedIndex, ExactIndex):
         kind = "counted"
         groups = groups_of_matrix
 

@@ -13,7 +13,7 @@ from item2vec.index import scan
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
 from item2vec.index.exact import ExactIndex
-from item2vec.index.groups import Groups
+from item2vec.index.groups import GroupedIndex, Groups
 from item2vec.index.priors import with_prior
 from item2vec.index.results import row_lists
 from item2vec.index.search import find, find_many
@@ -77,7 +77,7 @@ class Unordered(ExactIndex):
         return None if n_scanned < 300 else np.random.default_rng(n).permutation(best)
 
 
-class Grouped(Unordered):
+class Grouped(GroupedIndex, Unordered):
     """An approximate index that stores equal rows once, as those of FAISS and Annoy do."""
 
     @cached_property

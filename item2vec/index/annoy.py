@@ -21,7 +21,7 @@ from item2vec.arrays import Floats, Rows
 from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy, short_repr
 from item2vec.files import unreadable, write_bytes
 from item2vec.index.directions import direction_of, directions, scale_of
-from item2vec.index.groups import Groups
+from item2vec.index.groups import GroupedIndex, Groups
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
 from item2vec.index.openable import new_path, path_to, refusing_unwritable
 from item2vec.index.search import MAX_NORM, as_matrix
@@ -112,7 +112,7 @@ class Description:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AnnoyIndex:
+class AnnoyIndex(GroupedIndex):
     """Approximate index: a forest of random trees over the distinct rows.
 
     The rows get equal norms (see ``directions``). Equal rows share one node, because many equal vectors would

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from item2vec.arrays import Floats, Rows
+import numpy as np
+
+from item2vec.arrays import Floats, Mask, Rows
 from item2vec.index.search import as_matrix
 from item2vec.matrices import row_norms
 
@@ -32,9 +34,18 @@ class ExactIndex:
         matrix = as_matrix(matrix)
         return cls(matrix, float(row_norms(matrix).max()))
 
+    @property
+    def n_built(self) -> int:
+        """The number of rows."""
+        return len(self.matrix)
+
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:  # noqa: ARG002
         """Return ``None``, which requests a scan."""
         return None
+
+    def are_cut(self, rows: Rows, n: int) -> Mask:  # noqa: ARG002
+        """Return false for each row: a scan leaves out no equal rows."""
+        return np.zeros(len(rows), dtype=np.bool_)
 
     def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:  # noqa: ARG002
         """Return the description that ``load`` needs; no file is written."""

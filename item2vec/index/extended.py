@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arrays import Floats, Rows
+from item2vec.arrays import Floats, Mask, Rows
 from item2vec.index.exact import ExactIndex
 from item2vec.index.search import Index, as_matrix
 
@@ -48,6 +48,10 @@ class ExtendedIndex:
         if rows is None:
             return None
         return np.concatenate((rows, np.arange(self.n_built, len(self.matrix))))
+
+    def are_cut(self, rows: Rows, n: int) -> Mask:
+        """Return, for each candidate among the first rows, whether ``base`` left out equal rows."""
+        return self.base.are_cut(rows, n)
 
     def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
         """Write no file; return the description of an exact index, because ``base`` lacks the added rows."""

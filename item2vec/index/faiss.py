@@ -23,7 +23,7 @@ from item2vec.arrays import Floats, Rows
 from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy, short_repr
 from item2vec.files import unreadable, write_bytes
 from item2vec.index.directions import direction_of, directions, scale_of
-from item2vec.index.groups import Groups
+from item2vec.index.groups import GroupedIndex, Groups
 from item2vec.index.search import MAX_NORM, as_matrix
 from item2vec.index.tuning import Yardstick
 from item2vec.matrices import row_norms, sample_rows
@@ -137,7 +137,7 @@ class Description:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FaissIndex:
+class FaissIndex(GroupedIndex):
     """Approximate index: a hierarchical navigable small world graph over the distinct rows.
 
     Source: Malkov & Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs,

@@ -15,7 +15,7 @@ import numpy as np
 from item2vec.arrays import Codes, Floats, Mask, Rows
 from item2vec.files import open_array, write_array
 
-__all__ = ["Groups"]
+__all__ = ["GroupedIndex", "Groups"]
 
 FILE = "groups.npy"
 
@@ -95,3 +95,19 @@ class Groups:
     @cached_property
     def _offsets(self) -> Rows:
         return np.searchsorted(self.codes[self._members], np.arange(self.n_groups + 1))
+
+
+class GroupedIndex:
+    """Base class of the indexes that store equal rows once."""
+
+    matrix: Floats
+    groups: Groups
+
+    @property
+    def n_built(self) -> int:
+        """The number of rows."""
+        return len(self.matrix)
+
+    def are_cut(self, rows: Rows, n: int) -> Mask:
+        """Return, for each candidate, whether equal rows were left out (see ``Groups.are_cut``)."""
+        return self.groups.are_cut(rows, n)

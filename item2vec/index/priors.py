@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arrays import Floats, Rows
+from item2vec.arrays import Floats, Mask, Rows
 from item2vec.index.exact import ExactIndex
-from item2vec.index.search import Index, are_cut
+from item2vec.index.search import Index
 from item2vec.kernels.compiled import view_of
 from item2vec.kernels.rescoring import exact_scores
 
@@ -50,7 +50,7 @@ class PriorIndex:
     @property
     def n_built(self) -> int:
         """The number of rows over which the approximate index was built."""
-        return getattr(self.base, "n_built", len(self.matrix))
+        return self.base.n_built
 
     @property
     def kind(self) -> str:
@@ -70,7 +70,7 @@ class PriorIndex:
             read = both[np.isin(both, rows[rows < self.n_built])]
             products = scores[np.searchsorted(both, read)] - weight * self.matrix[read, -1]
             # Of a group of equal rows that ``base`` cut, the other rows have the same product.
-            cut = products[are_cut(self.base, read, n_read)].max(initial=-np.inf)
+            cut = products[self.are_cut(read, n_read)].max(initial=-np.inf)
             highest = max(products.min(initial=np.inf), cut)
             limit = highest + weight * self.matrix[self.by_prior[n_read], -1]
             best: Rows = both[scores > limit]
@@ -78,6 +78,10 @@ class PriorIndex:
                 return best
             n_read *= 2
         return None
+
+    def are_cut(self, rows: Rows, n: int) -> Mask:
+        """Return, for each candidate of ``base``, whether ``base`` left out equal rows."""
+        return self.base.are_cut(rows, n)
 
     def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
         """Write no file; return the description of an exact index, because ``base`` lacks the prior."""

@@ -56,7 +56,7 @@ from item2vec.kernels.scanning import RowLists
 from item2vec.matrices import MAX_NORM, row_norms
 from item2vec.types import check_k
 
-__all__ = ["MAX_NORM", "Index", "SearchResult", "are_cut", "as_matrix", "find", "find_many", "search"]
+__all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many", "search"]
 
 
 BLOCK_BYTES = 1 << 25
@@ -80,10 +80,20 @@ class Index(Protocol):
     def largest_norm(self) -> float:
         """The largest Euclidean norm of a row."""
 
+    @property
+    def n_built(self) -> int:
+        """The number of rows over which the index was built; later rows are candidates of every query."""
+
     def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
         """Return about ``n`` of the best rows, in any order, or ``None`` to request a scan.
 
         ``n_scanned`` is the cost of the scan in place of the index (see ``Scan.n_scanned``).
+        """
+
+    def are_cut(self, rows: Rows, n: int) -> Mask:
+        """Return, for each of the ``n_built`` rows among the candidates, whether equal rows were left out.
+
+        ``n`` is the requested number of candidates (see ``Groups.are_cut``).
         """
 
     def save(self, folder: Path, prefix: str = "") -> dict[str, Any]:
@@ -336,25 +346,16 @@ def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> S
     # Usually few of the best rows are excluded: the first search allows for at most k excluded rows. The
     # second search allows for all excluded rows.
     n = _n_candidates(k, scan) + min(k, len(excluded))
-    # Rows that were added after the index was built are always candidates, and are not counted.
-    n_built = getattr(index, "n_built", len(index.matrix))
+    n_built = index.n_built  # later rows are not counted
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
         result, n_eligible = best.of(rows, n_built)
         # Of a group of more than n equal rows, n are candidates. At least k of them are eligible if at most
         # n - k of all candidates are not.
         built = rows[rows < n_built]
-        if n_eligible >= k and (len(built) - n_eligible <= n - k or not are_cut(index, built, n).any()):
+        if n_eligible >= k and (len(built) - n_eligible <= n - k or not index.are_cut(built, n).any()):
             return result
         n = max(2 * n, _n_candidates(k + len(excluded), scan))
     return None
-
-
-def are_cut(index: Any, rows: Rows, n: int) -> Mask:
-    """Return, for each candidate, whether an index left out equal rows (see ``Groups.are_cut``)."""
-    while hasattr(index, "base"):
-        index = index.base
-    cut: Mask = index.groups.are_cut(rows, n) if hasattr(index, "groups") else np.zeros(len(rows), dtype=bool)
-    return cut
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
