@@ -233,7 +233,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     if not sampler.searches:
         trials = min(sampler.n_first, trials or sampler.n_first)
     workers = Workers(usable_cpus() if jobs is None else int(jobs), clock, free)
-    plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
+    growth = max(1.0, n_tokens / max_tokens)
+    plan = _Plan(sampler=sampler, problem=whole, share=share, growth=growth, workers=workers)
     about = {
         "data": problem.fingerprint(),
         "protocol": problem.protocol,
@@ -297,16 +298,16 @@ def _conclude(
             sufficient=plan.sufficient_budget(default),
         )
     return Tuning(
-        decision.config,
-        f"{problem.metric}@{problem.k}",
-        problem.protocol,
-        tuple(trials),
-        decision.default,
-        decision.chosen,
-        decision.gain,
-        tuple(trial for finals in rounds for trial in finals),
-        unfinished,
-        messages,
+        config=decision.config,
+        metric=f"{problem.metric}@{problem.k}",
+        protocol=problem.protocol,
+        trials=tuple(trials),
+        default=decision.default,
+        chosen=decision.chosen,
+        gain=decision.gain,
+        finals=tuple(trial for finals in rounds for trial in finals),
+        unfinished=unfinished,
+        warnings=messages,
     )
 
 
