@@ -20,6 +20,7 @@ from item2vec.errors import ConfigError, InputError
 from item2vec.store import Ingested, Store, event_key
 from item2vec.store.ingest import Events
 from item2vec.store.moments import Moments, Repeats
+from item2vec.store.tables import BatchFacts
 
 INPUTS = Path(__file__).parent / "inputs"
 DAY = 86_400_000_000
@@ -235,7 +236,7 @@ def test_concurrent_first_writers_of_both_kinds_do_not_mix(store, url, engine):
     (batch,) = Events.of(undated(("u", "a")), Moments.of(undated(("u", "a"))), None).batches(9)
     with ThreadPoolExecutor(1) as thread, Store(url) as other:
         with engine.begin() as connection:
-            batch.insert(connection, ("test", NOW, next(BATCHES)))
+            batch.insert(connection, BatchFacts("test", NOW, next(BATCHES)))
             late = thread.submit(partial(other.ingest, listens(("v", "b", 1))))
         with pytest.raises(InputError, match="have no timestamps"):
             late.result()

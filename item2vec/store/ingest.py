@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from itertools import repeat
 from typing import Any, Literal, get_args
@@ -25,14 +24,13 @@ from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
 from item2vec.store.moments import Moments, Repeats, merged
-from item2vec.store.tables import interaction, item, user_account
+from item2vec.store.tables import BatchFacts, interaction, item, user_account
 from item2vec.store.values import check_dated
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["NO_EVENT", "Batch", "Events", "Ingested", "RepeatPolicy", "event_key", "has_timestamps"]
 
 RepeatPolicy = Literal["keep", "merge"]
-BatchFacts = tuple[str, datetime, int]  # source, ingested_at, batch_id
 
 NO_EVENT = "none"
 FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
@@ -270,14 +268,14 @@ class Batch:
             "item_id": item_id[order].tolist(),
             **{name: list(map(column.__getitem__, rows)) for name, column in self.columns.items()},
         }
-        same = dict(zip(("source", "ingested_at", "batch_id"), facts, strict=True)) | {"dated": self.dated}
+        same = {**facts._asdict(), "dated": self.dated}
         if connection.dialect.name == "sqlite":
             insert, lower_positions = _insert_sqlite, _lower_positions_sqlite
         else:
             insert, lower_positions = _insert_postgresql, _lower_positions_postgresql
         n_new = insert(connection, columns, self.timestamp[order], same)
         if n_new < len(rows):
-            lower_positions(connection, columns, facts[0])
+            lower_positions(connection, columns, facts.source)
         return n_new
 
 

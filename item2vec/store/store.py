@@ -19,7 +19,7 @@ from item2vec.errors import ConfigError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.progress import progress_bar
-from item2vec.store import catalogue, copying, queries, runs
+from item2vec.store import catalogue, copying, queries, runs, tables
 from item2vec.store.connect import Mode, begin_as, make_engine, parse_url, retried, shown, translated
 from item2vec.store.impressions import Impressions
 from item2vec.store.ingest import Events, Ingested, RepeatPolicy
@@ -159,7 +159,7 @@ class Store:
         moments, now = Moments.of(interactions), utc(now or datetime.now(UTC))
         events = Events.of(interactions, moments, repeats, keys)
         log_notices(interactions, moments, events, by_default=repeats is None, now=now)
-        facts, n_new = (source, now, secrets.randbits(63)), 0
+        facts, n_new = tables.BatchFacts(source, now, batch_id=secrets.randbits(63)), 0
         with progress_bar("ingesting", -(-len(events) // batch_size)) as advance:
             for batch in events.batches(batch_size):
                 n_new += self._insert_items(partial(batch.insert, facts=facts))

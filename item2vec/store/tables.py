@@ -5,12 +5,16 @@ The migrations create the tables. A test compares these definitions with the mig
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
+
 import sqlalchemy as sa
 
 from item2vec.store.types import Boolean, Int64, Json, Key, UTCDateTime
 
 __all__ = [
     "UNKNOWN_POSITION",
+    "BatchFacts",
     "impression",
     "interaction",
     "item",
@@ -130,6 +134,15 @@ interaction = sa.Table(
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
+
+
+class BatchFacts(NamedTuple):
+    """The columns of ``interaction`` whose values are the same for all events of one ingestion."""
+
+    source: str
+    ingested_at: datetime
+    batch_id: int
+
 
 run = sa.Table(
     "run",
