@@ -1,4 +1,4 @@
-"""Type aliases for NumPy arrays, one per element type, and the conversion of a scalar to a Python value."""
+"""Type aliases for NumPy arrays, one per element type, an empty array, and the conversion of a scalar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words", "python_scalar"]
+__all__ = [
+    "NO_ROWS",
+    "Bytes",
+    "Codes",
+    "Doubles",
+    "Floats",
+    "Mask",
+    "Offsets",
+    "Rows",
+    "Words",
+    "python_scalar",
+]
 
 Codes = npt.NDArray[np.int32]
 """Dense integer codes of ids, such as the ids of items, users or nodes."""
@@ -17,6 +28,8 @@ Offsets = npt.NDArray[np.int64]
 
 Rows = npt.NDArray[np.intp]
 """Row indices, in the type that NumPy returns for indices."""
+
+NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
 Floats = npt.NDArray[np.float32]
 """Vectors and scores."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.arrays import NO_ROWS, Doubles, Floats, Mask, Rows
 from item2vec.errors import ConfigError
 from item2vec.interactions import read_only
 from item2vec.items import Items
@@ -29,7 +29,6 @@ MAX_PAIRED = 12
 MIN_PAIR_COUNT = 5
 ROWS_PER_BLOCK = 1 << 10
 SAMPLED_LENGTHS = 1 << 12
-NO_ROWS = np.empty(0, dtype=np.intp)
 
 Value = frozenset[tuple[str, str | float]]
 """An attribute value (the name of the attribute and the value), or a pair of attribute values."""

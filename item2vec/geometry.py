@@ -14,7 +14,7 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.direction import Direction
 from item2vec.errors import InputError, short_repr
 from item2vec.interactions import read_only
-from item2vec.matrices import row_norms, unit_rows
+from item2vec.matrices import SMALLEST_NORM, row_norms, unit_rows
 from item2vec.ranking import top_k
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 Method = Literal["3cosadd", "3cosmul"]
-SMALLEST_NORM = 1e-6
 EPSILON = 1e-6
 """Added to the denominator of 3CosMul, as in gensim."""
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Unpack
 import numpy.typing as npt
 
 from item2vec.arguments import checked
-from item2vec.arrays import Floats, Mask
+from item2vec.arrays import NO_ROWS, Floats, Mask
 from item2vec.conditions import Where
 from item2vec.direction import Direction
 from item2vec.errors import InputTypeError
 from item2vec.geometry import Method, check_method, finite_vector, unit_query
 from item2vec.histories import encode_histories
 from item2vec.model_parts import ModelParts
-from item2vec.row_rules import NO_ROWS, RowRules
+from item2vec.row_rules import RowRules
 from item2vec.rules import CHANGE_SCORES, RuleArguments, Rules
 from item2vec.sentences import Sentences
 from item2vec.types import Recommendation, as_history

@@ -6,10 +6,21 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 
-__all__ = ["MAX_NORM", "finite_rows", "invalid_row", "row_norms", "row_products", "sample_rows", "unit_rows"]
+__all__ = [
+    "MAX_NORM",
+    "SMALLEST_NORM",
+    "finite_rows",
+    "invalid_row",
+    "row_norms",
+    "row_products",
+    "sample_rows",
+    "unit_rows",
+]
 
 MAX_NORM = 1e18
 """Exclusive upper bound of the norm of a vector. Inner products of two such vectors are finite in float32."""
+SMALLEST_NORM = 1e-6
+"""Least norm of a combination of vectors, relative to their norm; below it, the vectors cancel out."""
 
 
 def finite_rows(matrix: Floats) -> Mask:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Floats, Mask, Rows
+from item2vec.arrays import NO_ROWS, Codes, Doubles, Floats, Mask, Rows
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.bundle import Parts
 from item2vec.dislikes import Dislikes, nearer_to_dislikes, split_dislikes
@@ -22,7 +22,7 @@ from item2vec.index.priors import with_prior as prior_index
 from item2vec.index.search import Index
 from item2vec.prior import popularity_shares, queries_of
 from item2vec.ranking import top_k
-from item2vec.row_rules import NO_ROWS, RowRules
+from item2vec.row_rules import RowRules
 from item2vec.selection import select
 from item2vec.sources import Demoting, Ordered, Ranking, Searched, Source, boosted
 from item2vec.taste import TasteReader, scored_matrix

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Doubles, Mask, Rows
+from item2vec.arrays import NO_ROWS, Doubles, Mask, Rows
 from item2vec.catalogue import Eligible, Values
 from item2vec.conditions import Condition
 from item2vec.direction import Direction
@@ -19,9 +19,8 @@ from item2vec.rules import Rules
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NO_ROWS", "Factors", "RowRules", "rows_of"]
+__all__ = ["Factors", "RowRules", "rows_of"]
 
-NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 FEW_FACTORS = 16
 """Each of up to so many distinct factors takes a search: four overlapping conditions have up to 15 products.
 

@@ -15,6 +15,7 @@ from item2vec.durations import DAY
 from item2vec.errors import ConfigError
 from item2vec.kernels.compiled import view_of
 from item2vec.kernels.tastes import mean_vectors
+from item2vec.matrices import SMALLEST_NORM
 from item2vec.vectors import ItemVectors
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "token_scores",
 ]
 
-SMALLEST_NORM = 1e-6
 CACHED_LENGTH = 200
 """Maximum number of items of a history whose weights are cached."""
 

@@ -13,13 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Floats, Offsets, Rows
+from item2vec.arrays import NO_ROWS, Floats, Offsets, Rows
 from item2vec.errors import InputError
 from item2vec.kernels.scanning import RowLists
 
-__all__ = ["NO_ROWS", "SearchResult", "SearchResults", "best_of", "row_lists"]
-
-NO_ROWS: Rows = np.empty(0, dtype=np.intp)
+__all__ = ["SearchResult", "SearchResults", "best_of", "row_lists"]
 
 
 class SearchResult(NamedTuple):

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from item2vec.arrays import Floats, Mask, Rows
+from item2vec.arrays import NO_ROWS, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.kernels.compiled import view_of
 from item2vec.kernels.scanning import RowLists, keep_rows, products_of_rows, rows_of_mask
@@ -20,7 +20,6 @@ TILE_ELEMENTS = 1 << 18
 GATHERED_COST = 2
 """Time per row of a scan of selected rows, relative to the time per row of a scan of all rows."""
 NO_MASK: Mask = np.empty(0, dtype=np.bool_)
-NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
 
 def near_best(

@@ -45,10 +45,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Floats, Mask, Rows
+from item2vec.arrays import NO_ROWS, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
-from item2vec.index.results import NO_ROWS, SearchResult, SearchResults, best_of, check_rows, row_lists
+from item2vec.index.results import SearchResult, SearchResults, best_of, check_rows, row_lists
 from item2vec.index.scan import NO_MASK, Scan, margins, near_best
 from item2vec.kernels.compiled import view_of
 from item2vec.kernels.rescoring import best_candidates, exact_scores
