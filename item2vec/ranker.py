@@ -73,7 +73,7 @@ class Ranker:
         kind = self._kind_for(named)
         if rules.direction is not None:
             target = moved_query(target, rules.direction, by_input=kind == "input")
-        index, queries = self._with_popularity(kind, target[None], rules.popularity or 0)
+        index, queries = self._queries(kind, target[None], rules.popularity)
         excluded = _excluded(rules, named)
         source = Searched(index, queries, excluded, self._with_vector(kind, named, rules.allowed))
         return self._selected_near(source, kind, named[:n_positive], rules, k)
@@ -208,7 +208,7 @@ class Ranker:
         if users.tastes.empty.any():
             vectors, owners = vectors[~users.tastes.empty], owners[~users.tastes.empty]
         queried = owners
-        index, queries = self._queries(vectors, rules.popularity)
+        index, queries = self._queries("score", vectors, rules.popularity)
         offsets = None
         if users.medoids is not None:
             queried, starts = np.unique(owners, return_index=True)
@@ -239,7 +239,7 @@ class Ranker:
 
     def _selected_near(self, source: Source, kind: _Kind, positive: Rows, rules: RowRules, k: int) -> Ranking:
         (disliked,) = rules.disliked_by(1)
-        demoted = _nearer(self._index(kind).matrix, positive, disliked)
+        demoted = _nearer(self._index_for(kind).matrix, positive, disliked)
         return self._selected(source, rules, k, [demoted])[0]
 
     def _demoted(self, liked: Histories, dislikes: Dislikes, history: int) -> Callable[[Rows], Mask] | None:
@@ -259,24 +259,20 @@ class Ranker:
         ordered = Demoting(boosted(source, rules.factors), demoted)
         return select(ordered, rules, self.parts.vectors, k)
 
-    def _queries(self, tastes: Floats, popularity: float | None) -> tuple[Index, Floats]:
-        """Return the index to search, and the query of each taste.
+    def _queries(self, kind: _Kind, vectors: Floats, popularity: float | None) -> tuple[Index, Floats]:
+        """Return the index to search for vectors of this kind, and its queries.
 
-        ``popularity`` is the weight of the prior; ``None`` for the weight in the settings of the model.
+        ``popularity`` is the weight of the prior; ``None`` for its default. The default for tastes, which are
+        of kind "score", is the weight in the settings of the model, and 0 for other vectors.
         """
-        if self.parts.taste.popularity or not popularity:
-            queries = queries_of(tastes, self.parts.vectors, self.parts.taste, popularity)
-            return self.parts.index, queries
-        return self._with_popularity("score", tastes, popularity)
-
-    def _with_popularity(self, kind: _Kind, queries: Floats, popularity: float) -> tuple[Index, Floats]:
-        """Return the index to search, and its queries. If ``popularity`` is not 0, both include the prior."""
+        if kind == "score" and self.parts.taste.popularity:  # the rows of this index end with the prior
+            return self.parts.index, queries_of(vectors, self.parts.vectors, self.parts.taste, popularity)
         if not popularity:
-            return self._index(kind), queries
-        weights = np.full(len(queries), popularity, dtype=np.float32)
-        return self._index(kind, with_prior=True), np.column_stack((queries, weights))
+            return self._index_for(kind), vectors
+        weights = np.full(len(vectors), popularity, dtype=np.float32)
+        return self._index_for(kind, with_prior=True), np.column_stack((vectors, weights))
 
-    def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
+    def _index_for(self, kind: _Kind, *, with_prior: bool = False) -> Index:
         """Return the model's index (kind "score"), or an index of unit vectors (kind "input" or "output").
 
         The index of kind "input" is ``Parts.unit_index``, if the model has one. All other indexes of unit
@@ -286,15 +282,12 @@ class Ranker:
         index = self._indexes.get((kind, with_prior))
         if index is None:
             if with_prior:
-                index = prior_index(self._index(kind), self._prior)
+                index = prior_index(self._index_for(kind), self._prior)
             else:
-                index = build(self._units(kind), kind="exact")
+                vectors = self.parts.vectors
+                index = build(vectors.unit_input if kind == "input" else vectors.unit_output, kind="exact")
             self._indexes[kind, with_prior] = index
         return index
-
-    def _units(self, kind: _Kind) -> Floats:
-        vectors = self.parts.vectors
-        return vectors.unit_input if kind == "input" else vectors.unit_output
 
     @cached_property
     def _all_have_input(self) -> bool:
