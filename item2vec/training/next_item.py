@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -185,51 +187,50 @@ class NextItemTrainer(WithState):
         loss of a prediction is computed from the vectors at the start of its block, with dropout and sampled
         negatives.
         """
-        config, parts = self._config, self._parts
+        config, n_parts = self._config, len(self._parts)
         histories_of = _ordered_histories if self._ordered else _unordered_histories
         tokens, n_before = histories_of(piece.tokens, piece.offsets)
         targets = np.flatnonzero(n_before).astype(np.int32)
-        keys = [piece.entropy(config.seed, 5, piece.epoch, part.number) for part in parts]
-        random = [np.random.default_rng(key) for key in keys]
-        orders = [
-            _in_runs(targets, n_before, generator) if self._ordered else generator.permutation(targets)
-            for generator in random
-        ]
+        works = [self._work(part, piece, targets, n_before) for part in self._parts]
         n_blocks = -(-len(targets) // BLOCK)
+        losses = np.zeros((n_parts, n_blocks))
         alpha = config.alpha - config.alpha_step * piece.position
         alpha_step = config.alpha_step * (piece.end - piece.start) / max(n_blocks, 1)
-        n_spans = _n_spans(config.workers, len(parts))
-        bounds = np.linspace(0, n_blocks, n_spans + 1).astype(int).tolist()
-        seeds = [generator.integers(2**64, dtype=np.uint64) for generator in random]
-        rules = [_rules(config, decay) for decay in config.context_decay]
-        losses = np.zeros((len(parts), n_blocks))
 
-        def train(span: int, i: int, previous: Future[None] | None) -> None:
-            if previous is not None and config.workers <= len(parts):
+        def train(work: _Work, first: int, last: int, previous: Future[None] | None) -> None:
+            if previous is not None and config.workers <= n_parts:
                 previous.result()
-            first, last = bounds[span], bounds[span + 1]
-            train_blocks(
-                parts[i],
-                self._draws,
-                rules[i],
-                tokens,
-                n_before,
-                orders[i],
-                first,
-                last,
-                seeds[i],
-                alpha,
-                alpha_step,
-                losses[i],
-            )
+            part, rules, order, seed = work
+            blocks = (tokens, n_before, order, first, last)
+            train_blocks(part, self._draws, rules, *blocks, seed, alpha, alpha_step, losses[part.number])
 
+        bounds = np.linspace(0, n_blocks, _n_spans(config.workers, n_parts) + 1).astype(int).tolist()
         spans: list[Future[None]] = []
+        last_of_part: list[Future[None] | None] = [None] * n_parts
         with ThreadPoolExecutor(config.workers) as threads:
-            for span, i in np.ndindex(n_spans, len(parts)):
-                spans.append(threads.submit(train, span, i, spans[-len(parts)] if span else None))
-        for future in spans:
-            future.result()
-        return Loss(float(losses.sum()) / len(parts), len(targets))
+            for first, last in pairwise(bounds):
+                for i, work in enumerate(works):
+                    last_of_part[i] = span = threads.submit(train, work, first, last, last_of_part[i])
+                    spans.append(span)
+        for span in spans:
+            span.result()
+        return Loss(float(losses.sum()) / n_parts, len(targets))
+
+    def _work(self, part: Part, piece: Piece, targets: Codes, n_before: Codes) -> _Work:
+        config = self._config
+        random = np.random.default_rng(piece.entropy(config.seed, 5, piece.epoch, part.number))
+        order = _in_runs(targets, n_before, random) if self._ordered else random.permutation(targets)
+        seed = random.integers(2**64, dtype=np.uint64)
+        return _Work(part, _rules(config, config.context_decay[part.number]), order, seed)
+
+
+class _Work(NamedTuple):
+    """The training of one part on one piece: the order of its predictions, and the seed of its draws."""
+
+    part: Part
+    rules: Rules
+    order: Codes
+    seed: np.uint64
 
 
 def _n_spans(workers: int, n_parts: int) -> int:
