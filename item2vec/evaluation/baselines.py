@@ -79,9 +79,9 @@ class Baseline(ABC):
     @checked
     def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         counts = liked_counts(sentences)
-        self._number(sentences.vocabulary, counts, counts > 0)
+        self._set_vocabulary(sentences.vocabulary, counts, counts > 0)
 
-    def _number(self, vocabulary: Vocabulary, counts: Offsets, known: Mask) -> None:
+    def _set_vocabulary(self, vocabulary: Vocabulary, counts: Offsets, known: Mask) -> None:
         """Set ``vocabulary`` and ``counts`` to those of the known items, most frequent item first."""
         codes = np.argsort(-counts, kind="stable")
         codes = codes[known[codes]]

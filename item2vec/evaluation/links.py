@@ -251,7 +251,7 @@ class _Neighbours(Baseline):
     def __init__(self, graph: Graph) -> None:
         adjacency = Sentences(graph.nodes, graph.neighbours, graph.offsets, ordered=False)
         n_incoming = adjacency.counts()
-        self._number(graph.nodes, n_incoming, n_incoming + graph.degrees > 0)
+        self._set_vocabulary(graph.nodes, n_incoming, n_incoming + graph.degrees > 0)
         self._friends = self._numbered(adjacency.take(graph.nodes.encode(self.vocabulary.ids)))
         self._weight_of = self._weights(self._friends.lengths.astype(np.float64))
         tokens, offsets = self._friends.tokens, self._friends.offsets

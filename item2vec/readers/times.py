@@ -1,8 +1,8 @@
 """``TimeColumn``: the parser of timestamps.
 
 The first batch with valid timestamps determines whether a column holds dates or epoch numbers, and the unit
-or the layout of the numbers (``epochs.py``). A row whose timestamp contradicts this decision, in any batch,
-is a bad row.
+or the layout of the numbers (``unix_time.py``). A row whose timestamp contradicts this decision, in any
+batch, is a bad row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from item2vec.readers.dates import (
     is_placeholder,
     is_plausible,
 )
-from item2vec.readers.epochs import (
+from item2vec.readers.unix_time import (
     AGREEMENT,
     is_coarse,
     is_dated,

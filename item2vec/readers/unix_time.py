@@ -1,4 +1,4 @@
-"""Epoch numbers of a timestamp column: parsing, the common unit or layout of a batch, and rounded numbers."""
+"""Unix times, and dates such as 20240131, in a timestamp column: parsing, and the common unit or layout."""
 
 from __future__ import annotations
 
