@@ -28,7 +28,7 @@ ADDED = {"revision", "position", "dated"}
 """Columns that revisions after the first have added."""
 RECOMMENDATION = {"version": "g1", "user_id": 1, "rank": 1, "item_id": 2, "score": 0.5}
 IMPRESSION = {"user_id": 1, "shown_at": NOW, "item_id": 2}
-LATER_TABLES = {"impression"}
+LATER_TABLES = {"impression", "first_user"}
 """Tables that revisions after the first have added."""
 
 

@@ -13,6 +13,7 @@ from item2vec import Items, ItemVectors, Recommender, Vocabulary, recommend_all
 from item2vec.errors import StoreError
 from item2vec.store import Store
 from item2vec.store.changes import change_item
+from item2vec.store.new_items import first_users
 
 PAGE = Path(__file__).parent.parent / "docs" / "postgresql.md"
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -51,6 +52,7 @@ def read(store):
     store.check_schema()
     assert store.summary()["n_interactions"] == len(store.interactions())
     store.history("ann", limit=5)
+    first_users(store, ["x"], after=NOW)
     store.items()
     store.inactive_items()
     store.items_where({"genre": "jazz"})

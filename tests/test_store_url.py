@@ -115,7 +115,7 @@ def test_an_unknown_server_option_is_an_error(cluster):
 
 
 @pytest.mark.parametrize("revisions", [[], ["0003", "0004"]])
-@pytest.mark.parametrize("lost", ["0006", "0005", None])
+@pytest.mark.parametrize("lost", ["0007", "0006", "0005", None])
 def test_a_lost_revision_is_an_error_with_advice(store, sql, url, revisions, lost):
     if lost is None:
         sql("DROP TABLE recommendation")

@@ -14,7 +14,7 @@ from item2vec.arrays import Offsets
 from item2vec.store.revisions import next_revision
 from item2vec.store.tables import item
 
-__all__ = ["as_json", "insert_into", "listed", "numbers_of"]
+__all__ = ["as_json", "in_order", "insert_into", "listed", "numbers_of"]
 
 UNKNOWN = -1
 
@@ -32,6 +32,15 @@ def listed(connection: sa.Connection) -> sa.Select[tuple[str]]:
     else:
         elements = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
     return sa.select(elements.table_valued(sa.column("value", sa.Text)).c.value)
+
+
+def in_order(connection: sa.Connection) -> sa.TableValuedAlias:
+    """Return the elements of the JSON array parameter ``ids``, as text ``value``, with ascending ``key``."""
+    ids = sa.bindparam("ids", type_=sa.Text)
+    if connection.dialect.name == "sqlite":
+        return sa.func.json_each(ids).table_valued("key", sa.column("value", sa.Text))
+    texts = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
+    return texts.table_valued(sa.column("value", sa.Text), with_ordinality="key").render_derived()
 
 
 def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
@@ -71,11 +80,6 @@ def _select_numbers(connection: sa.Connection, table: sa.Table) -> sa.Select[tup
 
     The row numbers are in the order of the array. An id that is not in the table has the row number -1.
     """
-    ids = sa.bindparam("ids", type_=sa.Text)
-    if connection.dialect.name == "sqlite":
-        elements = sa.func.json_each(ids).table_valued("key", sa.column("value", sa.Text))
-    else:
-        texts = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
-        elements = texts.table_valued(sa.column("value", sa.Text), with_ordinality="key").render_derived()
+    elements = in_order(connection)
     joined = elements.outerjoin(table, table.c.external_id == elements.c.value)
     return sa.select(sa.func.coalesce(table.c.id, UNKNOWN)).select_from(joined).order_by(elements.c.key)

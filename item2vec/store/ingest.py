@@ -22,6 +22,7 @@ from item2vec.arrays import Codes, Offsets
 from item2vec.durations import EARLIEST, LATEST, microseconds_of
 from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import Interactions
+from item2vec.store.first_users import insert_first_users
 from item2vec.store.ids import as_json, numbers_of
 from item2vec.store.moments import Moments, Repeats, merged
 from item2vec.store.tables import BatchFacts, interaction, item, user_account
@@ -258,7 +259,8 @@ class Batch:
         """
         _check_kind(connection, self.dated)
         user_id = numbers_of(connection, user_account, self.users)[self.user]
-        item_id = numbers_of(connection, item, self.items)[self.item]
+        items = numbers_of(connection, item, self.items)
+        item_id = items[self.item]
         # Rows are sorted by user, then by key, which is similar to the order of the primary key. All writers
         # insert in this order, so that they cannot deadlock.
         order = np.argsort(user_id, kind="stable")
@@ -274,6 +276,8 @@ class Batch:
         else:
             insert, lower_positions = _insert_postgresql, _lower_positions_postgresql
         n_new = insert(connection, columns, self.timestamp[order], same)
+        if n_new:
+            insert_first_users(connection, items, self.item.astype(np.intp), user_id, facts.ingested_at)
         if n_new < len(rows):
             lower_positions(connection, columns, facts.source)
         return n_new

@@ -19,6 +19,7 @@ from item2vec.durations import SECOND
 from item2vec.errors import InputError
 from item2vec.interactions import Interactions, read_only
 from item2vec.store.connect import undamaged
+from item2vec.store.first_users import delete_first_users
 from item2vec.store.ingest import NO_EVENT, has_timestamps
 from item2vec.store.tables import impression, interaction, item, recommendation, user_account
 from item2vec.types import Vocabulary
@@ -247,6 +248,7 @@ def forget_user(connection: sa.Connection, user: str) -> int:
     number = connection.scalar(sa.select(user_account.c.id).where(is_user).with_for_update())
     if number is None:
         return 0
+    delete_first_users(connection, number)
     for table in (recommendation, impression):
         connection.execute(sa.delete(table).where(table.c.user_id == number))
     deleted = connection.execute(sa.delete(interaction).where(interaction.c.user_id == number)).rowcount

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from item2vec.errors import SchemaError, StoreError, reason_of
 from item2vec.files import flush, shipped, sync_folder
 from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
-from item2vec.store.tables import metadata
+from item2vec.store.tables import first_user, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config  # loaded on first use: a worker does not need it
@@ -89,9 +89,9 @@ class Schema:
         )
 
     def _revision_by_columns(self, inspector: sa.Inspector, names: list[str]) -> str | None:
-        """Return the revision that has these tables with their columns; ``None`` if it is not 0005 or 0006.
+        """Return the revision that has these tables with their columns; ``None`` if it is older than 0005.
 
-        The two revisions differ only in whether the attributes of an item may be NULL.
+        Revision 0007 has added a table. Before 0006, the attributes of an item cannot be NULL.
         """
         found = {
             (name, column["name"]): column["nullable"]
@@ -105,7 +105,10 @@ class Schema:
         }
         if found == newest:
             return self.head
-        return "0005" if found == {**newest, ("item", "attributes"): False} else None
+        older = {place: nullable for place, nullable in newest.items() if place[0] != first_user.name}
+        if found == older:
+            return "0006"
+        return "0005" if found == {**older, ("item", "attributes"): False} else None
 
     def check(self, current: str | None) -> None:
         """Raise ``SchemaError`` unless ``current`` is the required revision."""

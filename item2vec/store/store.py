@@ -71,7 +71,7 @@ class Store:
     ...     store.ingest(listens)
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
     ...     store.history("ann").items
-    '0006'
+    '0007'
     Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0, n_changed=0)
     Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0, n_changed=1)
     ['y', 'x']

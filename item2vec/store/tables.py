@@ -15,6 +15,7 @@ from item2vec.store.types import Boolean, Int64, Json, Key, UTCDateTime
 __all__ = [
     "UNKNOWN_POSITION",
     "BatchFacts",
+    "first_user",
     "impression",
     "interaction",
     "item",
@@ -143,6 +144,20 @@ class BatchFacts(NamedTuple):
     ingested_at: datetime
     batch_id: int
 
+
+first_user = sa.Table(
+    "first_user",
+    metadata,
+    # Up to five users per item, whose interactions with the item were ingested first. An index of
+    # interactions by item would make the table of interactions two fifths larger.
+    # The ids are no foreign keys: the deletion of a user would then scan the table, or require an index. An
+    # interaction of the user with the item, which has foreign keys, is stored in the same transaction.
+    sa.Column("item_id", Int64, primary_key=True, autoincrement=False),
+    sa.Column("user_id", Int64, primary_key=True, autoincrement=False),
+    sa.Column("ingested_at", UTCDateTime, nullable=False),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
 
 run = sa.Table(
     "run",
