@@ -28,11 +28,12 @@ class CatalogueCache:
     If the store becomes unavailable, the last catalogue remains in use. One request at a time tries to read
     the store, after a delay that doubles up to one minute, or at the next access after a change through the
     same ``Store`` object succeeded. If the store is unavailable when the cache is created, ``StoreError`` is
-    raised.
+    raised. ``n_reads`` is the number of reads that succeeded.
     """
 
     def __init__(self, store: Store, *, every: float | None) -> None:
         self._store = store
+        self.n_reads = 0
         self._delay = self._every = math.inf if every is None else every
         self._next_check = 0.0
         self._is_failing = False
@@ -74,4 +75,5 @@ class CatalogueCache:
             self._next_check = time.monotonic() + self._every
         self._is_failing, self._delay = False, self._every
         self._cached = (last_change, catalogue)
+        self.n_reads += 1
         return catalogue

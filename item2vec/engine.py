@@ -8,7 +8,6 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Unpack, overload
 
-import numpy as np
 import numpy.typing as npt
 
 from item2vec.answers import Answers
@@ -104,14 +103,13 @@ class Engine:
         reload_every: float | None = 2.0,
         wait_for_new_items: bool = True,
     ) -> None:
-        self._preparation = Preparation(wait=wait_for_new_items)
-        self._live = Live(models, every=reload_every, prepare=self._preparation.ahead)
         self._store = None if store is None else Store(store)
+        self._preparation = Preparation(self._store, wait=wait_for_new_items)
+        self._live = Live(models, every=reload_every, prepare=self._preparation.ahead)
+        self._catalogue_cache: CatalogueCache | None = None
         if self._store is not None:
             self._store.check_schema()
-        self._catalogue_cache = (
-            None if self._store is None else CatalogueCache(self._store, every=reload_every)
-        )
+            self._catalogue_cache = CatalogueCache(self._store, every=reload_every)
 
     @property
     def model(self) -> Recommender:
@@ -368,20 +366,22 @@ class Engine:
         cache = self._catalogue_cache
         if cache is None:
             items = Items.of({}) if model.items is None else model.items
-            return View(model, version, Catalogue(items, np.ones(len(items), dtype=bool), revision=0), None)
+            return View(model, version, Catalogue.of(items), None)
         catalogue = cache.catalogue
-        return View(self._preparation.of(model, catalogue), version, catalogue, self._store, created_at)
+        prepared = self._preparation.of(model, catalogue, n_reads=cache.n_reads)
+        return View(prepared, version, catalogue, self._store, created_at)
 
     def add_items(self, items: Items) -> Ingested:
         """Add items to the store, or update known items as ``Store.ingest_items`` does.
 
-        If the model does not know an item, the vectors of the item are predicted from its attributes, as in
-        ``Recommender.with_items``, and recommendations of the item have ``source="attributes"``. If
-        ``wait_for_new_items`` is true, the next result may already contain the item; otherwise, results may
-        contain it as soon as a thread has computed its vectors. Items that another process adds to the store
-        get vectors in the same way when the catalogue is next read. At most 20,000 unknown items get vectors,
-        the newest active ones first. If the model has the adapter setting ``group_by``, no unknown item gets
-        vectors. An engine without a store raises ``InputError``.
+        If the model does not know an item, its vectors are computed as in ``Recommender.with_items``: from
+        its attributes (``source="attributes"``) or, without a known attribute value, from the items beside
+        its first interactions in the store (``source="model"``), if all of these were ingested after the
+        model was created. If ``wait_for_new_items`` is true, the next result may already contain the item;
+        otherwise, results may contain it as soon as a thread has computed its vectors. Items and interactions
+        that another process adds have the same effect when the catalogue is next read. At most 20,000 unknown
+        items with attributes and 1,000 without get vectors, the newest active ones first. If the model has
+        the setting ``group_by``, no unknown item gets vectors. Without a store, ``InputError`` is raised.
         """
         return self.store.ingest_items(items)
 

@@ -32,7 +32,8 @@ class Extension:
     first use, and then reused. It is fitted to the attributes of the model's items or, if the model has no
     attributes, to the attributes of the items that are passed to ``applied``. An item without a known
     attribute value gets the mean of the vectors of the items that occurred together with it, scaled as in
-    ``cold.mean_vectors``.
+    ``cold.mean_vectors``. An ``Engine`` reads these items from its store: those beside the first interactions
+    with the new item, if these were ingested after the model was created.
 
     Parameters
     ----------

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from item2vec.arrays import Rows
 from item2vec.catalogue import Catalogue, Eligible
+from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.recommender import Recommender
+from item2vec.store import Store
+from item2vec.together import Together
 
 __all__ = ["Preparation"]
 
 MAX_NEW_ITEMS = 20_000
+MAX_BARE_ITEMS = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +39,39 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
-    """A model that is prepared for a catalogue.
+class _Read:
+    """A catalogue, its number of reads from the store so far, and its new items, which the model lacks.
 
-    ``new`` holds the new items of the catalogue (see ``_new_items``). ``added`` holds the new items for which
-    ``extended`` was computed: ``new``, or the new items of an earlier catalogue. It is ``None`` before the
-    first computation, and after a failed one. ``extended`` is the original model plus rows for items of
-    ``added``, or ``None`` if no rows were added. ``model`` is the extended (or the original) model with the
-    masks of ``eligible``.
+    ``new`` holds the new items with attributes, and ``bare`` those without; see ``_read_of``.
     """
 
     catalogue: Catalogue
+    n_reads: int
     new: Items
+    bare: Items
+
+    def without_rows(self, model: Recommender) -> Items:
+        """Return the new items without a row in ``model``; of more than 1,000, the newest bare items."""
+        vocabulary = model.vocabulary
+        new, bare = (
+            items.take(np.flatnonzero(vocabulary.encode(items.vocabulary.ids) < 0))
+            for items in (self.new, self.bare)
+        )
+        rest = new.updated(bare)
+        return rest.take(np.arange(len(rest))[-MAX_BARE_ITEMS:])
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A model that is prepared for a catalogue.
+
+    ``added`` holds the new items with attributes for which ``extended`` was computed: ``read.new``, or those
+    of an earlier catalogue. It is ``None`` before the first computation, and after a failed one. ``extended``
+    is the original model plus rows for items of ``added``, and for items without attributes; it is ``None``
+    if no rows were added. ``model`` is the extended (or the original) model with the masks of ``eligible``.
+    """
+
+    read: _Read
     added: Items | None
     extended: Recommender | None  # None: the original model; a reference would keep it in the cache
     eligible: Eligible
@@ -57,11 +83,17 @@ class Preparation:
 
     The result for a model is cached as long as the model is in use. If several requests need the same result,
     one of them computes the result, and the others wait. The rows are computed again only if there are other
-    new items, or their attributes have changed. Any other change of the catalogue, such as another price of a
-    known item, renews the masks, titles and attributes only.
+    new items with attributes, or their attributes have changed. Any other change of the catalogue, such as
+    another price of a known item, renews the masks, titles and attributes only.
+
+    A new item without a known attribute value gets a row as soon as items with a row occur beside its first
+    interactions in the store; see ``Together``. Items without a row are looked up after each read of the
+    catalogue. Their rows then stay as they are until the rows of all new items are computed again.
 
     Parameters
     ----------
+    store
+        The store of the interactions. ``None``: items without a known attribute value get no rows.
     wait
         Whether the first request after new items appear waits for their vectors, which can take seconds. If
         false, the vectors are computed in a thread, and the model has no rows for the new items meanwhile.
@@ -77,26 +109,31 @@ class Preparation:
     Vocabulary(3 ids: 's1', 's2', 's3')
     """
 
-    def __init__(self, *, wait: bool) -> None:
+    def __init__(self, store: Store | None = None, *, wait: bool) -> None:
+        self._together = None if store is None else Together(store)
         self._wait = wait
-        self._latest: Catalogue | None = None
+        self._latest: tuple[Catalogue, int] | None = None
         self._prepared: WeakKeyDictionary[Recommender, _Prepared] = WeakKeyDictionary()
         self._extending: WeakKeyDictionary[Recommender, int] = WeakKeyDictionary()
 
-    def of(self, model: Recommender, catalogue: Catalogue, *, wait: bool = False) -> Recommender:
+    def of(
+        self, model: Recommender, catalogue: Catalogue, *, n_reads: int = 0, wait: bool = False
+    ) -> Recommender:
         """Return a model with rows for the new items of a catalogue, and with masks of its active items.
 
-        The call computes the rows of the new items if ``wait`` is true here or in the constructor, or if it
-        is the first call of this object. Otherwise, a thread computes the missing rows. Until the thread has
-        finished, the result has only the rows that were computed before. At most 20,000 new items get rows:
-        the newest active ones and, if there are fewer, the newest inactive ones.
+        ``n_reads`` is the number of reads of the catalogue so far; after each read, items without a row are
+        looked up in the store. The call computes the rows of the new items if ``wait`` is true here or in the
+        constructor, or if it is the first call of this object. Otherwise, a thread computes the missing rows.
+        Until the thread has finished, the result has only the rows that were computed before. At most 20,000
+        new items with attributes, and 1,000 without, get rows: the newest active ones and, if there are
+        fewer, the newest inactive ones.
         """
         prepared = self._prepared.get(model)
-        if prepared is None or not self._is_current(prepared, catalogue, wait=wait):
+        if prepared is None or not self._is_current(prepared, catalogue, n_reads, wait=wait):
             with _lock:
                 prepared = self._prepared.get(model)
-                if prepared is None or not self._is_current(prepared, catalogue, wait=wait):
-                    prepared = self._compute(model, catalogue, prepared, wait=wait)
+                if prepared is None or not self._is_current(prepared, catalogue, n_reads, wait=wait):
+                    prepared = self._compute(model, catalogue, n_reads, prepared, wait=wait)
         return prepared.model
 
     def ahead(self, model: Recommender) -> None:
@@ -106,19 +143,25 @@ class Preparation:
         called, nothing is prepared.
         """
         if self._latest is not None:
-            prepared = self.of(model, self._latest, wait=True)
+            catalogue, n_reads = self._latest
+            prepared = self.of(model, catalogue, n_reads=n_reads, wait=True)
             prepared.recommend(prepared.vocabulary.ids[:1])
 
-    def _is_current(self, prepared: _Prepared, catalogue: Catalogue, *, wait: bool) -> bool:
-        waits = wait or self._wait
-        return prepared.catalogue is catalogue and (not waits or prepared.added is prepared.new)
+    def _is_current(self, prepared: _Prepared, catalogue: Catalogue, n_reads: int, *, wait: bool) -> bool:
+        read, waits = prepared.read, wait or self._wait
+        is_read = read.catalogue is catalogue and read.n_reads >= n_reads
+        return is_read and (not waits or prepared.added is read.new)
 
     def _compute(
-        self, model: Recommender, catalogue: Catalogue, before: _Prepared | None, *, wait: bool
+        self, model: Recommender, catalogue: Catalogue, n_reads: int, before: _Prepared | None, *, wait: bool
     ) -> _Prepared:
         wait = wait or self._wait or self._latest is None
-        self._latest = catalogue
-        new = _new_items(model, catalogue)
+        self._latest = catalogue, n_reads
+        if before is not None and before.read.catalogue is catalogue:
+            read = replace(before.read, n_reads=n_reads)
+        else:
+            read = _read_of(model, catalogue, n_reads)
+        new = read.new
         added = None if before is None else before.added
         extended = model if before is None or before.extended is None else before.extended
         if added is not None and _have_same_rows(added, new):
@@ -127,22 +170,46 @@ class Preparation:
             added, extended = new, _extended(model, catalogue.items, new)
         else:
             self._extend_later(model)
-        return self._keep(model, catalogue, new, added, extended)
+        # Kept before the store is read, so that other requests do not wait for an unreachable server.
+        prepared = self._keep(model, read, added, extended)
+        if self._together is None or not len(read.without_rows(extended)):
+            return prepared
+        if wait:
+            return self._keep(model, read, added, self._with_rows_beside(extended, read))
+        self._extend_later(model)
+        return prepared
 
-    def _keep(
-        self, model: Recommender, catalogue: Catalogue, new: Items, added: Items | None, extended: Recommender
-    ) -> _Prepared:
+    def _keep(self, model: Recommender, read: _Read, added: Items | None, extended: Recommender) -> _Prepared:
         before = self._prepared.get(model)
-        eligible = Eligible(
-            catalogue,
-            extended.vocabulary,
-            attributes=model.items,  # those of new items may have changed since ``extended`` was computed
-            before=None if before is None else before.eligible,
-        )
         own = None if extended is model else extended
-        prepared = _Prepared(catalogue, new, added, own, eligible, extended.with_catalogue(eligible))
+        if before is not None and before.read.catalogue is read.catalogue and before.extended is own:
+            prepared = replace(before, read=read, added=added)
+        else:
+            eligible = Eligible(
+                read.catalogue,
+                extended.vocabulary,
+                attributes=model.items,  # those of new items may have changed since ``extended`` was computed
+                before=None if before is None else before.eligible,
+            )
+            prepared = _Prepared(read, added, own, eligible, extended.with_catalogue(eligible))
         self._prepared[model] = prepared
         return prepared
+
+    def _with_rows_beside(self, model: Recommender, read: _Read) -> Recommender:
+        """Return ``model`` with rows for new items without one, from the items beside them in the store.
+
+        If the store fails, a warning is logged, and ``model`` is returned.
+        """
+        items = read.without_rows(model)
+        if self._together is None or not len(items):
+            return model
+        try:
+            beside = self._together.of(model, read.catalogue, items.vocabulary.ids)
+        except StoreError as error:
+            log.warning("new items without a known attribute value were not looked up: %s", error)
+            return model
+        found = np.flatnonzero([item in beside for item in items.vocabulary])
+        return model.with_items(items.take(found), together=beside) if len(found) else model
 
     def _extend_later(self, model: Recommender) -> None:
         """Start a thread that adds the new items to a model, unless one already runs in this process."""
@@ -163,45 +230,59 @@ class Preparation:
     def _extend_until_current(self, model: Recommender) -> None:
         while True:
             with _lock:
-                catalogue, added = self._prepared[model].catalogue, self._prepared[model].new
-            has_failed = False
+                before = self._prepared[model]
+            read, added, has_failed = before.read, before.read.new, False
             try:
-                extended = _extended(model, catalogue.items, added)
+                extended = self._with_rows_beside(_with_new(model, before), read)
             except Exception:
                 log.exception("the vectors of the new items of the store could not be computed")
                 extended, has_failed = model, True
             with _lock:
-                latest = self._prepared[model]
-                is_current = _have_same_rows(added, latest.new)
-                added = latest.new if is_current else added
-                self._keep(model, latest.catalogue, latest.new, None if has_failed else added, extended)
-                if is_current:
+                latest = self._prepared[model].read
+                is_same = _have_same_rows(added, latest.new)
+                added = latest.new if is_same else added
+                self._keep(model, latest, None if has_failed else added, extended)
+                if is_same and latest.n_reads == read.n_reads:
                     del self._extending[model]
                     return
 
 
-def _new_items(model: Recommender, catalogue: Catalogue) -> Items:
-    """Return the items that should get rows, oldest first: those with attributes that the model lacks.
+def _read_of(model: Recommender, catalogue: Catalogue, n_reads: int) -> _Read:
+    """Return the new items of a catalogue, oldest first: those that the model lacks.
 
-    Of more than ``MAX_NEW_ITEMS`` such items, the newest ones are returned, active items before inactive
-    ones. If the rows of the model are groups of items, the result is empty.
+    Of more than ``MAX_NEW_ITEMS`` items with attributes, or ``MAX_BARE_ITEMS`` without, the newest ones are
+    returned, active items before inactive ones. If the rows of the model are groups of items, there are none.
     """
-    items, new = catalogue.items, np.empty(0, np.intp)
+    items, unknown = catalogue.items, np.empty(0, np.intp)
     if model.adapter.group_by is None:
-        unknown = np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0).tolist()
-        new = np.array([code for code in unknown if items.attributes[code]], dtype=np.intp)
+        unknown = np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)
+    is_described = np.array([bool(items.attributes[code]) for code in unknown.tolist()], dtype=bool)
+    new, bare = unknown[is_described], unknown[~is_described]
     if len(new) > MAX_NEW_ITEMS:
         message = "%d items of the store are not in the model; only the newest %d get vectors"
         log.warning(message, len(new), MAX_NEW_ITEMS)
-        # The items of a catalogue are in the order in which they were added to the store.
-        inactive_first = np.argsort(catalogue.active[new], kind="stable")
-        new = np.sort(new[inactive_first][-MAX_NEW_ITEMS:])
-    return items.take(new)
+    newest = (_newest(new, catalogue, MAX_NEW_ITEMS), _newest(bare, catalogue, MAX_BARE_ITEMS))
+    return _Read(catalogue, n_reads, *map(items.take, newest))
+
+
+def _newest(codes: Rows, catalogue: Catalogue, n: int) -> Rows:
+    """Return ``n`` of the codes: those of the newest active items, then of the newest inactive ones."""
+    # The items of a catalogue are in the order in which they were added to the store.
+    inactive_first = np.argsort(catalogue.active[codes], kind="stable")
+    return np.sort(codes[inactive_first][-n:])
 
 
 def _have_same_rows(items: Items, others: Items) -> bool:
     """Return whether new items have the same rows: their ids and attributes are equal."""
     return items.vocabulary == others.vocabulary and items.attributes == others.attributes
+
+
+def _with_new(model: Recommender, prepared: _Prepared) -> Recommender:
+    """Return a model with rows for the new items with attributes, from ``prepared`` if it has these rows."""
+    new = prepared.read.new
+    if prepared.added is None or not _have_same_rows(prepared.added, new):
+        return _extended(model, prepared.read.catalogue.items, new)
+    return model if prepared.extended is None else prepared.extended
 
 
 def _extended(model: Recommender, items: Items, new: Items) -> Recommender:

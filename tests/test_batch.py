@@ -127,11 +127,11 @@ def test_blocks_do_not_change_the_rows(tmp_path):
 def test_interactions_are_read_by_the_adapter_of_the_model(tmp_path, seen_events):
     adapter = AdapterConfig(events=["view"], seen_events=seen_events)
     recommend_all(model(adapter=adapter), interactions(), k=5, out=tmp_path / "files")
-    publish(model(adapter=adapter), tmp_path / "models")
     url = f"sqlite:///{tmp_path}/item2vec.db"
     with Store(url) as store:
         store.upgrade()
         store.ingest(interactions())
+    publish(model(adapter=adapter), tmp_path / "models")
     found = as_lists(pd.read_parquet(tmp_path / "files"))
     with Engine(models=tmp_path / "models", store=url) as engine:
         for user in interactions().users.ids:

@@ -5,12 +5,15 @@ import os
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from item2vec import Engine, ItemVectors, Recommender, Vocabulary
+from item2vec import Engine, Interactions, ItemVectors, Recommender, Vocabulary
 from item2vec.catalogue import Catalogue
+from item2vec.durations import EPOCH
+from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.preparation import Preparation
 from item2vec.store import Store
@@ -199,3 +202,36 @@ def test_a_forked_child_does_not_wait_for_a_computation_of_its_parent(counted):
     release.set()
     computing.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_items_without_attributes_are_looked_up_in_a_thread_after_each_read(tmp_path, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise StoreError("the server restarts")
+
+    def prepared(n_reads):
+        preparation.of(one, catalogue, n_reads=n_reads)
+        for thread in threads():
+            thread.join()
+        return preparation.of(one, catalogue, n_reads=n_reads)
+
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest_items(SONGS.updated(Items.of({"s3": {}})))
+        preparation, catalogue = Preparation(store, wait=False), store.catalogue()
+        one = Recommender.from_parts(replace(model().parts, created_at=EPOCH))
+        first = prepared(0)
+        store.ingest(Interactions.of(user=["u", "u"], item=["s1", "s3"], timestamp=[1, 2]))
+        assert prepared(0) is first
+        monkeypatch.setattr("item2vec.together.first_users", fail)
+        assert prepared(1) is first
+        assert "were not looked up: the server restarts" in caplog.text
+        monkeypatch.undo()
+        second = prepared(2)
+        assert second.vocabulary.ids == ("s1", "s2", "s3")
+        store.ingest(Interactions.of(user=["v", "v"], item=["s2", "s3"], timestamp=[1, 2]))
+        assert prepared(3) is second
+        store.ingest_items(Items.of({"s4": {"genre": "soul"}}))
+        catalogue = store.catalogue(catalogue)
+        third = prepared(4)
+        assert third.vocabulary.ids == ("s1", "s2", "s4", "s3")
+        assert (third.vectors.input[3] != second.vectors.input[2]).any()

@@ -198,7 +198,7 @@ class Stored:
         As in an ``Engine``, the model of the view has rows for the new items of the store.
         """
         catalogue = store.catalogue()
-        serving = Preparation(wait=True).of(model, catalogue)
+        serving = Preparation(store, wait=True).of(model, catalogue)
         return cls(View(serving, None, catalogue, store), store, last_user(store) if last is None else last)
 
     @property

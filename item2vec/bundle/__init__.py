@@ -384,7 +384,8 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
     layout = open_array(path / LAYOUT, np.float32, (n_items, 2)) if LAYOUT in manifest.files else None
     neighbours = open_neighbours(path, manifest)
-    return Parts(vectors, manifest.taste, index, items, manifest.adapter, neighbours, prior, layout, similar)
+    further = (neighbours, prior, layout, similar, manifest.created_at)
+    return Parts(vectors, manifest.taste, index, items, manifest.adapter, *further)
 
 
 def _open_positions(path: Path, manifest: Manifest) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 
@@ -45,6 +46,8 @@ class Parts:
     similar_index
         Index over the unit input vectors, for similar items; ``None`` if ``index`` holds these vectors, or if
         they are scanned.
+    created_at
+        Time of the creation of the bundle from which the parts were read; ``None`` if it is unknown.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Parts:
     prior: Floats | None = None
     layout: Floats | None = None
     similar_index: indexes.Index | None = None
+    created_at: datetime | None = None
 
     def __post_init__(self) -> None:
         n_items, table = len(self.vectors), self.neighbours
