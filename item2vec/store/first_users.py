@@ -43,11 +43,11 @@ def insert_first_users(
     n_free = N_FIRST - _numbers_of_users(connection, items)
     events = np.flatnonzero(n_free[item] > 0)
     events = events[_firsts(item[events], user_id[events], n_free)]
+    if not len(events):
+        return
     # All writers insert in the order of the primary key, so that they cannot deadlock.
     events = events[np.lexsort((user_id[events], items[item[events]]))]
     columns = items[item[events]].tolist(), user_id[events].tolist()
-    if not len(events):
-        return
     if connection.dialect.name == "sqlite":
         rows = zip(*columns, repeat(microseconds_of(ingested_at)))
         connection.exec_driver_sql(SQLITE_INSERT, list(rows))
