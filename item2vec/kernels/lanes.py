@@ -20,7 +20,18 @@ from numba.extending import intrinsic, models, register_model
 
 from item2vec.kernels.compiled import compiled
 
-__all__ = ["LANES", "fma", "load", "pointer", "prefetch", "prefetch_read", "sigmoid", "splat", "store", "sums"]
+__all__ = [
+    "LANES",
+    "fma",
+    "load",
+    "pointer",
+    "prefetch",
+    "prefetch_read",
+    "sigmoid",
+    "splat",
+    "store",
+    "sums",
+]
 
 LANES = 16
 
