@@ -4,8 +4,9 @@
     scripts/benchmarks/sharded.py averaged --data DIR [--only SET …] [--seeds 3] [--json FILE]
 
 ``shards``: NDCG@10 on the test part after training in memory, on 8 shards and on 64 shards. Shards are
-contiguous runs of the sentences in a random order. First, the script checks that one shard gives the same
-bytes as the sentences in memory (one worker, one epoch, 50,000 tokens).
+contiguous runs of the sentences in a random order; "reordered" is training in memory in this order. First,
+the script checks that one shard gives the same bytes as the sentences in memory (one worker, one epoch,
+50,000 tokens).
 
 ``averaged``: NDCG@10 of next_item on 8 shards with 2 and 4 processes, which merge their arrays after each
 epoch, compared with one process.
@@ -49,12 +50,16 @@ def ndcg(split: Split, sentences, config, **how) -> tuple[float, float]:
     return evaluate(model, split, k=10, metrics=["ndcg"]).metrics["ndcg@10"], took
 
 
+def reordered(sentences: Sentences) -> Sentences:
+    """Return the sentences in a random order, that of the shards."""
+    return sentences.take(np.random.default_rng(0).permutation(len(sentences)))
+
+
 def in_shards(sentences: Sentences, n: int, folder: Path):
-    """Return the sentences as a sharded corpus, in a random order of the sentences."""
+    """Return the reordered sentences as a sharded corpus."""
     path = folder / f"{n}-shards"
     if not path.exists():
-        order = np.random.default_rng(0).permutation(len(sentences))
-        sentences.take(order).save(path, shards=n)
+        reordered(sentences).save(path, shards=n)
     return Sentences.open(path)
 
 
@@ -115,7 +120,7 @@ def measure(arguments, name, split, config, folder):
         return lambda seed: ndcg(split, sentences, config.replace(seed=seed), **how)
 
     if arguments.what == "shards":
-        ways = {"whole": way(split.train)}
+        ways = {"whole": way(split.train), "reordered": way(reordered(split.train))}
         ways |= {f"{n} shards": way(in_shards(split.train, n, folder)) for n in (8, 64)}
         return compare(name, split, ways, arguments.seeds, "whole")
     sharded = in_shards(split.train, 8, folder)
