@@ -1,5 +1,7 @@
 """Compiled loops: equality with a few lines of plain Python, and the cache of machine code."""
 
+import errno
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -120,3 +122,36 @@ def test_a_loop_compiles_without_a_cache_folder():
     names = {}
     exec(compile("def twice(x):\n    return x + x\n", "no-such-file.py", "exec"), names)
     assert compiled(names["twice"])(4) == 8
+
+
+def _calls_of(folder):
+    """Return a function that compiles a loop of a module in ``folder`` or loads it, and its result for 4."""
+    (folder / "loops.py").write_text("def twice(x):\n    return x + x\n")
+    spec = importlib.util.spec_from_file_location("loops", folder / "loops.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def call():
+        loop = compiled(module.twice)
+        result = loop(4)
+        return result, sum(loop.stats.cache_hits.values())
+
+    return call
+
+
+@pytest.mark.parametrize("damaged", ["*.nbi", "*.nbc"])
+def test_a_damaged_cache_file_costs_one_compilation(tmp_path, damaged):
+    call = _calls_of(tmp_path)
+    assert [call(), call()] == [(8, 0), (8, 1)]
+    for path in tmp_path.rglob(damaged):
+        path.write_bytes(b"")  # as after a power cut
+    assert [call(), call()] == [(8, 0), (8, 1)]
+
+
+def test_a_full_disk_costs_a_compilation_per_process(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    call = _calls_of(tmp_path)
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", fail)
+    assert [call(), call()] == [(8, 0), (8, 0)]

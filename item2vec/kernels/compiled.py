@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 __all__ = ["compiled", "inlined", "view_of"]
+
+log = logging.getLogger(__name__)
 
 Loop = TypeVar("Loop", bound=Callable[..., object])
 
@@ -44,9 +47,29 @@ class _NamedByKernels(CompileResultCacheImpl):
 
 
 class _Cache(FunctionCache):
-    """numba's cache on disk, with the file names of ``_NamedByKernels``."""
+    """numba's cache on disk, with the file names of ``_NamedByKernels``.
+
+    A damaged file and a full disk cost a compilation, as an unwritable folder does, instead of an error.
+    """
 
     _impl_class = _NamedByKernels
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the saved machine code, or ``None`` if there is none, or a file is damaged."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged pickle can raise any exception
+            log.debug("the saved machine code of %s is damaged", self._name, exc_info=True)
+            with suppress(OSError):
+                self.flush()  # saving would read the index again
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Save machine code; if the disk is full, the next process compiles the loop again."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            log.debug("the machine code of %s could not be saved: %s", self._name, error)
 
 
 def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
