@@ -101,8 +101,8 @@ def recommend_all(
         were all dropped when the corpus was made is not in the corpus, and has no recommendations. If events
         are ingested into the store during the call, the histories of later blocks contain them. Users who are
         added to the store during the call are left out. The catalogue of a store is read at the start of the
-        call. If the call is repeated after an interruption, the users who are left get recommendations from
-        the catalogue as it is then, and finished blocks are kept as they are.
+        call. If the call is repeated after an interruption, finished blocks are kept, and the remaining users
+        are served from the catalogue at the time of the restart.
     k
         Maximum number of items per user, as in ``Recommender.recommend``.
     out
