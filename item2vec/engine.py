@@ -35,9 +35,9 @@ __all__ = ["Engine"]
 class Engine:
     """Recommendations for users, computed from the published model and the histories in the SQL store.
 
-    After a publication or a rollback, the engine loads the version that is then served, in the background;
-    see ``Live``. Requests do not wait meanwhile, and each request uses a single version. If the version
-    cannot be loaded, the old version remains in use.
+    After a publication or a rollback, the engine hot-reloads the served version in a background thread; see
+    ``Live``. Meanwhile, the loaded version answers requests, and each request uses a single version. If the
+    new version cannot be loaded, the old version remains in use.
 
     The catalogue (active flags and attributes of the items) is cached in memory. A change made through
     ``store`` takes effect at the next request, and a change by another process after at most ``reload_every``
@@ -49,15 +49,15 @@ class Engine:
     models
         A models folder, whose newly published versions are loaded, or a single bundle, which is loaded once.
     store
-        URL of the SQL store. ``None``: there are no users, and all items of the model are active.
+        URL of the SQL store. ``None``: requests by user id are errors; all items of the model are active.
     reload_every
         Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, only
         ``refresh`` checks for new versions. Changes of the catalogue by other processes are then read by
         ``refresh``, and together with the next change through ``store``.
     wait_for_new_items
         Whether the first request after new items appear in the store waits for their vectors, which can take
-        seconds. If false, the vectors are computed in a thread, and results do not contain the new items
-        meanwhile. The first request of an engine waits in any case.
+        seconds. If false, a background thread computes the vectors, and results omit the new items until
+        then. The first request of an engine always waits.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Engine:
     MissingExtraError
         If ``store`` is the URL of a PostgreSQL database, and psycopg is not installed.
     SchemaError
-        If the schema revision of the store is not the one that this version of item2vec requires.
+        If the schema revision of the store differs from the one that this version of item2vec requires.
     StoreError
         If the store cannot be read.
 
@@ -116,7 +116,7 @@ class Engine:
         """The model in use, without the catalogue of the store.
 
         Calls on this model ignore the active flags and the new items of the store; ``view().model`` applies
-        them. To make several calls on the same model, read this property once.
+        them. For several calls on the same model, read this property once.
         """
         return self._live.model
 
@@ -303,12 +303,12 @@ class Engine:
     def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
 
-        Inactive items of the user's history are included. See ``Recommender.explain``.
+        Inactive items of the user's history contribute as well. See ``Recommender.explain``.
         """
         return self.view().explain(user, item, **rules)
 
     def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
-        """Return the taste of a user in the period ``since <= time < until``.
+        """Return the taste (user embedding) of a user in the period ``since <= time < until``.
 
         The user's events of the period are converted to a history, as in ``recommend``. If ``since`` and
         ``until`` are ``None``, ``Taste.vector`` is exactly the user vector of ``recommend`` without rules.
@@ -335,18 +335,18 @@ class Engine:
     ) -> list[SimilarUser]:
         """Return the ``k`` other users whose tastes have the highest cosine to a user's taste, best first.
 
-        The histories of all users are read, in blocks of 1,000 users. All tastes are those in the period
-        ``since <= time < until``. Users without a taste in the period are left out, so the result may be
-        shorter. Users with equal cosines are in the order in which they were ingested. The errors, and the
-        arguments except ``k``, are those of ``taste``.
+        The call scans the histories of all users, in blocks of 1,000 users. All tastes are computed from the
+        period ``since <= time < until``. Users without a taste in the period are omitted, so the result may
+        be shorter. Ties are in the order of ingestion. The errors, and the arguments except ``k``, are those
+        of ``taste``.
         """
         return self.view().similar_users(user, since=since, until=until, k=k)
 
     def refresh(self) -> None:
         """Check now for another served version and for changes to the catalogue, and load what has changed.
 
-        If the version cannot be loaded, no error is raised, and ``status`` returns the failure. If the store
-        cannot be read, ``StoreError`` is raised.
+        If the version cannot be loaded, the old version remains in use, and ``status`` returns the failure.
+        If the store cannot be read, ``StoreError`` is raised.
         """
         self._live.check()
         if self._catalogue_cache is not None:

@@ -34,13 +34,13 @@ def fit(
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 
-    ``settings`` are settings of training, taste and index by name, and override ``config``. ``validation``,
-    ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``. ``adapter`` is passed to
-    ``Recommender``. ``items`` is passed to both.
+    ``settings`` are the hyperparameters of training, user embeddings (taste) and index by name, and override
+    ``config``. ``validation``, ``start``, ``freeze``, ``checkpoint`` and ``processes`` are arguments of
+    ``train``, ``adapter`` is an argument of ``Recommender``, and ``items`` of both.
 
-    If the setting ``mixture`` is above 0, which is the default for the objectives transitions, linkprop and
-    ease, the table of neighbours is computed from the sentences. If the setting ``popularity`` is above 0, or
-    the sentences have timestamps, the popularity prior is computed from the sentences (``prior.prior_of``).
+    The item–item table of neighbours is computed if its blending weight, ``mixture``, is above 0, which is
+    the default for the objectives transitions, linkprop and ease. The popularity prior is computed
+    (``prior.prior_of``) if its weight, ``popularity``, is above 0, or the sentences have timestamps.
 
     The errors are those of ``train`` and of ``Recommender``.
 

@@ -26,8 +26,8 @@ class Interactions:
 
     ``users``, ``items``, ``events`` and ``sessions`` are vocabularies. ``user``, ``item``, ``event`` and
     ``session`` (int32) hold codes of these vocabularies. ``timestamp`` (int64) is in microseconds since
-    1970-01-01 UTC. ``weight`` (float32) is finite and non-negative. An optional column that the source does
-    not have is ``None``. Rows are in the order of the source.
+    1970-01-01 UTC. ``weight`` (float32) is finite and non-negative. Optional columns that are absent in the
+    source are ``None``. Rows are in the order of the source.
 
     Examples
     --------
@@ -190,8 +190,8 @@ class Interactions:
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
         """Return the interactions whose event is in ``weights``, with weights that depend on the event.
 
-        ``weights`` maps each event to its weight. The weight of an interaction, or 1 if the interactions have
-        no weights, is multiplied by the weight of its event.
+        ``weights`` maps each event to a factor. The new weight of an interaction is its weight (1 if the
+        interactions have no weights) times the factor of its event.
 
         Raises
         ------

@@ -200,7 +200,7 @@ class Items:
     def completed(self, other: Items, *, bare: frozenset[str] = frozenset()) -> Items:
         """Return these items with missing titles and attributes from ``other``, and with its other items.
 
-        A title is missing if it is ``None``, and not if it is empty. The attributes of an item are missing if
+        Only a title of ``None`` is missing; an empty title is kept. The attributes of an item are missing if
         the item has no attribute, unless ``bare`` contains its id: such an item is known to have none. If
         nothing is added, ``self`` is returned.
 

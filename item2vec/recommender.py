@@ -43,7 +43,7 @@ __all__ = ["Recommender"]
 
 @checked
 class Recommender(ItemQueries):
-    """A model: item vectors, the settings of tastes and scores, and a search index.
+    """A model: item embeddings, the settings of user embeddings and scores, and a search index.
 
     Immutable and thread-safe.
 
@@ -60,18 +60,19 @@ class Recommender(ItemQueries):
         items or more, and a scan is slower; exact otherwise. If the index is approximate, but does not hold
         unit input vectors, a second index of this kind and recall holds them, for similar items.
     recall
-        Minimum recall@10 of an approximate index against exact search, measured when the index is built.
+        Minimum recall@10 of an approximate index relative to exact search, measured when the index is built.
     items
         Titles and attributes of the items, saved with the model.
     adapter
         The settings with which events were converted to training sentences. ``Engine`` applies these settings
         to the histories of users.
     neighbours
-        The table of neighbours for ``mixture``, with a row per row of ``vectors``; ``fit`` computes it. For
-        the objectives transitions, linkprop and ease, a ``decay`` of one number replaces that of the table.
+        The item–item table (neighbours of each item) that ``mixture`` blends into the score, with a row per
+        row of ``vectors``; ``fit`` computes it. For the objectives transitions, linkprop and ease, a single
+        ``decay`` also replaces the decay of the table.
     prior
-        The popularity prior (float32, n items); ``fit`` computes it. Its product with ``popularity`` is added
-        to the scores.
+        The popularity prior (float32, n items); ``fit`` computes it. The score of an item is increased by
+        ``popularity`` times its prior.
 
     Raises
     ------
@@ -158,7 +159,7 @@ class Recommender(ItemQueries):
 
     @property
     def exact(self) -> Recommender:
-        """The same model with exact indexes; the model itself if its index is exact."""
+        """The model with exhaustive search; ``self`` if the index is already exact."""
         if self.index.kind == "exact":
             return self
         exact = Recommender.from_parts(self.parts.exact)
@@ -180,20 +181,20 @@ class Recommender(ItemQueries):
         return model
 
     def with_items(self, items: Items, *, together: Mapping[str, Iterable[str]] = NOTHING) -> Recommender:
-        """Return a model with a row for each new item, with vectors that are computed without training.
+        """Return a model extended by new items, whose vectors are predicted without training.
 
         A ridge regression predicts the vectors of a new item from its attributes; see ``item2vec.cold``. A
-        new item without a known attribute value gets the mean of the vectors of the items that occurred
-        together with it. New items are searched exactly, and all rules apply to them. The vectors of other
-        items do not change.
+        new item without a known attribute value gets the mean of the vectors of its co-occurring items
+        (``together``). New items are scored exactly, and all rules apply to them. The vectors of other items
+        stay the same.
 
         Parameters
         ----------
         items
-            The items to add, with titles and attributes. Known items, and items for which no vector can be
-            computed, are left out.
+            The items to add, with titles and attributes. Known items, and items without a predictable vector,
+            are skipped.
         together
-            Maps the id of a new item to the ids of the items that occurred together with it.
+            Maps the id of a new item to the ids of co-occurring items.
 
         Examples
         --------
@@ -228,8 +229,8 @@ class Recommender(ItemQueries):
         ``n`` is another name of ``k``. Each item is the best eligible item for the seed and the items before
         it; no item is repeated. ``at_most`` and ``diversity`` take all returned items into account. The seed
         is an item id, or the ids of a playlist, oldest first. An unknown item id raises ``UnknownItemError``,
-        but unknown ids in a playlist are ignored. The result is shorter if no eligible item that ``at_most``
-        admits is left. For ``eligible``, the rules and other errors, see ``recommend``.
+        but unknown ids in a playlist are ignored. The result is shorter if ``at_most`` and the other filters
+        admit fewer items. For ``eligible``, the rules and other errors, see ``recommend``.
 
         >>> import numpy as np
         >>> from item2vec import Vocabulary
@@ -257,14 +258,16 @@ class Recommender(ItemQueries):
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a history, best first.
 
-        With any index, the result has ``k`` items, unless fewer are eligible, or ``at_most`` admits fewer.
+        For exact and approximate indexes alike, the result has ``k`` items, unless fewer are eligible, or
+        ``at_most`` admits fewer.
 
         Parameters
         ----------
         history
             Item ids, oldest first. Unknown items are skipped, and logged at DEBUG. If the history has no user
-            vector, for example because no item is known, the most popular eligible items (by the prior, if
-            there is one) are returned, with ``source="popular"``.
+            vector (user embedding), for example because all items are unknown, the fallback is popularity:
+            the most popular eligible items (by the prior, if there is one) are returned, with
+            ``source="popular"``.
         filter_seen
             Whether to exclude the items of the history.
         weights
@@ -350,13 +353,12 @@ class Recommender(ItemQueries):
         """Return the contribution of each history item to the score of an item, largest first.
 
         The shares sum to the score that ``recommend`` returns for the same history, weights, timestamps and
-        rules, including bonuses and boosts. An item that occurs several times in the history has one share:
-        the sum of the contributions of its occurrences. Disliked items have shares as well. If the weight of
-        the popularity prior is not 0, or if ``direction`` is given, one share has ``item=None``, and holds
-        the contributions of the prior and of the direction. With ``interests``, the shares refer to the
-        interest whose user vector gives ``item`` the highest score, and ``interest`` is the central item of
-        this interest. The list is empty if the history has no user vector, for example because no item is
-        known.
+        rules, including bonuses and boosts. The contributions of repeated occurrences of an item are summed
+        in one share. Disliked items have shares as well. With a popularity prior (a weight above 0) or a
+        ``direction``, one share has ``item=None``, and holds the contributions of the prior and of the
+        direction. With ``interests``, the shares refer to the interest whose user vector gives ``item`` the
+        highest score, and ``interest`` is the central item of this interest. The list is empty if the history
+        has no user vector, for example because all items are unknown.
 
         Raises ``UnknownItemError`` if ``item`` is unknown. For other errors, see ``recommend``.
         """

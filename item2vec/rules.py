@@ -74,12 +74,12 @@ class Rules:
        (if given), is not in ``exclude``, ``deny`` or ``disliked``, has no negative weight in the history, and
        has not been seen (unless ``filter_seen=False``). Unknown ids are ignored.
     2. Relevance. An item is scored against the user vector, which is moved away from ``disliked`` items and
-       items of negative weight. With ``interests``, the score is the highest score for several user vectors,
-       one for each cluster of the history. A ``direction`` d replaces each user vector v by the vector of the
-       same length along v + |v| · d. The score includes the bonuses of the model, and the prior with the
-       weight ``popularity``. Finally, the factor of the item in ``boost`` multiplies a positive score and
-       divides a negative score, so that a factor above 1 always raises an item. If several entries of
-       ``boost`` match an item, the factor is their product.
+       items of negative weight. With ``interests`` (multi-interest retrieval), the score is the maximum over
+       several user vectors, one for each cluster of the history. A ``direction`` d replaces each user vector
+       v by the vector of the same length along v + |v| · d. The score includes the bonuses of the model, and
+       the prior with the weight ``popularity``. Finally, the factor of the item in ``boost`` multiplies a
+       positive score and divides a negative score, so that a factor above 1 always raises an item. If several
+       entries of ``boost`` match an item, the factor is their product.
     3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
        history come after all others, in order of score. The cosines are computed from the scored vectors. In
        ``similar_items`` and ``analogy``, the positive items of the query replace the history. Without a
@@ -93,9 +93,8 @@ class Rules:
 
     Exactly ``k`` items are returned if ``k`` items are eligible. With one cap on an attribute of single
     values, the result has as many items as the cap admits, up to ``k``. Several caps, or lists of values, are
-    applied greedily in order of score, so that another selection might have more items. Source of maximal
-    marginal relevance: Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998,
-    equation 1.
+    applied greedily in order of score, so that another selection might have more items. Maximal marginal
+    relevance is equation 1 of Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998.
 
     Attributes
     ----------
@@ -119,11 +118,11 @@ class Rules:
     disliked
         Ids of the disliked items for all histories, or one tuple of ids per history.
     interests
-        The maximum number of interests of a history, ``"auto"``, or ``None`` for one user vector. This rule
-        has no effect on similar items and analogies.
+        The maximum number of interests (clusters of the history), ``"auto"``, or ``None`` for one user
+        vector. Similar items and analogies ignore this rule.
     direction
-        A direction, or the conditions of its two groups; ``None`` for no direction. This rule has no effect
-        on histories without a user vector.
+        A direction, or the conditions of its two groups; ``None`` for no direction. Histories without a user
+        vector ignore this rule.
 
     Examples
     --------
@@ -150,7 +149,7 @@ class Rules:
 
     @property
     def reads_attributes(self) -> bool:
-        """Whether a rule refers to attributes of the items. The empty condition does not."""
+        """Whether a rule refers to attributes of the items; false for the empty condition."""
         conditions = (self.where, *(target for target, _ in self.boost))
         by_attributes = bool(self.at_most) or isinstance(self.direction, tuple)
         return by_attributes or any(isinstance(part, Condition) and part != EVERY_ITEM for part in conditions)
@@ -188,7 +187,7 @@ def _ids_or_lists(value: Any, name: str, many: bool) -> _IdLists:
 
 
 def is_per_history(ids: Sequence[Any]) -> bool:
-    """Return whether ``exclude`` or ``disliked`` holds a list of ids per history, and not ids.
+    """Return whether ``exclude`` or ``disliked`` holds a list of ids per history, instead of ids.
 
     >>> is_per_history([["a"], []]), is_per_history(["a"]), is_per_history([7])
     (True, False, False)

@@ -38,7 +38,7 @@ class Sentences(Sequence[list[str]]):
 
     ``tokens`` (int32) holds the codes of all sentences: positions of items in ``vocabulary``. ``offsets``
     (int64) has length n sentences + 1, from 0 to the number of tokens. ``weights`` (float32) holds the
-    training weight of each token, or is ``None``. A token of negative weight is a dislike: it is not trained,
+    training weight of each token, or is ``None``. A token of negative weight is a dislike: training skips it,
     and user vectors are moved away from its item. ``timestamps`` (int64) holds the time of each token's
     interaction in microseconds since 1970-01-01 UTC, or is ``None``. ``ordered=False`` means that the order
     of tokens in a sentence carries no information; training then shuffles each sentence, see ``train``.
@@ -262,7 +262,7 @@ class Sentences(Sequence[list[str]]):
 
 
 class ShardedSentences(Sequence[list[str]]):
-    """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
+    """Sentences in shards that are read one at a time, for corpora larger than the memory.
 
     ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of ``Sentences``, memory-mapped or
     computed by ``derive``, of which only the shard accessed last is kept. Checksums of a shard are verified

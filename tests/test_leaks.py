@@ -121,10 +121,10 @@ def test_a_model_of_the_training_part_has_no_leak_and_one_token_more_is_detected
     counts[item] += 1
     message = trained_beyond(model(), sentences)
     assert message.startswith("the model was trained on ")
-    assert f"item {item!r} {counts[item]:,.10g} times, the training part " in message
+    assert f"item {item!r}: {counts[item]:,.10g} occurrences in the model, " in message
     if sentences.weights is None:
         assert (
-            f"1 tokens more than the training part contains: it counts item {item!r} {before + 1:g} times"
+            f"1 tokens more than the training part contains (item {item!r}: {before + 1:g} occurrences"
             in message
         )
 

@@ -50,15 +50,14 @@ def evaluate(
     """Request recommendations for all queries of a split, and compute metrics.
 
     The rankings are the results of ``recommend_many`` of the model. A ``Recommender`` thus uses its own index
-    and filters, as in production. The requested rankings have one rank more than the largest cut-off, so that
-    a tie at this cut-off is detected. If such a tie continues to the end of a ranking, and ``ties`` is not
-    ``"as answered"``, longer rankings are requested, until the tie ends or the length is at least 32 times
-    the largest cut-off. All cut-offs use the same rankings. A target that the model does not return is a
-    miss.
+    and filters, as in production. Rankings contain one item more than the largest cut-off k, to detect ties
+    at k. Unless ``ties`` is ``"as answered"``, rankings are extended up to 32 · k while the tie persists. All
+    cut-offs use the same rankings. A target that is absent from the ranking is a miss.
 
-    If the model has an attribute ``exact`` that is another model, the other model is evaluated too. For a
-    ``Recommender`` with an approximate index, ``exact`` is the same model with exact search. The difference
-    between ``Evaluation.exact`` and ``Evaluation.metrics`` is then the loss by approximate search.
+    If the model has an attribute ``exact`` that is another model, the other model is evaluated, too. For a
+    ``Recommender`` with an approximate index, ``exact`` is the same model with exhaustive search. The
+    difference between ``Evaluation.exact`` and ``Evaluation.metrics`` is then the metric loss due to
+    approximate search.
 
     Parameters
     ----------
@@ -72,8 +71,8 @@ def evaluate(
         Names from ``METRICS``, without a cut-off, and functions (see ``Metric``). By default, all of
         ``METRICS``.
     filter_seen
-        Whether recommendations exclude the items of the history; ``split.filter_seen`` by default. ``False``
-        also disables the exclusion of ``split.seen``.
+        Whether recommendations exclude seen items; ``split.filter_seen`` by default. ``False`` also admits
+        the items of the history and of ``split.seen``.
     ties
         Order of targets and other items of equal score: targets last (``"against"``), targets first
         (``"for"``), or the order of the model (``"as answered"``). The default is the attribute ``ties`` of

@@ -73,8 +73,8 @@ def trained_beyond(vectors: ItemVectors, train: Sentences | ShardedSentences) ->
     >>> ab = Vocabulary(("b", "a"))
     >>> trained_beyond(ItemVectors(ab, np.eye(2), None, np.array([2, 1])), train)
     >>> print(trained_beyond(ItemVectors(ab, np.eye(2), None, np.array([5, 1])), train))
-    the model was trained on 3 tokens more than the training part contains: it counts item 'b' 5 times, the \
-training part 2 times; expected a model trained on split.train alone
+    the model was trained on 3 tokens more than the training part contains (item 'b': 5 occurrences in the \
+model, 2 in split.train); expected a model trained on split.train alone
     """
     counts = np.zeros(len(train.vocabulary))
     for shard in train.shards:
@@ -86,9 +86,9 @@ training part 2 times; expected a model trained on split.train alone
         return None
     item = int(excess.argmax())
     return (
-        f"the model was trained on {excess.sum():,.10g} tokens more than the training part contains: it "
-        f"counts item {vectors.vocabulary.ids[item]!r} {vectors.counts[item]:,.10g} times, the training part "
-        f"{counts[item]:,.10g} times; expected a model trained on split.train alone"
+        f"the model was trained on {excess.sum():,.10g} tokens more than the training part contains (item "
+        f"{vectors.vocabulary.ids[item]!r}: {vectors.counts[item]:,.10g} occurrences in the model, "
+        f"{counts[item]:,.10g} in split.train); expected a model trained on split.train alone"
     )
 
 

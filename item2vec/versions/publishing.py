@@ -84,8 +84,8 @@ def publish(
     Raises
     ------
     ConfigError
-        If the path is not a folder, the folder is a bundle or spans several file systems, or its ``staging``
-        or ``versions`` is not a folder.
+        In three cases: the path, or ``staging`` or ``versions`` in it, is a file instead of a folder; the
+        folder is a bundle; or the folder spans several file systems.
     InputError
         If ``note`` contains values other than JSON values, the manifest is longer than 1 MiB, ``now`` has no
         time zone, or the norm of a vector or the weight of a position is not below 1e18.
