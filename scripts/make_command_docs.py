@@ -21,7 +21,7 @@ codes of `retrain` in detail.
 |---|---|
 | 0 | success |
 | 2 | invalid configuration or input |
-| 3 | a gate rejected the new model, or a rollback holds promotions back |
+| 3 | a gate failed, or a hold (promotion freeze after a rollback) is active |
 | 4 | nothing to train |
 | 5 | corrupt data or bundle |
 | 6 | published, but durability unknown |

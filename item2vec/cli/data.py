@@ -63,16 +63,16 @@ def ingest(
 ) -> None:
     """Add interactions and items to the store.
 
-    An interaction that is already in the store is counted as a duplicate and not added again. Events of a
-    user with equal timestamps keep the order of the rows. Rows with the user, item, event and timestamp of an
-    earlier row of the same file are counted as repeats (see --repeats).
+    Ingestion is idempotent: an interaction that is already in the store is skipped, and counted as a
+    duplicate. Events of a user with equal timestamps keep the order of the rows. Rows with the user, item,
+    event and timestamp of an earlier row of the same file are counted as repeats (see --repeats).
 
-    --items without FILE adds only items. An update of known items changes only the attributes that the file
-    has; the others are kept. Without --items-id, the id column is that of --item, if --items has it.
+    --items without FILE adds only items. An update of known items changes only the attributes in the file.
+    Without --items-id, the id column is that of --item, if --items has it.
 
     --columns and --sep describe FILE; --encoding, --no-quotes and --max-line describe FILE and --items. In
-    delimited text, an attribute of --items is a number or a boolean (true/false) if all its values are. If
-    any value contains --list-sep, the attribute is a list. Otherwise it is text. The command prints the
+    delimited text, the types of the attributes in --items are inferred: list if any value contains
+    --list-sep, number or boolean (true/false) if all values are, otherwise text. The command prints the
     types.
 
     With --from-sql, the command reads the rows in blocks, in one read-only transaction. The password may be

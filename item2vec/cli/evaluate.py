@@ -45,9 +45,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"Protocol by which data are held out: {', '.join(PROTOCOLS)} [default: temporal for a "
-            "store with timestamps, or a corpus with timestamps and a sentence per user; otherwise "
-            "leave-last-out, or random for sets].",
+            help=f"Evaluation protocol, the split into training and test part: {', '.join(PROTOCOLS)} "
+            "[default: temporal for a store with timestamps, or a corpus with timestamps and a sentence per "
+            "user; otherwise leave-last-out, or random for sets].",
         ),
     ] = None,
     at: Annotated[
@@ -59,23 +59,24 @@ def evaluate(
     fraction: Annotated[
         float | None,
         typer.Option(
-            help="Fraction to hold out: of the interactions (temporal), of each sentence (random) or of the "
-            "sentences (prefix) [default: 0.1; random: 0.2]. Not for other protocols."
+            help="Only for temporal, random and prefix: fraction to hold out of the interactions (temporal), "
+            "of each sentence (random) or of the sentences (prefix) [default: 0.1; random: 0.2]."
         ),
     ] = None,
     repeats: Annotated[
         bool,
         typer.Option(
             "--repeats",
-            help=f"Only for {', '.join(WITH_REPEATS)}: items of a history may be targets and candidates.",
+            help=f"Only for {', '.join(WITH_REPEATS)}: seen items (of the history) may be targets and "
+            "candidates.",
         ),
     ] = False,
     cold_targets: Annotated[
         str,
         typer.Option(
             metavar="keep|drop",
-            help="Whether targets that do not occur in the training part are kept, as misses unless the "
-            "model recommends them (keep), or removed (drop).",
+            help="Cold-start targets, which are absent from the training part: keep (normally misses) or "
+            "drop.",
         ),
     ] = "keep",
     min_history: Annotated[
@@ -94,7 +95,7 @@ def evaluate(
 ) -> None:
     """Train a model, and evaluate it and baselines on held-out data.
 
-    The model and the baselines are trained on the data that are not held out.
+    The model and the baselines are trained on the training part, and evaluated on the held-out test part.
 
     Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
     """
@@ -156,7 +157,8 @@ def _check(
         return
     if protocol == "k-fold":
         raise ConfigError(
-            "--report describes one split, but k-fold has several; omit it, or choose another --protocol"
+            "--report requires a protocol with one split, and k-fold has several; omit it, or choose another "
+            "--protocol"
         )
     with refusing_unreadable():
         has_folder = report.absolute().parent.is_dir()

@@ -40,8 +40,8 @@ def playground(
 ) -> None:
     """Train a model on the sample data, and explore the model.
 
-    If the folder already contains a published model, for example of an earlier playground, no model is
-    trained, and that model is served.
+    If the folder already contains a published model, for example of an earlier playground, that model is
+    served without training.
 
     Example: item2vec playground
     """

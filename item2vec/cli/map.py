@@ -50,11 +50,11 @@ def draw_map(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw a map of the items: similar items are close.
+    """Draw a map of the items, in which similar items are close.
 
-    Titles and attributes are read from the model. If the model was published with a layout (computed
-    positions), this layout is drawn, unless --where selects items or --method or --layout-seed differs from
-    its default.
+    Titles and attributes are read from the model. The layout that is stored in the model is drawn, if there
+    is one. With --where, or with another --method or --layout-seed than the default, a new layout is
+    computed.
 
     Example: item2vec map --out map.html --color genre
     """

@@ -34,8 +34,7 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
     States: served, previous (served before the served version), pinned, held (on hold since a rollback),
     leased (loaded by a process), damaged (detected from the manifest and the file sizes; "item2vec models
     verify" compares all checksums). The columns metric and value are the metric of the gates and its value on
-    the held-out interactions, as recorded by "item2vec retrain". They are empty for a version that another
-    command published.
+    the held-out interactions. Only versions published by "item2vec retrain" have these values.
 
     Example: item2vec models list
     """
@@ -126,10 +125,10 @@ def rollback(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Serve another version, and hold promotions back.
+    """Serve another version, and freeze promotions (hold).
 
-    The commands "train" and "retrain" publish nothing until "item2vec models release" is run. The rollback is
-    also recorded in the store, if the store is available.
+    Until "item2vec models release", the commands "train" and "retrain" publish nothing. The rollback is also
+    recorded in the store, if the store is available.
 
     Example: item2vec models rollback --reason "low diversity in recommendations"
     """
@@ -168,7 +167,7 @@ def gc(
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of newest runs whose report and page are kept [default: the setting reports of "
+            help="Number of newest runs whose reports and pages to keep [default: the setting reports of "
             "[retention], or 100].",
         ),
     ] = None,

@@ -59,8 +59,8 @@ Gap = Annotated[
         "--gap",
         metavar="TIME",
         envvar="ITEM2VEC_GAP",
-        help="Split histories of interactions into sessions: by session ids if there are any, otherwise at "
-        "pauses longer than TIME, such as 30min.",
+        help="Sessionise the histories: split them by session ids if there are any, otherwise at pauses "
+        "longer than TIME, such as 30min.",
     ),
 ]
 Layout = Annotated[
@@ -68,7 +68,7 @@ Layout = Annotated[
     typer.Option(
         "--layout/--no-layout",
         envvar="ITEM2VEC_LAYOUT",
-        help="Compute the positions of the items on a plane, for maps [default: yes].",
+        help="Compute the layout, the two-dimensional positions of the items for maps [default: yes].",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -115,27 +115,27 @@ INTERACTIONS: dict[str, Any] = {
     "no_timestamps": _key(
         bool,
         "--no-timestamps",
-        help="Read no timestamps. The interactions are in the order of the rows.",
+        help="Ignore timestamps; interactions keep the order of the rows.",
     ),
     "repeats": _key(
         str,
         "--repeats",
         metavar="keep|merge",
-        help="Whether rows of one input with equal user, item, event and timestamp are separate events "
-        "(keep), or are merged into one event with the sum of their weights (merge) [default: merge; "
-        "with --no-timestamps: keep].",
+        help="Deduplication of rows of one input with equal user, item, event and timestamp: keep (separate "
+        "events), or merge (one event with the sum of their weights) [default: merge; with --no-timestamps: "
+        "keep].",
     ),
-    "no_quotes": _key(bool, "--no-quotes", help="Read quotes in delimited text as ordinary characters."),
+    "no_quotes": _key(bool, "--no-quotes", help="Treat quotes in delimited text as ordinary characters."),
     "skip_bad_rows": _key(
         bool,
         "--skip-bad-rows",
-        help="Skip bad rows and log their number, instead of failing at the first one.",
+        help="Skip bad rows, and log their number. By default, the first bad row is an error.",
     ),
     "max_bad": _key(
         float,
         "--max-bad",
         metavar="SHARE",
-        help="Largest share of rows that --skip-bad-rows may skip [default: 0.05].",
+        help="Maximum share of rows that --skip-bad-rows may skip [default: 0.05].",
     ),
     "max_line": _key(
         str,

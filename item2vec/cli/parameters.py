@@ -266,8 +266,8 @@ ITEMS = [
         "items",
         Path,
         metavar="FILE",
-        help="File of item titles and attributes, with the columns item_id and title. Without a header, the "
-        "columns are id, title, artist and further attributes, unless --items-columns names them.",
+        help="File of item titles and attributes, with the columns item_id and title. The default columns of "
+        "a file without a header are id, title, artist and further attributes; see --items-columns.",
     ),
     option(
         "items_id",

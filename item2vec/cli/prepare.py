@@ -45,20 +45,20 @@ def prepare(
         str,
         typer.Option(
             metavar="duckdb|memory",
-            help="duckdb: files may be larger than the memory; requires the extra bigdata. memory: read all "
-            "interactions into memory, without the limit of --memory.",
+            help="duckdb: out-of-core, for files larger than the memory; requires the extra bigdata. memory: "
+            "read all interactions into memory, and ignore --memory.",
         ),
     ] = "duckdb",
     read: IngestConfig,
     gap: options.Gap = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Convert files that may exceed the memory to a sharded corpus.
+    """Convert files, even larger than memory, to a sharded corpus.
 
     The commands train, tune and evaluate read the corpus with --corpus, and retrain reads it if the key
     corpus of [adapter] in item2vec.toml names its folder. The other settings of [adapter] determine the
     sentences, as for the store. After an interruption, run the same command again: complete shards are kept.
-    With --driver duckdb, the files are not read again once a shard is complete. The flags that describe
+    With --driver duckdb, the files are read again only if no shard is complete yet. The flags that describe
     interactions are also environment variables, and keys of [ingest].
 
     Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4

@@ -52,20 +52,19 @@ def recommend(
         int | None,
         typer.Option(
             metavar="K",
-            help="With --all and --out: also write the K users whose tastes are most similar, for each user, "
-            "to the folder _similar_users in DIR.",
+            help="With --all and --out: also write the K most similar users of each user, by cosine of the "
+            "user embeddings, to the folder _similar_users in DIR.",
         ),
     ] = None,
     rules: RuleOptions,
     log: Annotated[
-        bool, typer.Option("--log", help="Record in the store that the items were shown to --user.")
+        bool, typer.Option("--log", help="Record the items in the store as impressions (shown to --user).")
     ] = False,
     exclude_shown: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Exclude items that were recorded as shown to --user (see --log) within this duration "
-            "before now, such as 7d.",
+            help="Exclude items shown to --user (recorded by --log) in the last DURATION, such as 7d.",
         ),
     ] = None,
     items: ItemsFile | None,
@@ -75,15 +74,15 @@ def recommend(
 ) -> None:
     """Recommend items for a user, for a history, or for all users.
 
-    With item ids and without --where, --at-most and conditions in --boost, the store is not read, so inactive
-    items may be recommended. Titles and attributes are read from the file --items if it is given, otherwise
-    from the store and, if the store is not read or lacks them, from the model, which stores those known at
+    The store is read for --user, --where, --at-most and conditions in --boost. Other requests use the model
+    only, and may recommend inactive items. Titles and attributes are read from the first of these sources
+    that has them: the file --items, the store (if it is read), and the model, which stores those known at
     training time.
 
     With --all, the command writes files or rows in blocks of users. With --corpus, it writes one file per
-    shard; the store is not read, attributes are read from the model, and inactive items may be recommended.
-    After an interruption, run the same command again: finished blocks and files are kept. Users who are left
-    get recommendations from the items of the store as they are then.
+    shard, reads attributes from the model instead of the store, and may recommend inactive items. After an
+    interruption, run the same command again: finished blocks and files are kept. Remaining users are served
+    from the catalogue at the time of the restart.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
@@ -112,7 +111,7 @@ def recommend(
     if user is None and (log or exclude_shown is not None):
         flag = "--log" if log else "--exclude-shown"
         raise ConfigError(
-            f"got {flag} with item ids; expected --user, because shown items are recorded by user"
+            f"got {flag} with item ids; expected --user, because impressions are recorded per user"
         )
     check_ids(history or [])
     if user is None and not rules.read_attributes:
@@ -153,9 +152,9 @@ def similar(
 ) -> None:
     """List the items most similar to an item, by cosine similarity.
 
-    Without --where, --at-most and conditions in --boost, the store is not read, so inactive items may be
-    listed. Titles and attributes are read from the file --items if it is given, otherwise from the store and,
-    if the store is not read or lacks them, from the model, which stores those known at training time.
+    The store is read for --where, --at-most and conditions in --boost. Other requests use the model only, and
+    may list inactive items. Titles and attributes are read from the first of these sources that has them: the
+    file --items, the store (if it is read), and the model, which stores those known at training time.
 
     Example: item2vec similar blue-harbour -k 5
     """
@@ -186,10 +185,10 @@ def analogy(
 ) -> None:
     """List the items near a sum and difference of item vectors.
 
-    The items of the query are excluded. With 3cosadd, the score is the cosine to the sum of the unit vectors,
-    in which negative items are subtracted. With 3cosmul, cosines are scaled to 0…1, and the product for the
-    positive items is divided by the product for the negative items (Levy & Goldberg, CoNLL 2014). The store
-    and titles are read as in "item2vec similar".
+    The items of the query are excluded. With 3cosadd, the score is the cosine to the sum of the positive
+    minus the negative unit vectors. With 3cosmul, cosines are scaled to 0…1, and the product for the positive
+    items is divided by the product for the negative items (Levy & Goldberg, CoNLL 2014). The store and titles
+    are read as in "item2vec similar".
 
     Example: item2vec analogy --positive blue-harbour --positive hinterhof --negative misty-estuary -k 5
     """

@@ -31,7 +31,7 @@ def retrain(
         bool,
         typer.Option(
             "--force",
-            help="Publish even if gates other than hold and training fail; requires --reason.",
+            help="Publish despite failed gates; requires --reason. hold and training cannot be overridden.",
         ),
     ] = False,
     reason: Annotated[
@@ -55,14 +55,14 @@ def retrain(
 ) -> None:
     """Run the nightly job: snapshot, evaluate, train, publish.
 
-    Gates are checked before the snapshot, and after the snapshot, the evaluation and the training. If a gate
-    fails, the run ends, and the served version is unchanged (exceptions: see --force). The model for the
-    evaluation and the published model are both trained without the vectors of the served version.
+    Gates (quality thresholds) are checked before the snapshot, and after the snapshot, the evaluation and the
+    training. If a gate fails, the run ends, and the served version is unchanged (exceptions: see --force).
+    The model for the evaluation and the published model are both trained from scratch.
 
     Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
-    failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,
-    durability unknown; 75 another run holds the lock. docs/retraining.md describes steps and exit codes, and
-    the gates, retention and limits of item2vec.toml.
+    failed, or a hold after a rollback; 4 nothing to train; 5 corrupt data or bundle; 6 published, durability
+    unknown; 75 another run holds the lock. docs/retraining.md describes steps and exit codes, and the gates,
+    retention and limits of item2vec.toml.
 
     Example: item2vec retrain --epochs 10
     """

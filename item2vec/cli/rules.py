@@ -25,10 +25,10 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
         "CONDITION",
         "Return only active items that meet a condition on an attribute, such as genre=jazz, 'year>=1990' or "
         "in_stock=true. The operators are = != > >= < <= and ~ (contains). The value is read as the type of "
-        "the attribute. May be repeated: several = conditions on the same attribute are alternatives; each "
-        "other condition must be met.",
+        "the attribute. May be repeated: several = conditions on the same attribute are combined by OR, all "
+        "others by AND.",
     ),
-    "allow": (list[str], "ITEM", ITEM.format("that may be returned, in place of all items")),
+    "allow": (list[str], "ITEM", ITEM.format("of the allow list: only these items may be returned")),
     "exclude": (list[str], "ITEM", ITEM.format("to exclude from this result")),
     "deny": (list[str], "ITEM", ITEM.format("to exclude for every user")),
     "at_most": (
@@ -40,8 +40,8 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "diversity": (
         float,
         "0…1",
-        "Weight of the penalty for similarity to items of higher rank; with 0, items are ranked by score "
-        "only.",
+        "Diversification (maximal marginal relevance): weight of the penalty for similarity to items of "
+        "higher rank; with 0, items are ranked by score only.",
     ),
     "boost": (
         list[str],
@@ -50,16 +50,17 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
         "meet a condition, such as genre=jazz:1.5 or 'year>=1990:0.5' (see --where). The factor is the text "
         "after the last = or :. May be repeated; several factors of an item are multiplied.",
     ),
-    "popularity": (float, "WEIGHT", "Weight of the popularity prior, instead of the weight in the model."),
+    "popularity": (float, "WEIGHT", "Weight of the popularity prior; overrides the weight of the model."),
     "disliked": (
         list[str],
         "ITEM",
-        ITEM.format("that is disliked: it is not returned, and items near it come last"),
+        ITEM.format("that is disliked: excluded, and similar items are ranked last"),
     ),
     "interests": (
         str,
         "N|auto",
-        "Number of clusters of the history, each with a user vector; with auto, the number is detected.",
+        "Number of interests: clusters of the history, each with its own user vector; auto chooses the "
+        "number.",
     ),
 }
 """Maps the name of each rule to the type, the metavar and the help of its option."""

@@ -34,11 +34,11 @@ def list_runs(
     """List the recorded nightly runs, newest first.
 
     A row contains the id of the run, its start, its duration in seconds, its status (running, promoted,
-    refused or failed), and the promoted version. The column passed is the number of gates that the model
-    passed, and the column refused names the gates that it did not pass. The columns metric and value are the
-    metric by which the gates compare models, and its value on the held-out interactions. The column reason
-    states why a run was refused, failed, was interrupted, or was forced (retrain --force). With --json, a row
-    has the fields of GET /v1/runs.
+    refused or failed), and the promoted version. The column passed is the number of passed gates, and the
+    column refused lists the failed gates. The columns metric and value are the metric by which the gates
+    compare models, and its value on the held-out interactions. The column reason states why a run was
+    refused, failed, interrupted or forced (retrain --force). With --json, a row has the fields of GET
+    /v1/runs.
 
     Example: item2vec runs --limit 7
     """

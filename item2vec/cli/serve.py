@@ -38,7 +38,7 @@ def serve(
         int,
         typer.Option(
             min=1,
-            help="Largest number of requests in progress or waiting, per worker process; further requests "
+            help="Maximum number of requests in progress or waiting, per worker process; further requests "
             "get status 503.",
         ),
     ] = 1_024,
@@ -46,31 +46,29 @@ def serve(
         float | None,
         typer.Option(
             metavar="N",
-            help="Largest number of requests per second of each API key or, without --keys, of each client "
-            "address, per worker process; further requests get status 429 [default: no limit].",
+            help="Rate limit: maximum number of requests per second of each API key or, without --keys, of "
+            "each client address, per worker process; further requests get status 429 [default: no limit].",
         ),
     ] = None,
     max_k: Annotated[
-        int, typer.Option(min=1, help="Largest k of a request; a larger one gets status 422.")
+        int, typer.Option(min=1, help="Maximum k of a request; a larger k gets status 422.")
     ] = 1_000,
     max_history: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Largest number of items in a history, and of ids in exclude, allow, deny or disliked; "
+            help="Maximum number of items in a history, and of ids in exclude, allow, deny or disliked; "
             "longer lists get status 422.",
         ),
     ] = 10_000,
     max_body: Annotated[
         str,
-        typer.Option(
-            metavar="SIZE", help="Largest size of the body of a request; a larger one gets status 413."
-        ),
+        typer.Option(metavar="SIZE", help="Maximum size of a request body; a larger body gets status 413."),
     ] = "1MB",
     max_depth: Annotated[
         int,
         typer.Option(
-            min=1, max=100, help="Largest nesting depth of JSON in a request; deeper JSON gets status 422."
+            min=1, max=100, help="Maximum nesting depth of JSON in a request; deeper JSON gets status 422."
         ),
     ] = 32,
     models: options.Models = None,
@@ -79,8 +77,8 @@ def serve(
 ) -> None:
     """Serve recommendations over HTTP, and the explorer at /.
 
-    After a publication or a rollback, the service loads the new served version without interruption. GET
-    /docs describes the routes. Without --keys, every client that reaches the address may read and write.
+    After a publication or a rollback, the service hot-reloads the served version. GET /docs describes the
+    routes. Without --keys, every client that reaches the address may read and write.
 
     Example: item2vec serve --port 8000
     """

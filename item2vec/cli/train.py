@@ -36,20 +36,21 @@ def train(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Start training from the vectors of a bundle, a models folder, or a file or folder of "
-            "vectors (warm start), usually with fewer --epochs.",
+            help="Warm start: initialise training with the vectors of a bundle, a models folder, or a file "
+            "or folder of vectors, usually with fewer --epochs.",
         ),
     ] = None,
     freeze: Annotated[
-        bool, typer.Option("--freeze", help="Keep the vectors of --start; train only the other items.")
+        bool, typer.Option("--freeze", help="Freeze the vectors of --start; train only the other items.")
     ] = False,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the state of the training, which is written after each shard of --corpus, or "
-            "after each epoch of other input. After an interruption, run the same command again on the same "
-            "input. Remove the folder after the training. Not for lsa, transitions, linkprop and ease.",
+            help="Checkpoint folder: the state of the training is written after each shard of --corpus, or "
+            "after each epoch of other input. After an interruption, the same command on the same input "
+            "resumes the training. Remove the folder after the training. Unavailable for lsa, transitions, "
+            "linkprop and ease.",
         ),
     ] = None,
     processes: Annotated[
@@ -57,8 +58,8 @@ def train(
         typer.Option(
             metavar="N",
             help="Number of processes that train next_item. Each process trains its own shards of --corpus "
-            "with an equal share of --workers. Not for other objectives, and not with --checkpoint, "
-            "--freeze or --attributes.",
+            "with an equal share of --workers. More than one requires next_item without --checkpoint, "
+            "--freeze and --attributes.",
         ),
     ] = 1,
     layout: options.Layout = None,
@@ -67,9 +68,9 @@ def train(
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, random walks over a graph, a corpus that the command prepare or
-    walks wrote, or the histories in the store. After "item2vec models rollback", nothing is trained, and the
-    exit code is 3, until "item2vec models release".
+    The sentences are playlists from a file, random walks over a graph, a corpus written by the command
+    prepare or walks, or the histories in the store. During a hold, from "item2vec models rollback" until
+    "item2vec models release", the command ends before training, with exit code 3.
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
@@ -134,7 +135,7 @@ def export(
 
     The number of training tokens of each item is written to FILE.vocab. Both files can be read by gensim
     (fvocab=) and other tools. The vectors are compressed if the suffix of FILE is .gz. An id with white space
-    is written as %: and the percent-encoded id, such as %:new%20order.
+    is percent-encoded, with the prefix %:, such as %:new%20order.
 
     Example: item2vec export vectors.txt
     """

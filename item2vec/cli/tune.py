@@ -39,7 +39,7 @@ def tune(
         str | None,
         typer.Option(metavar="TIME", help="Time limit, such as 1h [default: 5min; with --trials: no limit]."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Number of configurations [default: no limit].")] = None,
+    trials: Annotated[int | None, typer.Option(help="Maximum number of trials [default: no limit].")] = None,
     metric: Annotated[
         str, typer.Option(help="Metric to maximise, with a cut-off: hr, recall, precision, ndcg, mrr or map.")
     ] = "ndcg@10",
@@ -58,7 +58,8 @@ def tune(
         bool | None,
         typer.Option(
             "--repeats/--no-repeats",
-            help="Whether items of the history may be targets and candidates [default: only with prefix].",
+            help="Whether seen items (of the history) may be targets and candidates [default: only with "
+            "prefix].",
         ),
     ] = None,
     study: Annotated[
@@ -69,9 +70,9 @@ def tune(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="TOML file in which index, [train] and [taste] are replaced by the settings that are fixed "
-            "or differ from their built-in defaults, and to which --gap is written; all else, and workers in "
-            "[train], is kept. Replaced values are printed to stderr. A missing file is created.",
+            help="TOML file to update, or to create. Replaces index, [train] (except workers) and [taste] by "
+            "the settings that are fixed or differ from their built-in defaults, and writes --gap to "
+            "[adapter]. Replaced values are printed to stderr.",
         ),
     ] = None,
     fixed: dict[str, Any],
@@ -79,10 +80,11 @@ def tune(
 ) -> None:
     """Search for the best settings of the model.
 
-    Settings given as options are not searched. The search starts from the built-in defaults; index, [train]
-    and [taste] of item2vec.toml are not read. The objectives lsa, glove, transitions, linkprop and ease are
-    candidates only if --objective names them. Candidates are compared on validation data held out from
-    training. The built-in defaults are kept unless a candidate is significantly better.
+    An option fixes its setting, which is then excluded from the search. The search starts from the built-in
+    defaults; index, [train] and [taste] of item2vec.toml are ignored. next_item, skipgram and cbow are
+    searched together; select lsa, glove, transitions, linkprop or ease with --objective. Candidates are
+    compared on validation data held out from training. The built-in defaults are kept unless a candidate is
+    significantly better.
 
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """

@@ -33,8 +33,8 @@ def walks(
         str,
         typer.Option(
             metavar="memory|duckdb",
-            help="memory: read all rows of --edges into memory. duckdb: the files may be larger than the "
-            "memory, but not the graph of merged edges; requires the extra bigdata.",
+            help="memory: read all rows of --edges into memory. duckdb: out-of-core, for files larger than "
+            "the memory; the graph of merged edges must fit into memory; requires the extra bigdata.",
         ),
     ] = "memory",
     memory: Annotated[
@@ -52,9 +52,9 @@ def walks(
 ) -> None:
     """Write random walks over a graph as a sharded corpus.
 
-    The walks are the same as in "item2vec train --edges" with the same seed, but need not fit into memory.
-    The commands train, tune and evaluate read the folder with --corpus. After an interruption, run the same
-    command again: complete shards are kept.
+    The walks equal those of "item2vec train --edges" with the same seed. Only one shard of them is in memory
+    at a time. The commands train, tune and evaluate read the folder with --corpus. After an interruption, run
+    the same command again: complete shards are kept.
 
     Example: item2vec walks --edges sample_data/friends.csv --out walks --shards 4
     """
