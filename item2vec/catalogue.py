@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -154,8 +155,10 @@ class Eligible:
         is_same = before and before.vocabulary is vocabulary and before.catalogue.items.vocabulary is listed
         self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
         self._completed = None if before is None else before._completed_of(catalogue, attributes)
-        self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
-        self._values = lru_cache(CACHED_VALUES)(partial(_values, catalogue.items, self._codes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        caches = {"_mask", "_values"}  # functions with a cache cannot be pickled
+        return {name: value for name, value in self.__dict__.items() if name not in caches}
 
     @classmethod
     def of_model(cls, items: Items | None, vocabulary: Vocabulary) -> Eligible:
@@ -187,6 +190,14 @@ class Eligible:
     def values(self, name: str) -> Values:
         """Return an attribute's values by model row; raise ``InputError`` if no item has the attribute."""
         return self._described._values(name)
+
+    @cached_property
+    def _mask(self) -> Callable[[Condition], Mask | None]:
+        return lru_cache(CACHED_MASKS)(partial(_mask, self.catalogue, self._codes))
+
+    @cached_property
+    def _values(self) -> Callable[[str], Values]:
+        return lru_cache(CACHED_VALUES)(partial(_values, self.catalogue.items, self._codes))
 
     @cached_property
     def _described(self) -> Eligible:

@@ -1,5 +1,7 @@
 """Masks over the rows of a model agree with a direct check of each item."""
 
+import pickle
+
 import numpy as np
 import pytest
 from examples import examples
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from item2vec import Items, ItemVectors, Recommender, Vocabulary
 from item2vec.catalogue import Catalogue, Eligible
-from item2vec.errors import InputError
+from item2vec.errors import InputError, InputTypeError
 
 genres = st.sampled_from(["jazz", "soul", None]) | st.lists(st.sampled_from(["jazz", "soul"]), max_size=2)
 tables = st.dictionaries(st.sampled_from("abcdef"), st.tuples(genres, st.booleans()), max_size=6)
@@ -148,6 +150,22 @@ def test_models_derived_from_a_model_keep_its_catalogue():
         assert "c" not in found
         assert [item for item, _ in derived.recommend(["a"], k=20, where={"genre": "pop"})] == ["b"]
     assert "new" in [item for item, _ in newer.recommend(["a"], k=20, where={"genre": "jazz"})]
+
+
+@pytest.mark.parametrize("index", ["exact", "faiss"])
+def test_a_model_can_be_pickled_after_rules_on_attributes(index):
+    rows = {id_: {"genre": "jazz" if code % 2 else "soul"} for code, id_ in enumerate("abcdefgh")}
+    model = model_of(index, **rows)
+    rules = {"where": {"genre": "jazz"}, "at_most": {"genre": 3}}
+    for original in (model, model.with_items(Items.of({"new": {"genre": "jazz"}}))):
+        found = original.recommend(["a"], **rules)
+        assert len(found) == 3
+        assert pickle.loads(pickle.dumps(original)).recommend(["a"], **rules) == found
+
+
+def test_a_model_with_an_annoy_index_cannot_be_pickled():
+    with pytest.raises(InputTypeError, match=r"cannot be pickled, .* use save\(\) and Recommender.load"):
+        pickle.dumps(model_of("annoy", a={}, b={}))
 
 
 def test_the_attributes_of_a_model_cannot_be_set():

@@ -13,12 +13,19 @@ import dataclasses
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, NoReturn
 
 import numpy as np
 
 from item2vec.arrays import Floats, Rows
-from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy, short_repr
+from item2vec.errors import (
+    CorruptBundleError,
+    InputError,
+    InputTypeError,
+    MissingExtraError,
+    Remedy,
+    short_repr,
+)
 from item2vec.files import unreadable, write_bytes
 from item2vec.index.directions import direction_of, directions, scale_of
 from item2vec.index.groups import GroupedIndex, Groups
@@ -214,6 +221,12 @@ class AnnoyIndex(GroupedIndex):
             forest=forest,
             nodes=nodes,
             groups=groups,
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise InputTypeError(
+            "an Annoy index cannot be pickled, because Annoy maps it from a file; expected a model with the "
+            "exact or the FAISS index: use save() and Recommender.load instead of pickle"
         )
 
     @property
