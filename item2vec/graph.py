@@ -10,7 +10,7 @@ import numpy as np
 
 from item2vec.arguments import as_array, check_fields, checked
 from item2vec.arrays import Codes, Doubles, Floats, Offsets, Rows
-from item2vec.errors import InputError, short_repr
+from item2vec.errors import InputError, InputTypeError, short_repr
 from item2vec.interactions import read_only
 from item2vec.types import Vocabulary, as_history
 
@@ -69,7 +69,14 @@ class Graph:
         InputError
             If an edge has another form, only some edges have a weight, an id is invalid, or a weight, or a
             sum of weights, is not a finite number above 0.
+        InputTypeError
+            If ``edges`` is a dict, whose values would be ignored, or an edge is not a tuple or a list.
         """
+        if isinstance(edges, dict):
+            raise InputTypeError(
+                f"edges is the mapping {short_repr(edges)}; expected a list of edges, such as "
+                "[(source, target, weight) for (source, target), weight in edges.items()]"
+            )
         rows: list[tuple[Any, ...]] = [tuple(as_history(edge, "an edge")) for edge in edges]
         if wrong := [row for row in rows if len(row) not in (2, 3)]:
             raise InputError(f"found the edge {short_repr(wrong[0])}; expected (source, target[, weight])")

@@ -207,7 +207,7 @@ class Interactions:
         >>> shop.with_event_weights({"click": 1, "purchase": 5}).weight
         array([1., 5.], dtype=float32)
         """
-        kept = self.of_events(weights)
+        kept = self.of_events(list(weights))
         assert kept.event is not None
         assert kept.events is not None
         factors = as_array(list(weights.values()), np.float32)
@@ -220,7 +220,7 @@ class Interactions:
                     "finite number >= 0"
                 )
         factor = np.zeros(len(kept.events), dtype=np.float32)
-        factor[kept.events.encode(weights)] = factors
+        factor[kept.events.encode(list(weights))] = factors
         base = np.float32(1) if kept.weight is None else kept.weight
         return dataclasses.replace(kept, weight=factor[kept.event] * base)
 

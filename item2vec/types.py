@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, repeat
@@ -329,12 +329,17 @@ def _fault_of_id(id_: str) -> str | None:
 def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
     """Return ids, or lists of ids, as a list; ``name`` is the name of the argument in messages.
 
-    ``InputTypeError`` is raised for a value that cannot be iterated, and for a string, which would be read
-    character by character.
+    ``InputTypeError`` is raised for a value that cannot be iterated, for a string, which would be read
+    character by character, and for a mapping, whose values would be ignored.
     """
     if isinstance(items, str):
         raise InputTypeError(
             f"{name} is the text {short_repr(items)}; expected a list of ids, such as [{short_repr(items)}]"
+        )
+    if isinstance(items, Mapping) and not isinstance(items, Set):  # the nodes of networkx are both
+        raise InputTypeError(
+            f"{name} is the mapping {short_repr(items)}, whose values would be ignored; expected a list: "
+            "pass the list of ids"
         )
     if not isinstance(items, Iterable):
         raise InputTypeError(

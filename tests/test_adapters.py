@@ -164,6 +164,12 @@ def test_a_bad_line_is_reported_by_number(tmp_path, content, error, message):
     ("source", "error", "message"),
     [
         (["abc"], InputTypeError, r"sentence 0 is the text 'abc'; expected a list of ids such as \['abc'\]"),
+        (
+            [{"items": ["a"]}],
+            InputTypeError,
+            r"sentence 0 is the mapping .*: pass .*line\['items'\]",
+        ),
+        ({("a", "b"): 1}, InputTypeError, r"source is the mapping .* list\(source.values\(\)\)"),
         ([["a"], ["b", 5]], InputTypeError, "sentence 1: id at position 1 is 5"),
         ([["a", ["b"]]], InputTypeError, r"sentence 0: id at position 1 is \['b'\]"),
         ([["a"], None], InputError, "sentence 1"),

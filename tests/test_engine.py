@@ -43,7 +43,7 @@ def second_store(places):
     with Store(places["store"]) as store:
         yield store
         store.ingest_items(Items.of({item: {"genre": genre} for item, genre in GENRES.items()}))
-        store.activate_items(GENRES)
+        store.activate_items(list(GENRES))
 
 
 def test_recommend_uses_the_history_of_the_user(places):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
-from item2vec.errors import InputError, InvalidIdError, UnknownItemError
+from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
 from item2vec.graph import Graph
 from item2vec.types import Vocabulary
 
@@ -153,6 +153,12 @@ def test_invalid_weights_are_errors(weight, directed):
 def test_weights_on_some_edges_are_errors():
     with pytest.raises(InputError, match="1 of 2 edges have a weight"):
         Graph.of([("a", "b", 1.0), ("b", "c")])
+
+
+@pytest.mark.parametrize("edges", [{("a", "b"): 2.0}, [{"source": "a", "target": "b"}]])
+def test_mappings_are_not_edges(edges):
+    with pytest.raises(InputTypeError, match="mapping"):
+        Graph.of(edges)
 
 
 @examples(20)

@@ -190,7 +190,7 @@ def test_bad_tables_and_tuples_are_reported(tmp_path):
             readers.read_edges(path, **options)
     with pytest.raises(InputError, match=r"DataFrame row 1: target (None|nan)"):
         readers.read_edges(pd.DataFrame({"source": ["a", "b"], "target": ["b", None]}).astype(object))
-    for edges in (["ab"], [("a", "b", 1, 2)], [()], [7], 7):
+    for edges in (["ab"], [("a", "b", 1, 2)], [()], [7], 7, {("a", "b"): 2.0}, [{"a": 1, "b": 2}]):
         with pytest.raises(InputTypeError, match=r"tuples|row 0"):
             readers.read_edges(edges)
     for node in (None, b"a", 1.5, True):

@@ -334,5 +334,5 @@ def test_an_engine_applies_the_same_rules_to_active_items(engine, history, k, ru
     assert engine.recommend(history=history, **request) == expected(history)
     by_user = [expected(items) for items in LISTENED.values()]
     assert [engine.recommend(user, **request) for user in LISTENED] == by_user
-    assert engine.recommend_many(LISTENED, **request) == by_user
+    assert engine.recommend_many(list(LISTENED), **request) == by_user
     assert engine.similar_items("i03", k=k, **rules) == local.similar_items("i03", k=k, **active)

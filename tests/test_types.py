@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -177,6 +178,13 @@ def test_a_string_is_not_a_list_of_ids():
     with pytest.raises(InputTypeError, match=r"history is 5, of type int; expected a list of ids"):
         as_history(5)
     assert as_history(iter(["ab"])) == ["ab"]
+
+
+def test_a_mapping_is_not_a_list_of_ids():
+    with pytest.raises(InputTypeError, match=r"history is the mapping \{'a': 5.0\}, .* pass the list of ids"):
+        as_history({"a": 5.0})
+    nodes = nx.Graph([("a", "b")]).nodes  # a mapping, and also a set
+    assert as_history(nodes) == as_history({"a": 5.0, "b": 1.0}.keys()) == ["a", "b"]
 
 
 def test_recommendations_and_shares_unpack_and_are_immutable():

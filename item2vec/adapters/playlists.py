@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from os import PathLike
 from pathlib import Path
@@ -147,6 +147,11 @@ def _encoded(located: Located, ordered: bool) -> Sentences:
         if isinstance(sentence, str):
             found = short_repr(sentence)
             raise InputTypeError(f"{where} is the text {found}; expected a list of ids such as [{found}]")
+        if isinstance(sentence, Mapping):
+            raise InputTypeError(
+                f"{where} is the mapping {short_repr(sentence)}; expected a list of ids: pass the path of "
+                "the file, or the lists, such as [line['items'] for line in lines]"
+            )
         if not isinstance(sentence, Iterable):
             raise InputTypeError(f"{where} is {short_repr(sentence)}; expected a list of ids")
         ids = list(sentence)
@@ -171,6 +176,11 @@ def _check_new(ids: list[str], where: str) -> None:
 
 
 def _numbered(source: object) -> Located:
+    if isinstance(source, Mapping):
+        raise InputTypeError(
+            f"source is the mapping {short_repr(source)}; expected a path, or a list of lists of ids, such "
+            "as list(source.values())"
+        )
     if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
         raise InputTypeError(f"source is {short_repr(source)}; expected a path, or a list of lists of ids")
     for number, sentence in enumerate(source):

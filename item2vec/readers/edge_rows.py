@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -111,18 +111,19 @@ def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """Yield the edge of each tuple ``(source, target)`` or ``(source, target, weight)``.
 
     For a tuple ``(node,)``, yield the node. If ``with_weights`` is false, weights are ignored. Raise
-    ``InputTypeError`` if ``source`` is not iterable, if an element is not a tuple (or another iterable) of
-    one to three values, or if a node is neither an integer, nor a UUID, nor text. Raise ``InputError`` for an
-    invalid weight.
+    ``InputTypeError`` if ``source`` is not iterable or is a dict, if an element is not a tuple (or another
+    iterable, except a mapping) of one to three values, or if a node is neither an integer, nor a UUID, nor
+    text. Raise ``InputError`` for an invalid weight.
     """
     name = type(source).__name__
-    if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
+    if not isinstance(source, Iterable) or isinstance(source, dict) or not getattr(source, "ndim", 1):
         raise InputTypeError(
             f"cannot read edges from {name}; expected a path, a DataFrame, a SQLAlchemy select, a graph of "
             "networkx or igraph, or tuples (a, b)"
         )
     for number, edge in enumerate(source):
-        if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:
+        is_iterable = isinstance(edge, Iterable) and not isinstance(edge, str | Mapping)
+        if not is_iterable or not 1 <= len(edge := tuple(edge)) <= 3:
             expected = "(source, target), (source, target, weight) or (node,)"
             raise InputTypeError(str(Fault(name, "row", number, short_repr(edge), expected)))
         weighted = len(edge) == 3 and with_weights
