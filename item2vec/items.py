@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from item2vec.errors import (
     Remedy,
     short_repr,
 )
+from item2vec.json_values import are_plain, check_is_text, json_value
 from item2vec.types import Vocabulary
 
 __all__ = ["WITH_ITEMS", "Items", "is_same"]
@@ -36,6 +38,16 @@ class Items:
 
     ``titles[code]`` is ``None`` or empty if the item has no title. ``attributes[code]`` maps attribute names
     to JSON values. Filters compare text, numbers, booleans, and the elements of lists.
+
+    NumPy numbers, booleans and texts become Python values. NaN, NaT and ``pandas.NA`` become null; such a
+    title is missing. Tuples and arrays of one dimension become lists.
+
+    Raises
+    ------
+    InputTypeError
+        If a title or the name of an attribute is not text, or an attribute is not a JSON value.
+    InputError
+        If a number is infinite, or the numbers of ids, titles and attributes differ.
 
     Examples
     --------
@@ -59,16 +71,18 @@ class Items:
                 f"found {len(self.vocabulary)} ids, {len(self.titles)} titles and {len(self.attributes)} "
                 "dicts of attributes; expected one title (or None) and one dict of attributes per id"
             )
+        is_plain = {str, NoneType}.issuperset(map(type, self.titles)) and are_plain(self.attributes)
+        if not (is_plain and {dict}.issuperset(map(type, self.attributes))):
+            ids = self.vocabulary.ids
+            object.__setattr__(self, "titles", tuple(map(_title, ids, self.titles)))
+            object.__setattr__(self, "attributes", tuple(map(_attributes, ids, self.attributes)))
 
     @classmethod
     @checked
     def of(cls, rows: Mapping[str, Mapping[str, Any]]) -> Items:
         """Create items from ``{id: {"title": ..., attribute: value, ...}}``."""
         for item, row in rows.items():
-            if not isinstance(row, Mapping):
-                raise InputTypeError(
-                    f"the attributes of item {short_repr(item)} are {short_repr(row)}; expected a dict"
-                )
+            _check_row(item, row)
         return cls(
             Vocabulary(tuple(rows)),
             tuple(row.get("title") for row in rows.values()),
@@ -95,7 +109,7 @@ class Items:
             return self
         chosen = codes.tolist()
         titles, attributes = self.titles, self.attributes
-        return Items(
+        return _derived(
             self.vocabulary.take(codes),
             tuple(titles[code] for code in chosen),
             tuple(attributes[code] for code in chosen),
@@ -194,7 +208,7 @@ class Items:
         if unchanged and len(ids) == len(self):
             return self
         vocabulary = self.vocabulary if len(ids) == len(self) else Vocabulary(tuple(ids))
-        return Items(vocabulary, tuple(titles), tuple(attributes))
+        return _derived(vocabulary, tuple(titles), tuple(attributes))
 
     @checked
     def completed(self, other: Items, *, bare: frozenset[str] = frozenset()) -> Items:
@@ -223,7 +237,7 @@ class Items:
                 titles.append(title if own_title is None else own_title)
         if not rows:
             return self
-        return self.updated(Items(Vocabulary(tuple(rows)), tuple(titles), tuple(rows.values())))
+        return self.updated(_derived(Vocabulary(tuple(rows)), tuple(titles), tuple(rows.values())))
 
     @cached_property
     def is_described(self) -> bool:
@@ -260,6 +274,38 @@ class Items:
         listed = ", ".join([*names][:10]) + (", …" if len(names) > 10 else "")
         remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {listed}"
         raise InputError(f"no item has an attribute {short_repr(name)}; {remedy}")
+
+
+def _derived(
+    vocabulary: Vocabulary, titles: tuple[str | None, ...], attributes: tuple[Mapping[str, Any], ...]
+) -> Items:
+    """Return items with titles and attributes of other items, which are not checked again."""
+    items = object.__new__(Items)
+    items.__dict__.update(vocabulary=vocabulary, titles=titles, attributes=attributes)
+    return items
+
+
+def _check_row(id_: str, row: object) -> None:
+    if not isinstance(row, Mapping):
+        raise InputTypeError(
+            f"the attributes of item {short_repr(id_)} are {short_repr(row)}; expected a dict"
+        )
+
+
+def _title(id_: str, title: Any) -> str | None:
+    """Return a title as text, or ``None`` if it is missing."""
+    text: str | None = json_value(title, f"item {id_!r}: title")
+    if text is not None:
+        check_is_text(text, f"item {id_!r}: title")
+    return text
+
+
+def _attributes(id_: str, row: Any) -> dict[str, Any]:
+    """Return attributes as JSON values."""
+    _check_row(id_, row)
+    for name in row:
+        check_is_text(name, f"item {id_!r}: the name of an attribute")
+    return {name: json_value(value, f"item {id_!r}: {name}") for name, value in row.items()}
 
 
 def is_same(a: Any, b: Any) -> bool:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
     {"arguments", "figures", "types", "files", "matrices", "notebook", "progress", "ranking"}
-    | {"durations", "opening", "processes", "conditions", "direction"},
+    | {"durations", "opening", "processes", "conditions", "direction", "json_values"},
     {"curve", "interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"}
     | {"shards"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files", "geometry"}

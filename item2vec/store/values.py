@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from item2vec.errors import (
-    InputError,
-    InputTypeError,
-    short_repr,
-)
+from item2vec.errors import InputError, short_repr
+from item2vec.json_values import check_is_text, check_json
 
 __all__ = ["check_dated", "check_text", "check_value"]
-
-MAX_DEPTH = 100
 
 
 def check_dated(dated: bool, stored: bool | None) -> None:
@@ -39,13 +34,12 @@ def check_text(value: Any, what: str) -> None:
     Traceback (most recent call last):
     item2vec.errors.InputError: title is 'a\x00b'; expected text without NUL or lone surrogates
     """
-    if not isinstance(value, str):
-        raise InputTypeError(f"{what} is {short_repr(value)}, of type {type(value).__name__}; expected text")
+    check_is_text(value, what)
     if not _is_storable(value):
         raise InputError(f"{what} is {short_repr(value)}; expected text without NUL or lone surrogates")
 
 
-def check_value(value: Any, what: str, depth: int = 0) -> None:
+def check_value(value: Any, what: str) -> None:
     """Raise ``InputError`` for a value that a database would change.
 
     A value that is not a JSON value, or is nested too deeply, raises ``InputTypeError``. ``what`` names the
@@ -55,23 +49,13 @@ def check_value(value: Any, what: str, depth: int = 0) -> None:
     Traceback (most recent call last):
     item2vec.errors.InputError: metrics is nan; expected a finite float or a signed 64-bit integer
     """
+    check_json(value, what, _check_storable)
+
+
+def _check_storable(value: str | float, what: str) -> None:
     if isinstance(value, str):
         check_text(value, what)
-    elif depth > MAX_DEPTH:
-        raise InputTypeError(
-            f"{what} is nested more than {MAX_DEPTH} levels deep; expected at most {MAX_DEPTH} levels"
-        )
-    elif isinstance(value, list | dict):
-        for name in value if isinstance(value, dict) else ():
-            check_text(name, f"{what}: a name")
-        for element in value.values() if isinstance(value, dict) else value:
-            check_value(element, what, depth + 1)
-    elif not isinstance(value, int | float | None):
-        raise InputTypeError(
-            f"{what} is {short_repr(value)} of type {type(value).__name__}; expected text, a number, a "
-            "boolean, None, or a list or dict of these"
-        )
-    elif value is not None and not _is_storable(value):
+    elif not _is_storable(value):
         raise InputError(f"{what} is {short_repr(value)}; expected a finite float or a signed 64-bit integer")
 
 
