@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from item2vec import Recommender, Sentences, publish, train
+from item2vec import Items, Recommender, Sentences, publish, train
 from item2vec.cli import main
+from item2vec.cli.output import as_rows, table
 from item2vec.cli.parameters import ItemsFile
 from item2vec.cli.titles import read_titles
 from item2vec.errors import InputError
 from item2vec.store import Store
+from item2vec.types import Recommendation
 
 INPUTS = Path(__file__).parent / "inputs"
 
@@ -114,6 +116,26 @@ def test_numbers_of_a_table_have_no_separators(item2vec, shop, tmp_path):
     ]
     assert item2vec(*words)[1].splitlines()[1].split()[:6] == ["1", "i9", "T9", "1999", "13.5", "false"]
     assert json.loads(item2vec(*words, "--json")[1])[0]["year"] == 1999
+
+
+def test_attributes_never_replace_the_columns_of_a_recommendation():
+    found = [Recommendation("a", 0.5, "model"), Recommendation("b", 0.25, "trend")]
+    own = {"rank": 900, "item": "SKU-1", "score": 4.5, "source": "amazon"}
+    items = Items.of({"a": {"title": "A"}, "b": own | {"year": 1983}})
+    second = as_rows(found, items, with_source=True, as_json=True)[1]
+    renamed = {f"attribute.{name}": value for name, value in own.items()}
+    assert second == {
+        "rank": 2,
+        "item": "b",
+        "title": "b",
+        **renamed,
+        "year": 1983,
+        "score": 0.25,
+        "source": "trend",
+    }
+    assert as_rows(found, items, as_json=True)[1]["source"] == "amazon"
+    header = table(as_rows(found, items, with_source=True)).splitlines()[0].split()
+    assert header == ["rank", "item", "title", *renamed, "year", "score", "source"]
 
 
 def test_ingest_shows_the_types_of_attributes(item2vec, tmp_path, events):

@@ -96,22 +96,23 @@ def as_rows(
     """Convert recommendations to rows of rank, item id and score.
 
     If ``items`` is not ``None``, the attributes of each item are added and, if one of ``items`` has a title,
-    the title or else the id. With ``with_source``, the source of the recommendation is added. For a table,
-    attributes that are numbers or booleans are converted to text as in JSON, so that a year has no thousands
-    separator. With ``as_json``, attributes are not converted.
+    the title or else the id. With ``with_source``, the source of the recommendation is added. An attribute
+    that is named as one of the other columns, such as "rank", is added as "attribute.rank". For a table,
+    all rows have the attributes of all recommended items, so that the score follows them, and attributes that
+    are numbers or booleans are converted to text as in JSON, so that a year has no thousands separator. With
+    ``as_json``, attributes are not converted.
     """
-    rows = []
+    abouts = [{} if items is None else items.about(recommendation.item) for recommendation in recommendations]
+    names = list(dict.fromkeys(name for about in abouts for name in about))
+    reserved = {"rank", "item", "score"} | ({"source"} if with_source else set())
     has_titles = items is not None and any(items.titles)
-    for rank, recommendation in enumerate(recommendations, start=1):
-        id_ = recommendation.item
-        row: dict[str, Any] = {"rank": rank, "item": id_}
-        if items is not None:
-            about = items.about(id_)
-            if not as_json:
-                about = {name: _plain(value) for name, value in about.items()}
-            if has_titles:
-                row["title"] = items.title(id_)
-            row |= about
+    rows = []
+    for rank, (recommendation, about) in enumerate(zip(recommendations, abouts, strict=True), start=1):
+        row: dict[str, Any] = {"rank": rank, "item": recommendation.item}
+        if items is not None and has_titles:
+            row["title"] = items.title(recommendation.item)
+        shown = about if as_json else {name: _plain(about.get(name)) for name in names}
+        row |= {f"attribute.{name}" if name in reserved else name: value for name, value in shown.items()}
         row["score"] = recommendation.score
         if with_source:
             row["source"] = recommendation.source
