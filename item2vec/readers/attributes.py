@@ -48,8 +48,8 @@ def typed(
 
     The type of an attribute is inferred from all its texts or list elements, by the rules of ``read_items``.
     If ``infer_types`` is false, or the suffix is ``token`` or ``token_seq``, the texts or list elements are
-    not converted. A warning is logged if at least 90 % of the texts of an attribute are numbers with a
-    decimal comma, which are not converted.
+    not converted. A warning is logged if at least 90 % of the texts of an attribute are numbers and some of
+    these have a decimal comma, because the texts are not converted.
 
     >>> typed([{"year": "1983", "code": "007", "on": "True"}, {"year": "2.5", "code": "8"}], {})
     [{'year': 1983, 'code': '007', 'on': True}, {'year': 2.5, 'code': '8'}]
@@ -84,20 +84,20 @@ def _converter(texts: Iterable[str]) -> Callable[[str], Any]:
 
 
 def _log_decimal_commas(rows: Sequence[Mapping[str, Any]], name: str, distinct: Iterable[str]) -> None:
-    numbers = {text for text in distinct if _DECIMAL_COMMA.fullmatch(text)}
-    if not numbers:
+    with_comma = {text for text in distinct if _DECIMAL_COMMA.fullmatch(text)}
+    if not with_comma:
         return
+    numbers = with_comma | {text for text in distinct if _NUMBER.fullmatch(text)}
     texts = [row[name] for row in rows if isinstance(row.get(name), str) and row[name]]
-    n = sum(text in numbers for text in texts)
-    if n >= _MOST * len(texts):
+    if sum(text in numbers for text in texts) >= _MOST * len(texts):
         _LOG.warning(
             "attribute %r is text, because numbers have a decimal point: %s of %s values have a decimal "
             "comma, such as %r; to compare them as numbers, convert the column, for example with "
             "pandas.read_csv(..., decimal=',', thousands='.')",
             name,
-            f"{n:,}",
+            f"{sum(text in with_comma for text in texts):,}",
             f"{len(texts):,}",
-            next(text for text in texts if text in numbers),
+            next(text for text in texts if text in with_comma),
         )
 
 
