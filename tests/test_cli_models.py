@@ -207,12 +207,14 @@ def test_rollbacks_that_are_refused(item2vec, models, ids):
     assert served_seed(models) == 2
 
 
-def test_pin_gc_unpin(item2vec, models, ids):
+def test_pin_gc_unpin(item2vec, models, ids, tmp_path):
     assert json_of(item2vec, "pin", ids[0]) == {"version": ids[0], "pinned": True}
     assert json_of(item2vec, "gc", "--keep", "1") == []
     assert json_of(item2vec, "unpin", ids[0]) == {"version": ids[0], "pinned": False}
     assert json_of(item2vec, "gc") == []
-    assert json_of(item2vec, "gc", "--keep", "1") == [{"removed": ids[0]}]
+    (tmp_path / "item2vec.toml").write_text("[retention]\nversions = 2\n")
+    assert json_of(item2vec, "gc", "--keep", "3") == []
+    assert json_of(item2vec, "gc") == [{"removed": ids[0]}]
     assert json_of(item2vec, "pin")["version"] == ids[2]
     assert item2vec("models", "gc", "--keep", "0")[0] == 2
     assert item2vec("models", "pin", ids[0])[0] == 2

@@ -162,7 +162,13 @@ def release(models: options.Models = None, as_json: options.AsJson = False) -> N
 
 @models.command()
 def gc(
-    keep: Annotated[int, typer.Option(metavar="N", help="Number of newest versions to keep.")] = 5,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of newest versions to keep [default: the setting versions of [retention], or 5].",
+        ),
+    ] = None,
     reports: Annotated[
         int | None,
         typer.Option(
@@ -183,11 +189,13 @@ def gc(
     from item2vec.retraining.record import remove_old_reports
     from item2vec.versions import gc
 
-    folder, n_reports = location("models", models), retention().reports if reports is None else reports
+    folder = location("models", models)
+    n_versions = retention().versions if keep is None else keep
+    n_reports = retention().reports if reports is None else reports
     # Checked before any version is removed; gc checks keep.
     if n_reports < 1:
         raise ConfigError(f"reports is {n_reports}; expected at least 1")
-    removed = [version.id for version in gc(folder, keep=keep)]
+    removed = [version.id for version in gc(folder, keep=n_versions)]
     removed += remove_old_reports(folder, keep=n_reports)
     show_rows([{"removed": name} for name in removed], as_json=as_json)
 
