@@ -14,7 +14,14 @@ import pytest
 import item2vec
 from item2vec import Config, Interactions, Sentences, TasteConfig, Vocabulary, adapters
 from item2vec.config import AdapterConfig
-from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, TrainingError, TuningWarning
+from item2vec.errors import (
+    ConfigError,
+    InputError,
+    InputTypeError,
+    LeakWarning,
+    NothingToTrainError,
+    TuningWarning,
+)
 from item2vec.evaluation import leave_last_out, temporal_split
 from item2vec.tuning.finalists import decide, lower_bounds, train_rounds, users_of_rounds
 from item2vec.tuning.problem import make_problem, users_of
@@ -525,7 +532,7 @@ def test_the_recommended_budget_suffices(world):
 
 
 def test_errors_of_a_default_that_cannot_be_trained():
-    with pytest.raises(TrainingError, match="min_count"):
+    with pytest.raises(NothingToTrainError, match=r"default configuration cannot be trained: .*min_count"):
         item2vec.tune(chains(), trials=2, min_count=10**6)
 
 

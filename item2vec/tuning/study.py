@@ -20,7 +20,7 @@ from item2vec.config import AdapterConfig, Config, TasteConfig
 from item2vec.config.defaults import FULL_EPOCHS_TOKENS
 from item2vec.config.settings import plain
 from item2vec.durations import seconds_of
-from item2vec.errors import TrainingError, TuningWarning
+from item2vec.errors import TuningWarning
 from item2vec.evaluation.evaluate import Metric
 from item2vec.files import check_locks
 from item2vec.interactions import Interactions
@@ -174,6 +174,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         If a setting is unknown or out of range, or ``study`` has other data or settings.
     CorruptBundleError
         If ``study`` cannot be read as a study file.
+    NothingToTrainError
+        If fewer than two items, or no interaction, are left for the default configuration.
     InputError
         If ``data`` is neither sentences nor interactions, the cut-off of the metric is below 1, no query can
         be held out from the data, or a custom metric does not return a finite number per query.
@@ -275,7 +277,7 @@ def _conclude(
 ) -> Tuning:
     default = trials[0]
     if default.state != "complete":
-        raise TrainingError(f"the default configuration cannot be trained: {default.reason}")
+        raise default.error(f"the default configuration cannot be trained: {default.reason}")
     finalists = plan.finalists(trials)
     candidates = {0: plan.sampler.default} | {trial.number: trial.config for trial in finalists}
     rounds = train_rounds(plan.workers, plan.problem, candidates) if finalists else []

@@ -17,7 +17,7 @@ import numpy as np
 
 from item2vec.arrays import Doubles
 from item2vec.config import Config, TasteConfig
-from item2vec.errors import InputError, NothingToTrainError, TrainingError
+from item2vec.errors import InputError, Item2VecError, NothingToTrainError, TrainingError
 from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.taste import decays as decays_of
 from item2vec.training import train_with_table
@@ -26,6 +26,8 @@ from item2vec.vectors import ItemVectors
 
 __all__ = ["DEFAULT_WITH_BEST_TASTE", "NO_TRIALS", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
 
+ERRORS: tuple[type[Item2VecError], ...] = (TrainingError, NothingToTrainError, InputError)
+"""Classes of the errors of a failed trial."""
 RUNGS = (1 / 4, 1 / 2, 3 / 4)
 MIN_TRIALS_TO_COMPARE = 4
 COARSE = (1.0, 0.8, 0.5)
@@ -77,6 +79,8 @@ class Trial:
     If the best taste of trial 0 differs from the default taste, ``others`` of trial 0 contains a trial of the
     best taste, with the number -1.
     """
+    error: type[Item2VecError] = field(default=TrainingError, compare=False, repr=False)
+    """Class of the error of a failed trial. ``TrainingError`` unless this process ran the trial."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +228,9 @@ def run_trial(
         return replace(trial, rungs=tuple(watch.rungs), seconds=seconds, others=others)
     except _Stopped as stopped:
         return ended(stopped.state, watch.score, str(stopped))
-    except (TrainingError, NothingToTrainError, InputError) as error:
-        return ended("failed", 0.0, str(error))
+    except ERRORS as error:
+        kind = next(kind for kind in ERRORS if isinstance(error, kind))
+        return replace(ended("failed", 0.0, str(error)), error=kind)
 
 
 def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
