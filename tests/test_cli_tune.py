@@ -133,7 +133,7 @@ gap = "2h"
 
 def test_other_sections_and_comments_of_the_file_are_kept(item2vec, playlists, tmp_path):
     path = tmp_path / "shop.toml"
-    path.write_text(HAND_WRITTEN)
+    path.write_text(HAND_WRITTEN, encoding="utf-8-sig")
     assert item2vec("tune", *playlists, "--trials", "1", *QUICK, "--out", "shop.toml")[0] == 0
     text = path.read_text()
     found = tomllib.loads(text)
@@ -177,7 +177,7 @@ def test_a_budget_that_is_too_small_is_a_warning(item2vec, playlists):
 
 
 def test_settings_of_the_file_are_not_fixed(item2vec, playlists, tmp_path):
-    (tmp_path / "item2vec.toml").write_text("[train]\nwindow = 29\n")
+    (tmp_path / "item2vec.toml").write_text("[train]\nwindow = 29\n", encoding="utf-8-sig")
     found = json.loads(item2vec("tune", *playlists, "--trials", "2", *QUICK, "--json")[1])
     assert all(trial.get("window") != 29 for trial in found["trials"])
     assert found["metric"] == "ndcg@10"

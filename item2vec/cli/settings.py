@@ -220,7 +220,7 @@ def _file() -> dict[str, Any]:
 def _content() -> dict[str, Any]:
     """Return the parsed content of item2vec.toml. If the file does not exist, the content is empty."""
     try:
-        return tomllib.loads(FILE.read_text(encoding="utf-8"))
+        return tomllib.loads(FILE.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:

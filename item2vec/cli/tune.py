@@ -141,7 +141,7 @@ def _existing_toml(path: Path) -> str:
     try:
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"--out {path}: the folder {path.parent} does not exist; create it first")
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
         tomlkit.parse(text)
     except OSError as error:
         raise ConfigError(
