@@ -155,12 +155,13 @@ def test_a_name_that_is_too_long_is_an_error(call):
         call(store)
 
 
-def test_a_missing_folder_is_an_error(tmp_path):
+@pytest.mark.parametrize("call", [Store.current, Store.upgrade, Store.summary])
+def test_a_missing_folder_is_an_error(tmp_path, call):
     with (
         Store(f"sqlite:///{tmp_path}/no/where.db") as store,
-        pytest.raises(StoreError, match="the folder exists"),
+        pytest.raises(ConfigError, match=r"the folder .*/no does not exist; create it first"),
     ):
-        store.upgrade()
+        call(store)
 
 
 def test_a_relative_path_is_resolved_once(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from item2vec.errors import StoreError
+from item2vec.errors import ConfigError, StoreError
 from item2vec.files import unreadable
 
 __all__ = ["exists", "open_read_only_where_necessary", "why_read_only"]
@@ -27,11 +27,14 @@ REASON, STATE = "item2vec_read_only", "item2vec_state"
 
 
 def exists(database: Path) -> bool:
-    """Return whether a file exists; raise ``StoreError`` if its path cannot be looked up.
+    """Return whether a file exists; raise ``ConfigError`` if its folder does not exist.
 
-    Reasons are a folder that this user may not enter, and a name that is too long, for example.
+    Raise ``StoreError`` if its path cannot be looked up, for example because this user may not enter the
+    folder, or the name is too long.
     """
     try:
+        if not database.parent.is_dir():
+            raise ConfigError(f"{database}: the folder {database.parent} does not exist; create it first")
         return database.exists()
     except OSError as error:
         raise StoreError(str(unreadable(database, error))) from error
