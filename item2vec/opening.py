@@ -26,21 +26,17 @@ from item2vec.errors import InputError, Remedy, reason_of
 from item2vec.kinds import BZIP2, GZIP, HEAD_BYTES, XML, XZ, ZIP, Kind, kind_of
 
 __all__ = [
-    "ENCODING",
     "check_file",
     "content_name",
     "decompressors",
+    "encoding_remedy",
     "file_kind",
     "open_bytes",
     "open_text",
     "reading",
 ]
 
-ENCODING = Remedy(
-    "encoding", "latin-1", "pass the encoding of the file, such as {}", otherwise="convert the file to UTF-8"
-)
-"""The remedy for bytes that cannot be decoded."""
-
+_CONVERT = "convert the file to UTF-8"
 _MOST_LAYERS = 3
 _CHUNK = 1 << 20
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -58,6 +54,18 @@ decompressors: dict[Kind, Callable[[IO[bytes]], Any]] = {
     XZ: lzma.LZMAFile,
 }
 """Functions that decompress a file. The package ``readers`` adds a function for zstd, which needs pyarrow."""
+
+
+def encoding_remedy(byte: int) -> Remedy:
+    """Return the remedy for a byte that cannot be decoded.
+
+    The bytes 0x80 to 0x9f are control characters in Latin-1, and quotation marks and others in cp1252.
+
+    >>> print(encoding_remedy(0x92))
+    pass the encoding of the file, such as encoding='cp1252'
+    """
+    likely = "cp1252" if 0x80 <= byte <= 0x9F else "latin-1"
+    return Remedy("encoding", likely, "pass the encoding of the file, such as {}", otherwise=_CONVERT)
 
 
 @contextlib.contextmanager
@@ -186,7 +194,7 @@ def _in_utf8(file: IO[bytes], head: bytes, path: Path) -> IO[bytes]:
     if codec is None:
         likely = next((name for name, pattern in _UNMARKED.items() if pattern.match(head)), None)
         if likely is not None:
-            remedy = Remedy("encoding", likely, otherwise=ENCODING.otherwise)
+            remedy = Remedy("encoding", likely, otherwise=_CONVERT)
             raise InputError(f"{path} is text in {likely}, not in UTF-8", remedies=[remedy])
         return file
     text = io.TextIOWrapper(file, codec, errors="surrogateescape", newline="")

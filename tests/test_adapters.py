@@ -150,7 +150,8 @@ def test_text_is_split_at_blanks_and_tabs_only(tmp_path_factory, lists, end):
             InvalidIdError,
             "id at position 1 contains a lone surrogate",
         ),
-        (b"\xff\n", InputError, "line 1: byte 0xff is not utf-8 text; pass the encoding"),
+        (b"\xff\n", InputError, "line 1: byte 0xff is not utf-8 text; pass the encoding .*latin-1"),
+        (b"a\x92s\n", InputError, "line 1: byte 0x92 is not utf-8 text; pass the encoding .*cp1252"),
     ],
 )
 def test_a_bad_line_is_reported_by_number(tmp_path, content, error, message):

@@ -14,7 +14,7 @@ from item2vec.errors import ConfigError, InputError, short_repr
 from item2vec.layouts import first_line, layout_of, suffix_of
 from item2vec.lines import lines_of
 from item2vec.markup import xml_elements
-from item2vec.opening import ENCODING
+from item2vec.opening import encoding_remedy
 
 __all__ = ["Located", "file_playlists"]
 
@@ -75,7 +75,8 @@ def _decoded_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[i
         except UnicodeEncodeError as error:
             byte = ord(line[error.start]) - 0xDC00
             raise InputError(
-                f"{path} line {number}: byte {byte:#04x} is not {encoding} text", remedies=[ENCODING]
+                f"{path} line {number}: byte {byte:#04x} is not {encoding} text",
+                remedies=[encoding_remedy(byte)],
             ) from None
         yield number, line
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from item2vec.errors import InputError, Remedy, short_repr
-from item2vec.opening import ENCODING
+from item2vec.opening import encoding_remedy
 
 __all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "short_repr"]
 
@@ -70,7 +70,7 @@ class Fault:
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00
             expected = f"text (byte 0x{byte:02x} cannot be decoded)"
-            remedies = (ENCODING,)
+            remedies = (encoding_remedy(byte),)
         return cls(source, row_kind, number, f"{column} {short_repr(value)}", expected, error, remedies)
 
 
