@@ -106,6 +106,13 @@ def test_list_shows_the_score_of_a_run_and_the_age(item2vec, tmp_path):
     assert re.split(r" +", lines[1])[-6:-2] == ["1", "d", "ndcg@5", "0.250"]
 
 
+def test_a_file_is_not_a_models_folder(item2vec, tmp_path):
+    (tmp_path / "model").touch()
+    code, out, err = item2vec("models", "list", "--models", "model")
+    assert (code, out) == (2, "")
+    assert "model is a file; expected a models folder" in err
+
+
 def test_an_empty_folder_has_no_versions_and_the_error_names_train(item2vec):
     assert item2vec("models", "list")[:2] == (0, "(none)\n")
     for words in ("show", "verify", "pin", "unpin", "gc", "release", "rollback --reason x"):
@@ -190,6 +197,10 @@ def test_rollback_and_release(item2vec, models, ids):
     assert json_of(item2vec, "release")["reason"] == "too much jazz"
     assert json_of(item2vec, "release") == {"released": False}
     assert json_of(item2vec, "rollback", "--to", ids[2], "--reason", "x")["version"] == ids[2]
+    assert json_of(item2vec, "rollback", "--to", ids[0], "--reason", "x")["version"] == ids[0]
+    code, _, err = item2vec("models", "rollback", "--reason", "x")
+    assert code == 2
+    assert err.endswith("the served one; specify another version with --to ID\n")
 
 
 def test_rollbacks_that_are_refused(item2vec, models, ids):

@@ -70,7 +70,7 @@ def test_repeated_rollbacks_serve_ever_older_versions(models):
     again = versions.rollback(str(models), reason="more jazz")
     assert (again.id, again.generation, again.previous) == (version_ids[0], 5, version_ids[1])
     assert served_seed(models) == 0
-    with pytest.raises(BundleNotFoundError, match=f"no version older than {version_ids[0]}.*--to"):
+    with pytest.raises(BundleNotFoundError, match=f"no version older than {version_ids[0]}.*to="):
         versions.rollback(models, reason="still more")
     assert ids(models) == version_ids
     assert litter(models) == []

@@ -12,7 +12,7 @@ from typing import TypeVar
 from item2vec import bundle
 from item2vec.arguments import checked
 from item2vec.bundle.manifest import Manifest, read_manifest
-from item2vec.errors import BundleNotFoundError, CorruptBundleError
+from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError
 from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
 from item2vec.versions.layout import CURRENT, VERSIONS, Version, find, generation_of, served_version
@@ -94,9 +94,12 @@ def list_versions(models: str | os.PathLike[str]) -> list[Version]:
     """Return all versions in a models folder, oldest first, including damaged versions.
 
     ``manifest_sha256`` is empty for a version whose manifest cannot be read. ``generation`` is the generation
-    in the version id, and ``previous`` is always ``None``. Raise ``CorruptBundleError`` if this user may not
-    read the folder.
+    in the version id, and ``previous`` is always ``None``. A folder that does not exist has no versions.
+    Raise ``ConfigError`` if ``models`` is a file, and ``CorruptBundleError`` if this user may not read the
+    folder.
     """
+    if Path(models).is_file():
+        raise ConfigError(f"{models} is a file; expected a models folder: check the path")
     folder = Path(models) / VERSIONS
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [

@@ -76,6 +76,8 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
 
     Raises
     ------
+    ConfigError
+        If ``models`` is a file.
     CorruptBundleError
         If this user may not read the folders ``versions`` or ``pins``.
 

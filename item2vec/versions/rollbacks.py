@@ -24,6 +24,7 @@ from item2vec.errors import (
     GateRefusedError,
     InputError,
     LockHeldError,
+    Remedy,
 )
 from item2vec.files import FILE_MODE, replace_bytes, sync_folder
 from item2vec.versions.checking import manifest_of, run_canary
@@ -320,8 +321,8 @@ def _default_target(models: Path, before: Version | None) -> str:
     older = [version.id for version in list_versions(models) if version.generation < generation]
     if not older:
         raise BundleNotFoundError(
-            f"{models} has no version older than {before.id}, the served one; specify another version with "
-            "to= (on the command line: --to ID)"
+            f"{models} has no version older than {before.id}, the served one",
+            remedies=[Remedy("to", text="specify another version with {}")],
         )
     # After a rollback, the previous version is the replaced one, and usually newer than the served version.
     return before.previous if before.previous in older else older[-1]
