@@ -160,6 +160,16 @@ def test_ingest_shows_the_types_of_attributes(item2vec, tmp_path, events):
     assert "attributes" not in json.loads(item2vec("ingest", "events.csv", "--json")[1])
 
 
+def test_ingest_shows_attributes_that_are_objects(item2vec, tmp_path, events):
+    rows = [{"item_id": "i1", "size": {"width": 1}, "parts": [{"id": 1}]}, {"item_id": "i2", "parts": []}]
+    (tmp_path / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    facts = json.loads(item2vec("ingest", "events.csv", "--items", "items.jsonl", "--json")[1])
+    assert facts["attributes"] == [
+        {"attribute": "size", "type": "object", "items": 1, "distinct": 1},
+        {"attribute": "parts", "type": "object", "items": 1, "distinct": 1},
+    ]
+
+
 def test_the_encoding_applies_to_the_items_file(item2vec, tmp_path, events):
     words = ["ingest", "events.csv", "--items", str(INPUTS / "items_latin1.csv")]
     code, _, err = item2vec(*words)

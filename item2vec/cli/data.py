@@ -221,16 +221,20 @@ def columns_of(read: IngestConfig) -> dict[str, Any]:
 
 def _attributes(items: Items) -> list[dict[str, Any]]:
     """Return a row per attribute: name, type, number of items with a value, and number of distinct values."""
-    columns = {name: items.column(name) for name in items.attribute_names}
-    return [
-        {
-            "attribute": name,
-            "type": column.type,
-            "items": column.n_rows_with_values,
-            "distinct": column.n_distinct,
-        }
-        for name, column in columns.items()
-    ]
+    rows = []
+    for name in items.attribute_names:
+        column = items.column(name)
+        # A column has no kinds if its values, such as objects, cannot be compared.
+        objects = [] if column.kinds else [repr(row[name]) for row in items.attributes if row.get(name)]
+        rows.append(
+            {
+                "attribute": name,
+                "type": "object" if objects else column.type,
+                "items": len(objects) or column.n_rows_with_values,
+                "distinct": len(set(objects)) or column.n_distinct,
+            }
+        )
+    return rows
 
 
 @db.command()
