@@ -134,6 +134,9 @@ def test_attributes_never_replace_the_columns_of_a_recommendation():
         "source": "trend",
     }
     assert as_rows(found, items, as_json=True)[1]["source"] == "amazon"
+    named = Items(items.vocabulary, ("A", "B"), ({"title": "Mr"}, {}))  # titles of the column "name"
+    first = as_rows(found, named, as_json=True)[0]
+    assert first == {"rank": 1, "item": "a", "title": "A", "attribute.title": "Mr", "score": 0.5}
     header = table(as_rows(found, items, with_source=True)).splitlines()[0].split()
     assert header == ["rank", "item", "title", *renamed, "year", "score", "source"]
 

@@ -104,8 +104,9 @@ def as_rows(
     """
     abouts = [{} if items is None else items.about(recommendation.item) for recommendation in recommendations]
     names = list(dict.fromkeys(name for about in abouts for name in about))
-    reserved = {"rank", "item", "score"} | ({"source"} if with_source else set())
     has_titles = items is not None and any(items.titles)
+    optional = {"title": has_titles, "source": with_source}
+    reserved = {"rank", "item", "score"} | {name for name, is_shown in optional.items() if is_shown}
     rows = []
     for rank, (recommendation, about) in enumerate(zip(recommendations, abouts, strict=True), start=1):
         row: dict[str, Any] = {"rank": rank, "item": recommendation.item}
