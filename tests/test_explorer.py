@@ -286,3 +286,83 @@ def test_the_explorer_by_keyboard_alone(service, browser):
             assert page.evaluate(FOCUS), (view, page.evaluate("document.activeElement.outerHTML"))
             reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
         assert len(reached) == page.evaluate(TAB_STOPS), view
+
+
+@pytest.mark.slow
+def test_errors_stay_until_their_request_succeeds(service, browser):
+    explorer = Explorer(browser, 1100, 800)
+    page = explorer.page
+    page.route("**/v1/similar", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+    page.goto(service.url + "/#similar")
+    field = page.locator('[data-search="similar"] input')
+    field.fill("909 steps")
+    field.press("Enter")  # before the list of items is shown
+    explorer.shown("#item-facts h3")
+    explorer.shown('#error:has-text("502")')
+    assert not page.locator("#similar-results li").count()
+    page.unroute("**/v1/similar")
+    field.fill("blue harbour")
+    field.press("Enter")
+    explorer.shown('#item-facts h3:has-text("Blue Harbour")')
+    explorer.shown("#similar-results li")
+    assert page.locator("#error").is_hidden()
+
+
+@pytest.mark.slow
+def test_enter_chooses_by_the_current_text_and_a_chip_is_removed_alone(service, browser):
+    explorer = Explorer(browser, 1100, 800)
+    page = explorer.page
+    page.goto(service.url + "/")
+    explorer.shown("#results li")
+    field = page.locator('[data-search="history"] input')
+    field.fill("blue harb")
+    explorer.shown('[data-search="history"] li[aria-selected="true"]')
+    field.fill("909 steps")
+    field.press("Enter")
+    explorer.shown('#history li:has-text("909 Steps")')
+    page.evaluate(REPEAT)
+    page.locator("#history button").first.click()
+    assert page.locator("#history li").count() == 1
+
+
+REPEAT = """async () => {
+    const { changed, state } = await import("/explorer/state.js");
+    state.history = [...state.history, { ...state.history[0] }];
+    changed();
+}"""
+
+
+@pytest.mark.slow
+def test_the_rules_follow_another_attribute_at_once(service, browser):
+    explorer = Explorer(browser, 1100, 800)
+    page = explorer.page
+    page.goto(service.url + "/")
+    explorer.shown("#results li")
+    page.locator("#add-filter").click()
+    name, operator = page.locator("#filters select").all()
+    name.select_option("artist")
+    operator.select_option("!=")
+    page.locator("#filters input").fill("19")
+    with page.expect_request("**/v1/recommendations") as sent:
+        name.select_option("year")
+    assert sent.value.post_data_json["where"] == {"year": {"!=": 19}}
+    assert operator.input_value() == "!="
+
+
+@pytest.mark.slow
+def test_the_page_recovers_when_a_model_arrives(service, browser):
+    explorer = Explorer(browser, 390, 800)
+    page = explorer.page
+    page.route(
+        "**/explorer/facts", lambda route: route.fulfill(status=503, json={"detail": "no model is loaded"})
+    )
+    page.goto(service.url + "/#runs")
+    explorer.shown('#version:has-text("no model yet")')
+    explorer.shown("#runs-table")
+    page.locator('nav a[href="#compare"]').click()
+    explorer.shown("#view-compare:not([hidden])")
+    page.unroute("**/explorer/facts")
+    explorer.shown('#version:has-text("items")')
+    page.locator('nav a[href="#recommend"]').click()
+    explorer.shown("#results li")
+    assert page.locator("#error").is_hidden()

@@ -17,12 +17,10 @@ __all__ = ["picture_of"]
 
 RASTER_ABOVE = 10_000
 LABELS = 14
-MIN_GAP = (0.12, 0.035)
-"""Gaps from which ``_labelled`` determines overlaps, as shares of the width and of the height of the map.
-
-Two labels do not overlap if their points are more than three times the first gap apart horizontally, or more
-than the second gap vertically.
-"""
+LABEL = (0.36, 0.035)
+"""The size of the longest label, as shares of the width and of the height of the map."""
+RIGHT = 0.75
+"""The labels of points to the right of this place are to the left of their points."""
 LONGEST = 26
 DPI = 125
 STYLE: dict[Any, Any] = {
@@ -97,7 +95,7 @@ def _draw_points(figure: Any, axes: Any, item_map: ItemMap) -> None:
 def _draw_labels(axes: Any, item_map: ItemMap) -> None:
     for row in _labelled(item_map.positions, np.argsort(-item_map.counts, kind="stable")):
         x, y = item_map.positions[row]
-        is_right = x > 0.75
+        is_right = x > RIGHT
         axes.annotate(
             _short(item_map.titles[row]),
             (x, y),
@@ -109,19 +107,20 @@ def _draw_labels(axes: Any, item_map: ItemMap) -> None:
             color="#1d211e",
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.8},
         )
-        axes.plot(x, y, "o", markersize=3, color="#1d211e")
+        axes.plot(x, y, "o", markersize=6, markerfacecolor="none", markeredgewidth=0.8, color="#1d211e")
 
 
 def _labelled(positions: Floats, order: Any) -> list[int]:
     """Return the rows of up to 14 of the 2,000 most frequent items, with labels that do not overlap.
 
-    ``MIN_GAP`` defines when labels overlap, by the positions of their points only. ``order`` holds all rows,
-    most frequent first. The result is in this order.
+    A label takes up to ``LABEL`` (width, height) of the map, to the left of its point if the point is near
+    the right edge. ``order`` holds all rows, most frequent first. The result is in this order.
     """
+    starts = positions[:, 0] - np.where(positions[:, 0] > RIGHT, LABEL[0], 0)
+    corners = np.column_stack((starts, positions[:, 1]))
     chosen: list[int] = []
     for row in order[:2_000].tolist():
-        gaps = np.abs(positions[chosen] - positions[row])
-        if bool((gaps > np.array([3 * MIN_GAP[0], MIN_GAP[1]])).any(axis=1).all()):
+        if bool((np.abs(corners[chosen] - corners[row]) > np.array(LABEL)).any(axis=1).all()):
             chosen.append(row)
         if len(chosen) == LABELS:
             break

@@ -206,7 +206,9 @@ def _horizontal_bars(trace: Mapping[str, Any], layout: Mapping[str, Any], height
             about,
             themed(trace["marker"]["color"][place]),
         )
-        yield _line(x(value - below[place]), middle, x(value + above[place]), middle, "interval")
+        ends = x(value - below[place]), middle, x(value + above[place]), middle
+        yield _line(*ends, "halo")  # the bar may have nearly the colour of the interval
+        yield _line(*ends, "interval")
 
 
 def _points(traces: Sequence[Mapping[str, Any]]) -> tuple[list[Markup], int]:

@@ -1,6 +1,6 @@
 // The page: loads the summary of the served model, and shows the view that the fragment of the URL names.
 
-import { get } from "./api.js";
+import { get, showError } from "./api.js";
 import * as compare from "./compare.js";
 import * as map from "./map.js";
 import * as recommend from "./recommend.js";
@@ -8,6 +8,7 @@ import * as runs from "./runs.js";
 import * as similar from "./similar.js";
 import { changed, state } from "./state.js";
 
+const RETRY = 3000; // milliseconds until the next attempt to load the summary of the served model
 const VIEWS = { recommend, similar, analogy: {}, map, compare, runs };
 
 function show() {
@@ -20,11 +21,28 @@ function show() {
   VIEWS[name].open?.().catch(() => {});
 }
 
-state.facts = await get("explorer/facts");
+/** Return the summary of the served model, as soon as there is one. Meanwhile, the views that need no model are usable. */
+async function factsOfModel() {
+  for (;;) {
+    try {
+      return await get("explorer/facts");
+    } catch {
+      document.getElementById("version").textContent = "no model yet";
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+    }
+  }
+}
+
+compare.start();
+addEventListener("hashchange", () => {
+  showError("");
+  show();
+});
+show();
+state.facts = await factsOfModel();
 const { version, n_items, objective } = state.facts;
 document.getElementById("version").textContent = `${version ?? "single model"} · ${n_items.toLocaleString("en")} items · ${objective}`;
 document.getElementById("load-user").hidden = !state.facts.has_store;
-for (const module of [recommend, similar, map, compare]) module.start();
-addEventListener("hashchange", show);
+for (const module of [recommend, similar, map]) module.start();
 show();
 changed();

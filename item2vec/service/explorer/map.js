@@ -14,6 +14,9 @@ const SCALE = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
 const WITHOUT = 255; // the group of items without a number
 const CELLS = 128; // cells per side of the grid in which the item under the pointer is searched
 const LABELS = 5; // largest number of items of the history with a label: the newest
+const LONGEST = 30; // characters of a label
+const GAP = 11; // pixels between a point and its label
+const LINE = 15; // pixels between the base lines of two labels that do not overlap
 const POLL = 1000; // milliseconds between two requests while the service computes the map
 const FIRST_ALPHA = 150; // opacity (0 to 255) of a pixel that one item covers
 const MORE_ALPHA = 50; // opacity that each further item adds, so that dense regions are more opaque
@@ -143,7 +146,7 @@ function drawNow() {
   const marked = state.history.map((item) => positionOf.get(item.item)).filter((at) => at !== undefined);
   ring(context, neighbours, 6, text, { left, top, size });
   ring(context, marked, 9, text, { left, top, size });
-  label(context, [...neighbours.slice(0, 6), ...marked.slice(-LABELS)], text, { left, top, size });
+  label(context, [...neighbours.slice(0, 6), ...marked.slice(-LABELS).reverse()], text, { left, top, size, width });
 }
 
 /** Write the items into the array of pixels: filling one shape per item would take longer than a frame. */
@@ -210,10 +213,21 @@ function ring(context, points, radius, colour, { left, top, size }) {
   }
 }
 
-function label(context, points, colour, { left, top, size }) {
+/** Label points. A label is left of its point near the right edge, and left out if it would cover an earlier label. */
+function label(context, points, colour, { left, top, size, width }) {
   context.fillStyle = colour;
   context.font = "13px system-ui, sans-serif";
-  for (const at of points) context.fillText(map.titles[at], left + map.x[at] * size + 11, top + map.y[at] * size + 4);
+  const drawn = [];
+  for (const at of points) {
+    const letters = [...map.titles[at]];
+    const text = letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("")}…` : map.titles[at];
+    const length = context.measureText(text).width;
+    const [x, y] = [left + map.x[at] * size, top + map.y[at] * size];
+    const start = x + GAP + length > width ? x - GAP - length : x + GAP;
+    if (drawn.some((other) => Math.abs(other.y - y) < LINE && start < other.end && other.start < start + length)) continue;
+    drawn.push({ start, end: start + length, y });
+    context.fillText(text, start, y + 4);
+  }
 }
 
 function moveTo(x, y, scale) {

@@ -45,8 +45,8 @@ export async function refresh() {
   by("diversity-value").textContent = by("diversity").value;
   const popularity = by("popularity").valueAsNumber;
   by("popularity-value").textContent = popularity < 0 ? "model" : popularity.toFixed(1);
-  showChips(by("history"), state.history, (item) => removeFrom("history", item.item));
-  showChips(by("dislikes"), state.dislikes, (item) => removeFrom("dislikes", item.item));
+  showChips(by("history"), state.history, (item) => removeFrom("history", item));
+  showChips(by("dislikes"), state.dislikes, (item) => removeFrom("dislikes", item));
   const order = ++latest;
   const history = state.history.map((item) => item.item);
   const answer = await post("v1/recommendations", {
@@ -81,10 +81,12 @@ function addFilter() {
   function choose() {
     const attribute = attributes.find((a) => a.name === name.value);
     const operators = attribute.kind === "number" ? ["==", "!=", ">=", "<="] : ["==", "!=", "contains"];
+    const before = operator.value;
     operator.replaceChildren(...operators.map((text) => element("option", { textContent: text })));
+    if (operators.includes(before)) operator.value = before;
     values.replaceChildren(...attribute.values.map((text) => element("option", { value: String(text) })));
   }
-  name.addEventListener("change", choose);
+  name.addEventListener("input", choose); // before the rules, an ancestor, hear of the change
   choose();
   by("filters").append(row);
   value.focus();

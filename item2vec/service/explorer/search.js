@@ -23,8 +23,10 @@ export function searchField(place, choose) {
   place.classList.add("search");
   place.append(element("label", { for: id, textContent: place.dataset.label }), input, list);
   let [items, active, timer, latest] = [[], -1, 0, 0];
+  let isStale = false; // whether the text has changed since the listed items were found
 
   function close() {
+    isStale = false;
     list.hidden = true;
     active = -1;
     input.setAttribute("aria-expanded", "false");
@@ -37,6 +39,8 @@ export function searchField(place, choose) {
     if (active >= 0) {
       input.setAttribute("aria-activedescendant", list.children[active].id);
       list.children[active].scrollIntoView({ block: "nearest" });
+    } else {
+      input.removeAttribute("aria-activedescendant");
     }
   }
 
@@ -52,6 +56,7 @@ export function searchField(place, choose) {
     if (!query) return close();
     const found = await get(`v1/items?k=8&q=${encodeURIComponent(query)}`);
     if (order !== latest) return;
+    isStale = false;
     items = found.items;
     list.replaceChildren(
       ...items.map((item, at) =>
@@ -75,16 +80,27 @@ export function searchField(place, choose) {
     mark(items.length ? 0 : -1);
   }
 
+  /** Choose the marked item; if the text has just changed, the best item for the new text. */
+  async function enter() {
+    if (isStale) {
+      clearTimeout(timer);
+      await find();
+    }
+    if (active >= 0) pick(items[active]);
+  }
+
   input.addEventListener("input", () => {
+    isStale = true;
+    mark(-1);
     clearTimeout(timer);
     timer = setTimeout(() => find().catch(() => {}), DELAY);
   });
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
     if (event.key === "Escape") close();
-    else if (event.key === "Enter" && active >= 0) {
+    else if (event.key === "Enter") {
       event.preventDefault();
-      pick(items[active]);
+      enter().catch(() => {});
     } else if (["ArrowDown", "ArrowUp"].includes(event.key) && items.length && !list.hidden) {
       event.preventDefault();
       mark((active + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length);

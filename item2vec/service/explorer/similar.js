@@ -7,6 +7,7 @@ import { add } from "./state.js";
 
 const by = (id) => document.getElementById(id);
 const analogy = { positive: [], negative: [] };
+let latest = 0;
 
 export function start() {
   searchField(document.querySelector('[data-search="similar"]'), (item) => show(item).catch(() => {}));
@@ -19,12 +20,14 @@ export function start() {
 }
 
 async function show(item) {
-  const [answer, facts] = await Promise.all([
-    post("v1/similar", { item: item.item, k: 20 }),
-    get(`v1/items?item=${encodeURIComponent(item.item)}`),
-  ]);
+  const order = ++latest;
+  by("item-facts").replaceChildren();
+  by("similar-results").replaceChildren();
+  const facts = await get(`v1/items?item=${encodeURIComponent(item.item)}`);
+  if (order !== latest) return;
   showFacts(facts.items[0]);
-  showResults(by("similar-results"), answer.items, { actions: actionsOf });
+  const answer = await post("v1/similar", { item: item.item, k: 20 });
+  if (order === latest) showResults(by("similar-results"), answer.items, { actions: actionsOf });
 }
 
 function actionsOf(item) {

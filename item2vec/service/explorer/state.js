@@ -25,7 +25,8 @@ export function add(list, item) {
   }
 }
 
-export function removeFrom(list, id) {
-  state[list] = state[list].filter((other) => other.item !== id);
+/** Remove an entry of a list. Other entries of the same item are kept. */
+export function removeFrom(list, entry) {
+  state[list] = state[list].filter((other) => other !== entry);
   changed();
 }
