@@ -206,9 +206,11 @@ def _horizontal_bars(trace: Mapping[str, Any], layout: Mapping[str, Any], height
             about,
             themed(trace["marker"]["color"][place]),
         )
-        ends = x(value - below[place]), middle, x(value + above[place]), middle
-        yield _line(*ends, "halo")  # the bar may have nearly the colour of the interval
-        yield _line(*ends, "interval")
+        for kind in (
+            "halo",
+            "interval",
+        ):  # without the halo, the bar may have nearly the colour of the interval
+            yield _line(x(value - below[place]), middle, x(value + above[place]), middle, kind)
 
 
 def _points(traces: Sequence[Mapping[str, Any]]) -> tuple[list[Markup], int]:
