@@ -29,7 +29,7 @@ class ItemSearch:
     The score of a text is the share of the query's trigrams that the text contains, similar to
     ``word_similarity`` of PostgreSQL's pg_trgm, plus a tenth of the share of the text's trigrams that the
     query contains, so that shorter texts come first. The score of an item is the larger of the scores of its
-    id and its title.
+    id and its title; an id that equals the query has the highest score.
 
     Parameters
     ----------
@@ -69,7 +69,10 @@ class ItemSearch:
         self._bounds: Offsets = np.append(starts, len(grams))
 
     def best(self, query: str, *, k: int = 10) -> list[str]:
-        """Return the ids of up to ``k`` items that share a trigram with the query, best first."""
+        """Return the ids of up to ``k`` items that share a trigram with the query, best first.
+
+        The item whose id is the query is the first.
+        """
         wanted = np.unique(_trigrams([query])[0])
         if not len(wanted) or not len(self._grams):
             return []
@@ -81,6 +84,7 @@ class ItemSearch:
         items, inverse = np.unique(self._owners[documents], return_inverse=True)
         best = np.zeros(len(items))
         np.maximum.at(best, inverse, scores)
+        best[items == self._vocabulary.encode([query])[0]] = np.inf
         order = np.lexsort((items, -self._counts[items], -best))[:k]
         return self._vocabulary.decode(items[order])
 
@@ -137,8 +141,9 @@ def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     """Return two arrays: the distinct trigrams of each text; and the number of the text of each trigram.
 
     Trigrams are encoded as integers, and texts are numbered from 0. Texts are cut to 200 characters and
-    case-folded, and accents are removed. Words are runs of letters and digits; other characters are removed.
-    Each word is preceded by two spaces, so that the start of a word counts more.
+    case-folded, and accents are removed. Words are runs of letters and digits; other characters are removed,
+    unless the text has no letters and digits, such as an emoji. Each word is preceded by two spaces, so that
+    the start of a word counts more.
     """
     padded = [_padded(text) for text in texts]
     lengths = np.array([len(text) for text in padded])
@@ -157,4 +162,4 @@ def _padded(text: str) -> str:
     folded = text[:LONGEST_TEXT].casefold()
     if not folded.isascii():
         folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
-    return "".join(f"  {word}" for word in _WORD.findall(folded))
+    return "".join(f"  {word}" for word in _WORD.findall(folded) or folded.split())
