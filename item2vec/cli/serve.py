@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from functools import partial
@@ -11,10 +12,12 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import echo, show
-from item2vec.cli.settings import location
+from item2vec.cli.settings import location, served_store
 from item2vec.errors import ConfigError, MissingExtraError
 
 __all__ = ["serve", "start"]
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -86,9 +89,15 @@ def serve(
         raise ConfigError(f"--reload-every is {reload_every}; expected a number of seconds above 0")
     if rate is not None and not 0 < rate < math.inf:
         raise ConfigError(f"--rate is {rate}; expected a number of requests per second above 0")
+    url = served_store(store)
+    if url is None:
+        log.info(
+            "serving without a store: no --store is given, and item2vec.db does not exist; for users and "
+            "events, run item2vec db upgrade, then restart the service"
+        )
     start(
         models=location("models", models),
-        store=location("store", store),
+        store=url,
         host=host,
         port=port,
         workers=processes,

@@ -41,6 +41,7 @@ __all__ = [
     "model_config",
     "retention",
     "retrain_config",
+    "served_store",
 ]
 
 FILE = Path("item2vec.toml")
@@ -76,6 +77,15 @@ def location(name: str, flag: str | None) -> str:
     ``name`` is "models" or "store". The value of ``flag`` may come from an environment variable.
     """
     return flag or _file().get(name) or LOCATIONS[name]
+
+
+def served_store(flag: str | None) -> str | None:
+    """Return the URL of the store to serve.
+
+    It is ``location``, but ``None`` if no store is given, and the file of the default store does not exist.
+    """
+    is_missing = not os.path.lexists(LOCATIONS["store"].removeprefix("sqlite:///"))
+    return None if is_missing and not (flag or _file().get("store")) else location("store", flag)
 
 
 def metrics_path(flag: str | None) -> str | None:

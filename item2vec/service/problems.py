@@ -16,10 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from item2vec.config.settings import either, nearest
-from item2vec.errors import InputError, Item2VecError, StoreError, UnknownItemError, short_repr
+from item2vec.errors import InputError, Item2VecError, SchemaError, StoreError, UnknownItemError, short_repr
 
 __all__ = [
     "MEDIA_TYPE",
+    "WRONG_SCHEMA",
     "Problem",
     "fields_of",
     "handle_errors",
@@ -32,6 +33,7 @@ __all__ = [
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
+WRONG_SCHEMA = "the store has no schema, or not the required one; run item2vec db upgrade"
 SOURCES = {"body", "query", "path"}
 OBJECTS = {"model_type", "model_attributes_type", "dict_type"}  # pydantic's names of these errors
 MEMBERS = {"<id>", "<object>", "<mapping>", "<pairs>"}
@@ -95,6 +97,8 @@ def problem_of(error: Item2VecError) -> Problem:
     if isinstance(error, InputError):
         return invalid(error)
     log.error("a request failed: %s", error)
+    if isinstance(error, SchemaError):
+        return Problem(503, WRONG_SCHEMA)
     if isinstance(error, StoreError):
         return Problem(503, "the store is unavailable; try again later")
     return Problem(500, "the service failed; its log contains the error")

@@ -16,13 +16,13 @@ from typing import Any
 from item2vec.catalogue import Catalogue
 from item2vec.catalogue_cache import CatalogueCache
 from item2vec.engine import Engine
-from item2vec.errors import BundleNotFoundError, InputError, Item2VecError, StoreError
+from item2vec.errors import BundleNotFoundError, InputError, Item2VecError, SchemaError, StoreError
 from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
 from item2vec.rules import CHANGE_SCORES
 from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearches
-from item2vec.service.problems import Problem
+from item2vec.service.problems import WRONG_SCHEMA, Problem
 from item2vec.store import Store
 from item2vec.types import Recommendation
 from item2vec.versions import load
@@ -104,10 +104,17 @@ class Serving:
 
     @property
     def store(self) -> Store:
-        """The store, which needs no model. If the service has no store, ``InputError`` is raised."""
+        """The store, which needs no model.
+
+        If the service has no store, ``InputError`` is raised; if the schema of the store is not the required
+        one, ``SchemaError``.
+        """
         if self._store is None:
             raise InputError("the service has no store; start it with item2vec serve --store URL")
-        return self._store if self._engine is None else self._engine.store
+        if self._engine is not None:
+            return self._engine.store  # its schema was checked when the engine was opened
+        self._store.check_schema()
+        return self._store
 
     def listing(self) -> tuple[Catalogue, Recommender | None]:
         """Return the catalogue and the model; before a model is loaded, that of the store and ``None``.
@@ -119,7 +126,7 @@ class Serving:
             return view.catalogue, view.model
         cache = self._catalogue  # the thread that loads the model sets the attribute to None
         if cache is None:
-            cache = self._catalogue = CatalogueCache(self._store, every=self._arguments["reload_every"])
+            cache = self._catalogue = CatalogueCache(self.store, every=self._arguments["reload_every"])
         return cache.catalogue, None
 
     @property
@@ -286,6 +293,8 @@ class Serving:
         self._failure = failure
         if isinstance(error, BundleNotFoundError):
             self._why_not_ready = "no model is published yet; run item2vec train, or item2vec retrain"
+        elif isinstance(error, SchemaError):
+            self._why_not_ready = f"no model is loaded: {WRONG_SCHEMA}"
         else:
             self._why_not_ready = f"no model is loaded: {kind}; the log of the service has the message"
 
