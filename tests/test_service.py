@@ -342,8 +342,26 @@ def test_hostile_names_open_no_file(client, route, name):
     assert "root:" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/livez", "/", "/v1/items/blue-harbour", "/v1/nothing"])
+def test_head_is_get_without_a_body(client, path):
+    got, head = client.get(path), client.head(path)
+    assert head.status_code == got.status_code
+    assert head.headers == got.headers
+    assert (len(head.content), len(got.content)) == (0, int(head.headers["content-length"]))
+
+
 def test_unknown_routes_and_methods_are_problems(client):
     is_problem(client.get("/v1/nothing"), 404)
+    for method, path, allowed in (
+        ("DELETE", "/v1/recommendations", "POST"),
+        ("HEAD", "/v1/recommendations", "POST"),
+        ("POST", "/livez", "GET, HEAD"),
+        ("PATCH", "/v1/items/a", "DELETE, GET, HEAD, PUT"),
+        ("PUT", "/openapi.json", "GET, HEAD"),
+    ):
+        answer = client.request(method, path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == allowed
     is_problem(client.delete("/v1/recommendations"), 405)
     is_problem(client.get("/v1/users/u42/recommendations?limit=5"), 422)
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import item2vec
 from item2vec.service.admission import Admission
@@ -57,7 +58,26 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
         app.include_router(router)
     handle_errors(app)
     app.add_middleware(Admission, keys=keys, limits=limits, metrics=metrics)
+    app.add_middleware(_HeadAsGet)  # added last, so it is called first
     return app
+
+
+class _HeadAsGet:
+    """ASGI middleware that answers HEAD as GET, without the body (RFC 9110)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class _Application(FastAPI):

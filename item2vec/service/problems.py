@@ -34,6 +34,7 @@ __all__ = [
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
 WRONG_SCHEMA = "the store has no schema, or not the required one; run item2vec db upgrade"
+METHODS = ("DELETE", "GET", "HEAD", "POST", "PUT")
 SOURCES = {"body", "query", "path"}
 OBJECTS = {"model_type", "model_attributes_type", "dict_type"}  # pydantic's names of these errors
 MEMBERS = {"<id>", "<object>", "<mapping>", "<pairs>"}
@@ -179,12 +180,15 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods of all routes that match the path of a request, for the header ``Allow``."""
-    methods: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return ", ".join(sorted(methods))
+    """Return the methods that the path of a request has, for the header ``Allow``."""
+    return ", ".join(
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": "GET" if method == "HEAD" else method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    )
 
 
 def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:
