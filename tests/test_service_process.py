@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -82,6 +83,21 @@ def test_the_metrics_are_those_of_living_workers(served, tmp_path, monkeypatch):
     os.kill(min(first), signal.SIGKILL)
     wait_for(lambda: (found := workers()) and min(first) not in found)
     assert service.stop() == 0
+
+
+@pytest.mark.slow
+def test_workers_whose_parent_was_killed_end_and_free_the_port(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    service = Process(served, "serve", "--workers", "2")
+    host, port = service.url.removeprefix("http://").split(":")
+    service.process.kill()
+    service.stop()
+
+    def is_free():
+        with socket.socket() as client:
+            return client.connect_ex((host, int(port))) != 0
+
+    wait_for(is_free)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -133,9 +133,6 @@ def _queued(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 def _serve(app: FastAPI, listener: socket.socket) -> None:
-    # After the shutdown, uvicorn raises the signal again. It is ignored, so that the exit code is 0.
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
     # SQLite and NumPy release the interpreter lock in each call, so that a request takes the lock many times.
     # While another thread computes, for example to load a version, the request waits up to one switch
     # interval each time.
@@ -151,11 +148,26 @@ def _serve(app: FastAPI, listener: socket.socket) -> None:
         # rate limit. The variable lists the addresses of trusted proxies.
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
     )
-    _Server(config).run(sockets=[listener])
+    server = _Server(config)
+    # uvicorn installs this handler only when its loop runs. After the shutdown, uvicorn raises the signal
+    # again, which then has no effect, so that the exit code is 0.
+    for number in SIGNALS:
+        signal.signal(number, server.handle_exit)
+    server.run(sockets=[listener])
 
 
 def _work(settings: Settings, listener: socket.socket) -> None:
+    threading.Thread(target=_end_with_parent, name="item2vec-parent", daemon=True).start()
     _serve(application(settings), listener)
+
+
+def _end_with_parent() -> None:
+    """Stop this worker when its parent process has ended, for example by SIGKILL, and free the port."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    log.error("the process that started worker %s has ended; stopping the worker", os.getpid())
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _supervise(settings: Settings, listener: socket.socket) -> None:
