@@ -1,12 +1,14 @@
 """The start of ``serve``: without a store, with a store that has no schema, and stopped by a signal."""
 
 import importlib
+import signal
+import weakref
 
 import pytest
 from services import is_problem, wait_for_answer
 from starlette.testclient import TestClient
 
-from item2vec.service import Serving, create_app
+from item2vec.service import Serving, create_app, server
 
 
 @pytest.fixture
@@ -54,3 +56,45 @@ def test_an_error_of_a_store_without_schema_names_the_command(served, tmp_path):
             assert "no schema" in detail
             assert "item2vec db upgrade" in detail
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.fixture
+def handlers():
+    """Restore the handlers of signals."""
+    before = {number: signal.getsignal(number) for number in server.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_exception_python_swallows_stops_the_start(item2vec, monkeypatch):
+    served = []
+
+    def application(_):
+        value = {1}
+        _ref = weakref.ref(value, lambda _: signal.raise_signal(signal.SIGTERM))
+        del value
+
+    monkeypatch.setattr(server, "application", application)
+    monkeypatch.setattr(server, "_serve", lambda *_: served.append(True))
+    code, out, err = item2vec("serve", "--port", "0")
+    assert (code, out, served) == (1, "", [])
+    assert "stopped by SIGTERM" in err
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", server.SIGNALS)
+def test_a_signal_just_before_the_loop_runs_ends_the_server(monkeypatch, number):
+    class Signalled(server._Server):
+        def run(self, sockets):
+            signal.raise_signal(number)
+            assert self.should_exit
+            super().run(sockets)
+
+    async def application(_scope, _receive, _send): ...
+
+    monkeypatch.setattr(server, "_Server", Signalled)
+    with server._listening("127.0.0.1", 0) as listener:
+        server._serve(application, listener)

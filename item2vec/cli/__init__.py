@@ -68,20 +68,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 
 from item2vec.cli.app import app, environment_names, root
 from item2vec.cli.logs import log_to_stderr
 from item2vec.cli.output import discard
 from item2vec.cli.remedies import message_of
 from item2vec.cli.settings import check_environment
+from item2vec.cli.stopping import Stopped, stop
 from item2vec.errors import Item2VecError, masked, reason_of
 
 __all__ = ["app", "main"]
-
-
-class Stopped(BaseException):
-    """Raised on SIGTERM. Derived from ``BaseException``, so that no ``except Exception`` block catches it."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -103,7 +99,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # titles may have characters that the encoding lacks
             stream.reconfigure(errors="backslashreplace")
     log_to_stderr()
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         check_environment(environment_names())
         root()(words)
@@ -132,9 +128,3 @@ def _write_to_stderr(text: str) -> None:
         sys.stderr.write(masked(text))
     except OSError:
         discard(sys.stderr)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    # A second SIGTERM must not interrupt the clean-up.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped(signal.Signals(number).name)

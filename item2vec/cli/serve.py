@@ -13,6 +13,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import echo, show
 from item2vec.cli.settings import location, served_store
+from item2vec.cli.stopping import check_stopped
 from item2vec.errors import ConfigError, MissingExtraError
 
 __all__ = ["serve", "start"]
@@ -131,6 +132,7 @@ def start(*, as_json: bool = False, **settings: Any) -> None:
 
 
 def _announce(as_json: bool, url: str) -> None:
+    check_stopped()  # from here on, the server handles the signals
     if as_json:
         show({"url": url}, as_json=True)
     else:
