@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
@@ -139,6 +142,35 @@ def test_the_explorer_in_a_browser(service, browser):
     shown("details")
     assert problems == []
     assert [url for url in explorer.requests if not url.startswith(service.url)] == []
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_description_are_valid_requests(service, browser):
+    explorer = Explorer(browser, 1280, 900)
+    explorer.page.goto(service.url + "/docs")
+    explorer.shown("details")
+    commands = explorer.page.locator("pre").all_text_contents()
+    found = {}
+    for words in map(shlex.split, commands):
+        method = words[words.index("-X") + 1] if "-X" in words else "GET"
+        (url,) = [word for word in words if word.startswith("http")]
+        body = json.loads(words[-1]) if "-d" in words else None
+        found[method, url.removeprefix(service.url)] = body
+    assert found["POST", "/v1/events"] == {"events": [{"user": "ID", "item": "ID"}]}
+    assert found["PUT", "/v1/items"] == {"item": "ID"}
+    assert ("DELETE", "/v1/items?item=ID") in found
+    for command in commands:
+        if not re.search("PUT|DELETE|/v1/events", command):  # these would change the store of other tests
+            done = subprocess.run(
+                ["bash", "-c", f"{command} -s -o /dev/null -w '%{{http_code}}'"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert done.stdout in {"200", "404"}, command
+    assert not any("KEY" in command for command in commands)
+    rows = explorer.page.locator("tr").filter(has=explorer.page.locator("td", has_text=re.compile("^boost$")))
+    assert set(rows.locator("td:nth-child(3)").all_text_contents()) == {"object or list of list of any"}
 
 
 RUN = Run(

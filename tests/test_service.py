@@ -18,7 +18,9 @@ from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.service import ApiKeys, Serving, create_app
 from item2vec.service.metrics import Metrics
+from item2vec.service.schemas import RunAnswer
 from item2vec.store import Store
+from item2vec.store.runs import Run
 from item2vec.store.tables import run
 
 READ, WRITE = "a-key-that-only-reads", "a-key-that-also-writes"
@@ -348,6 +350,42 @@ def test_head_is_get_without_a_body(client, path):
     assert head.status_code == got.status_code
     assert head.headers == got.headers
     assert (len(head.content), len(got.content)) == (0, int(head.headers["content-length"]))
+
+
+def test_the_description_has_the_media_type_of_errors_and_the_fields_of_answers(client, app):
+    description = app.openapi()
+    components = description["components"]["schemas"]
+    assert {
+        re.sub(".*/", "", ref) for ref in re.findall(r'"\$ref": "([^"]+)"', json.dumps(description))
+    } <= set(components)
+    for path, methods in description["paths"].items():
+        for route in methods.values():
+            for status, answer in route["responses"].items():
+                assert status in {"200", "400"} or list(answer["content"]) == ["application/problem+json"]
+            schemas = route["responses"]["200"]["content"].items()
+            assert all(media == "text/plain" or schema["schema"] for media, schema in schemas), path
+    version = client.get("/readyz").json()["version"]
+    for path, route in (
+        ("/livez", "/livez"),
+        ("/readyz", "/readyz"),
+        ("/v1/versions", "/v1/versions"),
+        (f"/v1/versions/{version}", "/v1/versions/{version}"),
+        ("/v1/runs", "/v1/runs"),
+    ):
+        answers = description["paths"][route]["get"]["responses"]["200"]["content"]["application/json"]
+        schema = components[answers["schema"]["$ref"].rpartition("/")[2]]
+        assert set(client.get(path).json()) == set(schema["properties"]) == set(schema["required"])
+    now = datetime.now(UTC)
+    run = Run(1, now, now, "promoted", version, None, {"run": version}, {}, {"ndcg@10": 0.5}).as_json()
+    assert set(RunAnswer.model_validate(run, strict=True).model_dump()) == set(run)
+
+
+def test_the_description_names_the_keys_only_if_keys_are_needed(app):
+    assert "security" not in app.openapi()
+    keyed = create_app(Serving("models", None), keys=ApiKeys.of([("read", READ)])).openapi()
+    assert keyed["security"] == [{name: []} for name in keyed["components"]["securitySchemes"]]
+    assert keyed["paths"]["/livez"]["get"]["security"] == []
+    assert "security" not in keyed["paths"]["/readyz"]["get"]
 
 
 def test_unknown_routes_and_methods_are_problems(client):

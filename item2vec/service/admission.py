@@ -19,7 +19,7 @@ from item2vec.service.metrics import Metrics
 from item2vec.service.problems import Problem, problem_response
 from item2vec.service.rates import Rates
 
-__all__ = ["Admission"]
+__all__ = ["WITHOUT_KEY", "Admission"]
 
 WITHOUT_KEY = "/livez"
 READING = {"GET", "HEAD", "OPTIONS", "POST"}

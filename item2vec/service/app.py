@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import item2vec
-from item2vec.service.admission import Admission
+from item2vec.service.admission import WITHOUT_KEY, Admission
 from item2vec.service.keys import ApiKeys
 from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
@@ -20,6 +20,13 @@ from item2vec.service.schemas import JSON_PARAMETERS
 from item2vec.service.serving import Serving
 
 __all__ = ["create_app"]
+
+KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+"""The ways to send an API key (see ``key_of``), as OpenAPI security schemes."""
 
 
 def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits | None = None) -> FastAPI:
@@ -53,6 +60,7 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
         redoc_url=None,
     )
     app.state.serving, app.state.limits, app.state.metrics = serving, limits, metrics
+    app.state.needs_key = keys is not None
     for module in (recommendations, catalogue, events, operations, explorer):
         router: APIRouter = module.router
         app.include_router(router)
@@ -81,11 +89,15 @@ class _HeadAsGet:
 
 
 class _Application(FastAPI):
-    """An application whose OpenAPI description declares the parameters in ``JSON_PARAMETERS`` as JSON."""
+    """An application whose OpenAPI description also has the parameters that are JSON, and the API keys."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""
         description = super().openapi()
+        if self.state.needs_key:
+            description["components"]["securitySchemes"] = KEYS
+            description["security"] = [{name: []} for name in KEYS]
+            description["paths"][WITHOUT_KEY]["get"]["security"] = []
         for methods in description["paths"].values():
             for route in methods.values():
                 for parameter in route.get("parameters", []):

@@ -44,6 +44,7 @@ from item2vec.service.fields import (
 __all__ = [
     "JSON_PARAMETERS",
     "LIST_PARAMETERS",
+    "Alive",
     "Analogy",
     "Answer",
     "Batch",
@@ -56,11 +57,16 @@ __all__ = [
     "ItemBody",
     "ItemWithId",
     "Query",
+    "Ready",
     "Recommend",
     "Rules",
+    "RunAnswer",
+    "RunsAnswer",
     "SearchAnswer",
     "SimilarBody",
     "SimilarQuery",
+    "VersionAnswer",
+    "VersionsAnswer",
 ]
 
 
@@ -343,3 +349,64 @@ class SearchAnswer(BaseModel):
     """Items that match a search, best first."""
 
     items: list[ItemAnswer]
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: Literal["alive"]
+
+
+class Ready(BaseModel):
+    """The served version; ``degraded`` lists the unavailable parts of the service."""
+
+    version: str | None
+    generation: int | None
+    loaded_at: str
+    age_s: float
+    degraded: list[str]
+
+
+class VersionAnswer(BaseModel):
+    """A version of the models folder. Facts of a manifest that cannot be read are null."""
+
+    id: str
+    states: list[str]
+    created_at: str | None
+    items: int | None
+    size: int
+    objective: str | None
+    train: dict[str, Any]
+    taste: dict[str, Any] | None
+    index: dict[str, Any] | None
+
+
+class VersionsAnswer(BaseModel):
+    """Versions, newest first."""
+
+    versions: list[VersionAnswer]
+
+
+class RunAnswer(BaseModel):
+    """A nightly run, with the fields of ``Run.as_json``."""
+
+    id: int
+    run: str | None
+    started_at: str
+    finished_at: str | None
+    seconds: float | None
+    status: str
+    version: str | None
+    reason: str | None
+    metric: str | None
+    value: float | None
+    passed: list[str]
+    refused: list[str]
+    gates: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+class RunsAnswer(BaseModel):
+    """Nightly runs, newest first."""
+
+    runs: list[RunAnswer]

@@ -27,7 +27,7 @@ function describe(path, method, route) {
     showTable(table, { name: "Field", place: "In", type: "Type", required: "Required" }, fields);
     section.append(table);
   }
-  section.append(element("pre", { textContent: command(path, method, body) }));
+  section.append(element("pre", { textContent: command(path, method, route, body) }));
   return section;
 }
 
@@ -37,14 +37,31 @@ function resolved(schema) {
 
 function typeOf(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
-  if (schema.anyOf) return schema.anyOf.map(typeOf).join(" or ");
+  const members = schema.anyOf ?? schema.oneOf;
+  if (members) return [...new Set(members.map(typeOf))].join(" or ");
   if (schema.type === "array") return `list of ${typeOf(schema.items ?? { type: "any" })}`;
   return schema.const ? JSON.stringify(schema.const) : (schema.type ?? "any");
 }
 
-function command(path, method, body) {
-  const url = `${location.origin}${path.replace(/\{.*?\}/g, "ID")}`;
-  if (!body) return `curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${url}'`;
-  const required = Object.fromEntries((body.required ?? []).map((name) => [name, "…"]));
-  return `curl -X ${method.toUpperCase()} '${url}' -H 'Content-Type: application/json' -d '${JSON.stringify(required)}'`;
+function command(path, method, route, body) {
+  const needed = (route.parameters ?? []).filter((parameter) => parameter.in === "query" && parameter.required);
+  const query = needed.length ? `?${needed.map((parameter) => `${parameter.name}=ID`).join("&")}` : "";
+  const words = ["curl"];
+  if (method !== "get") words.push(`-X ${method.toUpperCase()}`);
+  words.push(`'${location.origin}${path.replace(/\{.*?\}/g, "ID")}${query}'`);
+  if ((route.security ?? api.security)?.length) words.push("-H 'X-API-Key: KEY'");
+  if (body) words.push("-H 'Content-Type: application/json'", `-d '${JSON.stringify(example(body))}'`);
+  return words.join(" ");
+}
+
+/** Return a value of a schema, with the required fields only; of several forms, a request has the last. */
+function example(schema) {
+  schema = resolved(schema);
+  if (schema.properties) {
+    const required = schema.required ?? schema.oneOf?.at(-1).required ?? [];
+    return Object.fromEntries(required.map((name) => [name, example(schema.properties[name])]));
+  }
+  if (schema.oneOf) return example(schema.oneOf[0]);
+  if (schema.type === "array") return [example(schema.items)];
+  return schema.type === "object" ? {} : "ID";
 }

@@ -34,7 +34,8 @@ __all__ = [
     "validated",
 ]
 
-_PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
+# With "model", FastAPI would describe errors as application/json. ``BatchAnswer`` adds the component.
+_PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {
         "content": {"text/plain": {}},

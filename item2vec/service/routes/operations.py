@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from item2vec.service.metrics import CONTENT_TYPE_LATEST
 from item2vec.service.problems import Problem
 from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, InService, json_response
+from item2vec.service.schemas import Alive, Ready, RunAnswer, RunsAnswer, VersionAnswer, VersionsAnswer
 from item2vec.service.strict_route import StrictRoute
 
 __all__ = ["router"]
@@ -21,13 +22,13 @@ router = APIRouter(route_class=StrictRoute, tags=["operations"], responses=ERROR
 Limit = Annotated[int, FromQuery(ge=1, le=1_000)]
 
 
-@router.get("/livez")
+@router.get("/livez", response_model=Alive)
 async def livez() -> Response:
     """Return status 200 as long as the process runs, even if no model is loaded."""
     return json_response({"status": "alive"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Ready)
 def readyz(context: InService) -> Response:
     """Return the served version, when it was loaded, and unavailable parts; 503 until a model is loaded."""
     status = context.serving.engine.status()
@@ -53,25 +54,25 @@ def metrics(context: InService) -> Response:
     return Response(context.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/v1/versions", dependencies=CHECKED_QUERY)
+@router.get("/v1/versions", response_model=VersionsAnswer, dependencies=CHECKED_QUERY)
 def versions(context: InService) -> Response:
     """List the versions of the models folder, newest first."""
     return json_response({"versions": context.serving.versions()})
 
 
-@router.get("/v1/versions/{version}", dependencies=CHECKED_QUERY)
+@router.get("/v1/versions/{version}", response_model=VersionAnswer, dependencies=CHECKED_QUERY)
 def version(version: str, context: InService) -> Response:
     """Return one version of the models folder with its settings."""
     return json_response(_one(context.serving.versions(), version, "version"))
 
 
-@router.get("/v1/runs", dependencies=CHECKED_QUERY)
+@router.get("/v1/runs", response_model=RunsAnswer, dependencies=CHECKED_QUERY)
 def runs(context: InService, limit: Limit = 20) -> Response:
     """List the latest nightly runs, newest first, with gates and metrics."""
     return json_response({"runs": context.serving.runs(limit)})
 
 
-@router.get("/v1/runs/{run}", dependencies=CHECKED_QUERY)
+@router.get("/v1/runs/{run}", response_model=RunAnswer, dependencies=CHECKED_QUERY)
 def run(run: str, context: InService) -> Response:
     """Return one nightly run."""
     is_id = run.isascii() and run.isdecimal() and len(run) < 19  # ids have 64 bits
