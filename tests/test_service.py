@@ -17,8 +17,8 @@ from item2vec import Interactions, ItemVectors, Recommender, publish
 from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.service import ApiKeys, Serving, create_app
+from item2vec.service.answers import RunAnswer
 from item2vec.service.metrics import Metrics
-from item2vec.service.schemas import RunAnswer
 from item2vec.store import Store
 from item2vec.store.runs import Run
 from item2vec.store.tables import run

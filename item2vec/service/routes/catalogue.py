@@ -11,10 +11,11 @@ from starlette.responses import Response
 from item2vec.catalogue import Catalogue
 from item2vec.errors import UnknownItemError
 from item2vec.recommender import Recommender
+from item2vec.service.answers import ItemAnswer, SearchAnswer
 from item2vec.service.fields import StoredId
 from item2vec.service.problems import named
 from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, Context, InService, above, json_response
-from item2vec.service.schemas import ItemAnswer, ItemBody, ItemWithId, SearchAnswer
+from item2vec.service.schemas import ItemBody, ItemWithId
 from item2vec.service.serving import Serving
 from item2vec.service.strict_route import StrictRoute
 from item2vec.store.changes import change_item

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from item2vec.errors import InputError, short_repr
 from item2vec.items import Items
+from item2vec.service.answers import ProblemDetails
 from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
 from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of, instead_of, invalid
-from item2vec.service.schemas import ProblemDetails, Recommend, Rules
+from item2vec.service.schemas import Recommend, Rules
 from item2vec.service.serving import Answered, Serving
 from item2vec.types import Share
 from item2vec.view import View

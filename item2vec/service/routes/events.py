@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from item2vec.service.answers import EventsAnswer
 from item2vec.service.events import stored
 from item2vec.service.problems import named
 from item2vec.service.routes.common import ERRORS, InService, above, json_response
-from item2vec.service.schemas import EventList, EventsAnswer
+from item2vec.service.schemas import EventList
 from item2vec.service.strict_route import StrictRoute
 
 __all__ = ["router"]

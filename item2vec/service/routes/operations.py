@@ -9,10 +9,17 @@ from fastapi import APIRouter
 from fastapi import Query as FromQuery
 from starlette.responses import PlainTextResponse, Response
 
+from item2vec.service.answers import (
+    Alive,
+    Ready,
+    RunAnswer,
+    RunsAnswer,
+    VersionAnswer,
+    VersionsAnswer,
+)
 from item2vec.service.metrics import CONTENT_TYPE_LATEST
 from item2vec.service.problems import Problem
 from item2vec.service.routes.common import CHECKED_QUERY, ERRORS, InService, json_response
-from item2vec.service.schemas import Alive, Ready, RunAnswer, RunsAnswer, VersionAnswer, VersionsAnswer
 from item2vec.service.strict_route import StrictRoute
 
 __all__ = ["router"]

@@ -12,6 +12,7 @@ from fastapi import Query as FromQuery
 from starlette.responses import Response
 
 from item2vec.errors import InputError, Item2VecError, UnknownItemError, short_repr
+from item2vec.service.answers import Answer, BatchAnswer
 from item2vec.service.problems import Problem, problem_of
 from item2vec.service.routes.common import (
     ERRORS,
@@ -26,9 +27,7 @@ from item2vec.service.routes.common import (
 )
 from item2vec.service.schemas import (
     Analogy,
-    Answer,
     Batch,
-    BatchAnswer,
     Query,
     Recommend,
     Rules,
