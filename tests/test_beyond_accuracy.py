@@ -165,7 +165,7 @@ BY_DEFINITION = {
 def test_every_metric_equals_its_definition(case, cutoffs):
     train, histories, targets, rankings = case
     split = Split(Sentences.of(train), Sentences.of(histories), Sentences.of(targets), "by hand")
-    evaluation = evaluate(FixedRankings(rankings), split, k=cutoffs, metrics=BY_DEFINITION)
+    evaluation = evaluate(FixedRankings(rankings), split, k=cutoffs, metrics=[*BY_DEFINITION])
     counts = Counter(itertools.chain(*train))
     for (name, definition), k in itertools.product(BY_DEFINITION.items(), cutoffs):
         expected = definition(rankings, k, counts, train, histories, targets)

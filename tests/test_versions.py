@@ -105,6 +105,7 @@ def test_folders_without_a_published_version(tmp_path):
         for call in (item2vec.load, versions.served_version, versions.verify):
             with pytest.raises(BundleNotFoundError, match="item2vec train"):
                 call(tmp_path / name)
+    for name in ("nothing", "empty", "begun"):
         assert versions.list_versions(tmp_path / name) == []
 
 

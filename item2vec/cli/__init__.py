@@ -44,7 +44,8 @@ The path of ``item2vec recommend --user u42``:
       ``direction``, which the command line does not have, moves it further.
    e. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
       recommended, of repeats. With the default settings, there are no bonuses.
-   f. ``prior.py`` `queries_of` appends the weight of the popularity prior, if ``popularity`` is above 0.
+   f. ``ranker.py`` `Ranker._queries` appends the weight of the popularity prior, if it is above 0,
+      and chooses the index.
    g. ``selection.py`` `select` applies ``at_most`` and ``diversity`` to rows in order of score, in which
       ``sources.py`` `Demoting.best` puts rows near disliked items last, and ``sources.py`` `Boosted.best`
       applies ``boost``. ``sources.py`` `Searched.best` calls ``index/search.py`` `search`, which returns the

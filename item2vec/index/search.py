@@ -13,7 +13,7 @@ The eleven steps from a history to recommendations::
       │               moved away from disliked items                   dislikes.move_away
       │               and in the given direction
       │ 5 bonuses     of repeats and neighbours                        bonuses.history_bonuses
-      │ 6 query       taste + the popularity dimension, if used        prior.queries_of
+      │ 6 query       taste + the popularity dimension, if used        Ranker._queries
       ▼ step 7: the order of the rows, before the search ───────────────────────────────────────
       │ 7 select      at_most, diversity                               selection.select
       │               rows near disliked items last; boost             Demoting.best

@@ -45,9 +45,9 @@ class Worker:
     Examples
     --------
     >>> with Worker(RetrainConfig(limits={"time": "1min"})) as worker:
-    ...     worker.snapshot("sqlite:///nowhere/item2vec.db", Path("/nowhere"), datetime(2024, 1, 1))
+    ...     worker.snapshot("sqlite:///nowhere.db", Path("/nowhere"), datetime(2024, 1, 1))
     Traceback (most recent call last):
-    item2vec.errors.SchemaError: sqlite:///nowhere/item2vec.db has no schema; expected revision ...
+    item2vec.errors.SchemaError: sqlite:///nowhere.db has no schema; expected revision ...
     """
 
     def __init__(self, config: RetrainConfig) -> None:
