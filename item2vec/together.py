@@ -35,8 +35,8 @@ class Together:
     def of(self, model: Recommender, catalogue: Catalogue, items: Sequence[str]) -> dict[str, list[str]]:
         """Return, for each new item, the ids of the items beside its first interactions.
 
-        Other items are omitted. Histories are read only for items whose first users have changed, or have
-        newer events, since the last call with this model.
+        Other items are omitted. Histories are read only for items whose first users, or the numbers of their
+        interactions, have changed since the last call with this model.
         """
         created_at = model.parts.created_at
         if created_at is None:

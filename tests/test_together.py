@@ -32,7 +32,7 @@ def together(store, *items, **adapter):
 
 def pairs(sql):
     return sql(
-        "SELECT item.external_id, user_account.external_id FROM first_user "
+        "SELECT item.external_id, coalesce(user_account.external_id, '') FROM first_user "
         "JOIN item ON item.id = item_id LEFT JOIN user_account ON user_account.id = user_id ORDER BY 1, 2"
     )
 
@@ -130,7 +130,28 @@ def test_the_first_five_users_of_an_item_are_stored(store, sql):
     store.ingest(listens(("u1", "x", 99), ("w", "x", 100)))
     store.forget_user("u2")
     store.forget_user("w")
-    assert pairs(sql) == [("x", "u0"), ("x", "u1"), ("x", "v1"), ("y", "u9")]
+    assert pairs(sql) == [("x", ""), ("x", "u0"), ("x", "u1"), ("x", "v1"), ("y", "u9")]
+
+
+def test_an_item_whose_first_users_were_all_deleted_is_not_new(store):
+    store.ingest(listens(("ann", "rare", 1)), now=BEFORE)
+    store.forget_user("ann")
+    store.ingest(listens(("eve", "i2", 1), ("eve", "rare", 2)))
+    assert together(store, "rare") == {}
+
+
+def test_a_skipped_event_adds_no_user(store, sql):
+    store.ingest(listens(("ann", "a", 1)), keys=["k1"])
+    store.ingest(listens(("bob", "x", 1), ("bob", "b", 2)), keys=["k1", "k2"])
+    assert pairs(sql) == [("a", "ann"), ("b", "bob")]
+
+
+def test_events_that_arrive_late_or_without_timestamps_are_looked_up(store):
+    one, finder = model(), Together(store)
+    store.ingest(Interactions.of(user=["ann"], item=["new"]))
+    assert finder.of(one, store.catalogue(), ["new"]) == {"new": []}
+    store.ingest(Interactions.of(user=["ann"], item=["i1"]))
+    assert finder.of(one, store.catalogue(), ["new"]) == {"new": ["i1"]}
 
 
 def test_two_writers_of_the_same_items_both_succeed(store, url, sql):

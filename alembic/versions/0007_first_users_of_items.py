@@ -1,7 +1,4 @@
-"""Add the table of the first users of each item, to find the first interactions of a new item.
-
-Of each item with interactions, one user is stored, with the time of the first ingestion of the item.
-"""
+"""Add the table of the first users of each item, to find the first interactions of a new item."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,7 +24,10 @@ def upgrade() -> None:
     )
     op.execute(
         "INSERT INTO first_user (item_id, user_id, ingested_at) "
-        "SELECT item_id, min(user_id), min(ingested_at) FROM interaction GROUP BY item_id"
+        "SELECT item_id, user_id, first FROM ("
+        "SELECT item_id, user_id, min(ingested_at) AS first, row_number() OVER "
+        "(PARTITION BY item_id ORDER BY min(ingested_at), user_id) AS number "
+        "FROM interaction GROUP BY item_id, user_id) AS pairs WHERE number <= 5"
     )
 
 

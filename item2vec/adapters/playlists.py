@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import count
 from os import PathLike
 from pathlib import Path
@@ -147,7 +147,7 @@ def _encoded(located: Located, ordered: bool) -> Sentences:
         if isinstance(sentence, str):
             found = short_repr(sentence)
             raise InputTypeError(f"{where} is the text {found}; expected a list of ids such as [{found}]")
-        if isinstance(sentence, Mapping):
+        if isinstance(sentence, Mapping) and not isinstance(sentence, Set):
             raise InputTypeError(
                 f"{where} is the mapping {short_repr(sentence)}; expected a list of ids: pass the path of "
                 "the file, or the lists, such as [line['items'] for line in lines]"
@@ -176,7 +176,7 @@ def _check_new(ids: list[str], where: str) -> None:
 
 
 def _numbered(source: object) -> Located:
-    if isinstance(source, Mapping):
+    if isinstance(source, Mapping) and not isinstance(source, Set):  # the nodes of networkx are both
         raise InputTypeError(
             f"source is the mapping {short_repr(source)}; expected a path, or a list of lists of ids, such "
             "as list(source.values())"

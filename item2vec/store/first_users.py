@@ -8,7 +8,7 @@ from itertools import repeat
 import numpy as np
 import sqlalchemy as sa
 
-from item2vec.arrays import Offsets, Rows
+from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.durations import microseconds_of
 from item2vec.store.ids import as_json, in_order
 from item2vec.store.tables import first_user, interaction
@@ -16,6 +16,8 @@ from item2vec.store.tables import first_user, interaction
 __all__ = ["delete_first_users", "insert_first_users"]
 
 N_FIRST = 5
+FORGOTTEN = 0
+"""The number of no user: the identity column of users starts at 1."""
 
 SQLITE_INSERT = """
     INSERT INTO first_user (item_id, user_id, ingested_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
@@ -32,16 +34,25 @@ POSTGRESQL_INSERT = sa.text("""
 
 
 def insert_first_users(
-    connection: sa.Connection, items: Offsets, item: Rows, user_id: Offsets, ingested_at: datetime
+    connection: sa.Connection,
+    items: Offsets,
+    item: Rows,
+    user_id: Offsets,
+    ingested_at: datetime,
+    *,
+    all_stored: bool,
 ) -> None:
     """Store the first users of those items of a batch of events that have fewer than five.
 
     ``items`` are distinct row numbers. ``item`` (indices into ``items``) and ``user_id`` (row numbers) have
-    one element per event. If two transactions add users to one item at the same time, it may have more than
-    five.
+    one element per event. Unless ``all_stored``, events may have been skipped, because their keys are those
+    of stored events, perhaps of other users and items. If two transactions add users to one item at the same
+    time, it may have more than five.
     """
     n_free = N_FIRST - _numbers_of_users(connection, items)
     events = np.flatnonzero(n_free[item] > 0)
+    if not all_stored:
+        events = events[_are_stored(connection, user_id[events], items[item[events]])]
     events = events[_firsts(item[events], user_id[events], n_free)]
     if not len(events):
         return
@@ -78,7 +89,28 @@ def _firsts(item: Rows, user: Offsets, n_free: Offsets) -> Rows:
 
 
 def delete_first_users(connection: sa.Connection, user_id: int) -> None:
-    """Delete a user from the first users of all items. The user's interactions must still be stored."""
-    c = first_user.c
+    """Delete a user from the first users of all items. The user's interactions must still be stored.
+
+    The user with the number ``FORGOTTEN`` takes the place of the first deleted user of an item. Otherwise, an
+    item whose first users have all been deleted would seem to be new.
+    """
+    c, other = first_user.c, first_user.alias()
     items = sa.select(interaction.c.item_id).where(interaction.c.user_id == user_id)
-    connection.execute(sa.delete(first_user).where(c.user_id == user_id, c.item_id.in_(items)))
+    is_deleted = (c.user_id == user_id) & c.item_id.in_(items)
+    has_other = sa.exists().where(other.c.item_id == c.item_id, other.c.user_id == FORGOTTEN)
+    connection.execute(sa.update(first_user).where(is_deleted, ~has_other).values(user_id=FORGOTTEN))
+    connection.execute(sa.delete(first_user).where(is_deleted))
+
+
+def _are_stored(connection: sa.Connection, user_id: Offsets, item_id: Offsets) -> Mask:
+    """Return a mask of the pairs of a user and an item with an interaction."""
+    ids, c = in_order(connection), interaction.c
+    users, distinct = np.unique(user_id), set()
+    statement = (
+        sa.select(c.user_id, c.item_id)
+        .where(c.user_id.in_(sa.select(sa.cast(ids.c.value, sa.BigInteger))))
+        .distinct()
+    )
+    for pair in connection.execute(statement, {"ids": as_json(users.tolist())}):
+        distinct.add(tuple(pair))
+    return np.array([pair in distinct for pair in zip(user_id.tolist(), item_id.tolist(), strict=True)], bool)

@@ -277,7 +277,8 @@ class Batch:
             insert, lower_positions = _insert_postgresql, _lower_positions_postgresql
         n_new = insert(connection, columns, self.timestamp[order], same)
         if n_new:
-            insert_first_users(connection, items, self.item.astype(np.intp), user_id, facts.ingested_at)
+            own = items, self.item.astype(np.intp), user_id, facts.ingested_at
+            insert_first_users(connection, *own, all_stored=n_new == len(rows))
         if n_new < len(rows):
             lower_positions(connection, columns, facts.source)
         return n_new

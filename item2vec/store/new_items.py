@@ -15,8 +15,8 @@ from item2vec.store.tables import first_user, interaction, item, user_account
 
 __all__ = ["FirstUsers", "first_users"]
 
-FirstUsers = dict[str, list[tuple[str, datetime]]]
-"""Maps item ids to their first users: pairs of the user id, and the time of the newest event of the user."""
+FirstUsers = dict[str, list[tuple[str, int]]]
+"""Maps item ids to their first users: pairs of the user id, and the number of interactions of the user."""
 
 
 def first_users(store: Store, items: Sequence[str], *, after: datetime) -> FirstUsers:
@@ -30,13 +30,14 @@ def first_users(store: Store, items: Sequence[str], *, after: datetime) -> First
 def _read(connection: sa.Connection, items: Sequence[str], after: datetime) -> FirstUsers:
     c, older = first_user.c, first_user.alias()
     is_older = (older.c.item_id == c.item_id) & (older.c.ingested_at <= after)
-    newest = (
-        sa.select(sa.func.max(interaction.c.occurred_at))
+    n_interactions = (
+        sa.select(sa.func.count())
+        .select_from(interaction)
         .where(interaction.c.user_id == c.user_id)
         .scalar_subquery()
     )
     statement = (
-        sa.select(item.c.external_id, user_account.c.external_id, newest)
+        sa.select(item.c.external_id, user_account.c.external_id, n_interactions)
         .select_from(first_user)
         .join(item, item.c.id == c.item_id)
         .join(user_account, user_account.c.id == c.user_id)
@@ -45,6 +46,6 @@ def _read(connection: sa.Connection, items: Sequence[str], after: datetime) -> F
     )
     found: FirstUsers = {}
     with undamaged(connection):
-        for id_, user, time in connection.execute(statement, {"ids": as_json(items)}):
-            found.setdefault(id_, []).append((user, time))
+        for id_, user, n in connection.execute(statement, {"ids": as_json(items)}):
+            found.setdefault(id_, []).append((user, n))
     return found

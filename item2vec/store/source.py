@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from item2vec.errors import InputError
+from item2vec.errors import ConfigError, InputError
 from item2vec.store.connect import code_of, make_engine, parse_url, shown, translated
 from item2vec.store.read_only import exists
 
@@ -74,7 +74,11 @@ def select_all(connection: sa.Connection, table: str) -> str:
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
     database = Path(str(url.database)).absolute()
-    if not exists(database):
+    try:
+        is_file = exists(database)
+    except ConfigError:  # its folder does not exist
+        is_file = False
+    if not is_file:
         raise InputError(f"{shown(url)} does not exist; check the path")
     address, timeout = f"{database.as_uri()}?mode=ro", float(str(url.query.get("timeout", 10)))
     return sa.create_engine(
