@@ -140,11 +140,12 @@ def test_a_source_is_not_changed(tmp_path):
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["shop.db"]
-    with (
-        pytest.raises(InputError, match=r"none\.db does not exist"),
-        reading_from(f"sqlite:///{tmp_path}/none.db"),
-    ):
-        pass
+    for name in ("none.db", "no/folder/none.db"):
+        with (
+            pytest.raises(InputError, match=r"none\.db does not exist"),
+            reading_from(f"sqlite:///{tmp_path}/{name}"),
+        ):
+            pass
     (tmp_path / "text.db").write_text("not a database" * 100)
     with (
         pytest.raises(StoreError, match="not a database"),

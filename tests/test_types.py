@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import MAX_ID_BYTES, NOT_TEXT, ODD_IDS, ids, illegal_ids
 
+from item2vec import adapters
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError, short_repr
 from item2vec.shards.arrow import ArrowVocabulary
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_ids, check_k
@@ -185,6 +186,7 @@ def test_a_mapping_is_not_a_list_of_ids():
         as_history({"a": 5.0})
     nodes = nx.Graph([("a", "b")]).nodes  # a mapping, and also a set
     assert as_history(nodes) == as_history({"a": 5.0, "b": 1.0}.keys()) == ["a", "b"]
+    assert list(adapters.playlists([nodes])) == [["a", "b"]]
 
 
 def test_recommendations_and_shares_unpack_and_are_immutable():
