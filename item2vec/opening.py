@@ -56,15 +56,19 @@ decompressors: dict[Kind, Callable[[IO[bytes]], Any]] = {
 """Functions that decompress a file. The package ``readers`` adds a function for zstd, which needs pyarrow."""
 
 
+NOT_IN_CP1252 = b"\x81\x8d\x8f\x90\x9d"
+
+
 def encoding_remedy(byte: int) -> Remedy:
     """Return the remedy for a byte that cannot be decoded.
 
-    The bytes 0x80 to 0x9f are control characters in Latin-1, and quotation marks and others in cp1252.
+    The bytes 0x80 to 0x9f are control characters in Latin-1, and quotation marks and others in cp1252, except
+    five bytes, which occur in older encodings of MS-DOS.
 
     >>> print(encoding_remedy(0x92))
     pass the encoding of the file, such as encoding='cp1252'
     """
-    likely = "cp1252" if 0x80 <= byte <= 0x9F else "latin-1"
+    likely = "cp850" if byte in NOT_IN_CP1252 else "cp1252" if 0x80 <= byte <= 0x9F else "latin-1"
     return Remedy("encoding", likely, "pass the encoding of the file, such as {}", otherwise=_CONVERT)
 
 

@@ -375,7 +375,7 @@ def test_the_rules_follow_another_attribute_at_once(service, browser):
     name.select_option("artist")
     operator.select_option("!=")
     page.locator("#filters input").fill("19")
-    with page.expect_request("**/v1/recommendations") as sent:
+    with page.expect_request(lambda sent: "year" in (sent.post_data or "")) as sent:
         name.select_option("year")
     assert sent.value.post_data_json["where"] == {"year": {"!=": 19}}
     assert operator.input_value() == "!="

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.config import Config, TasteConfig, TrainConfig
-from item2vec.errors import ConfigError, CorruptBundleError, WriteError, reason_of, short_repr
+from item2vec.errors import ConfigError, CorruptBundleError, TrainingError, WriteError, reason_of, short_repr
 from item2vec.files import fcntl, flush, parse_json
-from item2vec.tuning.trial import Trial
+from item2vec.tuning.trial import ERRORS, Trial
 
 __all__ = ["Journal"]
 
@@ -21,7 +21,6 @@ WRITING = 1 << 40
 RUNNING = WRITING + 1
 """Offset of the byte that a process locks while it runs trial 0. For trial n, the offset is RUNNING + n."""
 FIELDS = ("number", "state", "score", "rungs", "reason", "seconds")
-
 _NEXT = "delete the file, or choose another file for the study"
 
 
@@ -103,7 +102,10 @@ class Journal:
             self._take(self._new_lines())
             if trial.number not in self._trials:
                 self._trials[trial.number] = trial
-                self._append({name: getattr(trial, name) for name in FIELDS} | settings | {"others": others})
+                line = {name: getattr(trial, name) for name in FIELDS} | settings | {"others": others}
+                if trial.state == "failed":
+                    line["error"] = trial.error.__name__
+                self._append(line)
         self.release(trial.number)
 
     def settle(self, n_trials: int) -> bool:
@@ -217,7 +219,10 @@ def _trial(path: Path | None, number: int, line: bytes) -> Trial:
             Trial(one["number"], config.replace(taste=TasteConfig(**one["taste"])), "complete", one["score"])
             for one in fields.pop("others", ())
         )
-        return Trial(config=config, others=others, **{**fields, "rungs": tuple(fields["rungs"])})
+        errors = {error.__name__: error for error in ERRORS}
+        error = errors[fields.pop("error", TrainingError.__name__)]
+        rungs = tuple(fields["rungs"])
+        return Trial(config=config, others=others, error=error, **{**fields, "rungs": rungs})
     except (KeyError, TypeError, ConfigError) as error:
         raise CorruptBundleError(
             f"{path} line {number} is not a trial ({type(error).__name__}: {error}); expected a line of a "

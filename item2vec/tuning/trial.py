@@ -24,7 +24,16 @@ from item2vec.training import train_with_table
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
 
-__all__ = ["DEFAULT_WITH_BEST_TASTE", "NO_TRIALS", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
+__all__ = [
+    "DEFAULT_WITH_BEST_TASTE",
+    "ERRORS",
+    "NO_TRIALS",
+    "Earlier",
+    "Limits",
+    "Trial",
+    "best_taste",
+    "run_trial",
+]
 
 ERRORS: tuple[type[Item2VecError], ...] = (TrainingError, NothingToTrainError, InputError)
 """Classes of the errors of a failed trial."""
@@ -80,7 +89,7 @@ class Trial:
     best taste, with the number -1.
     """
     error: type[Item2VecError] = field(default=TrainingError, compare=False, repr=False)
-    """Class of the error of a failed trial. ``TrainingError`` unless this process ran the trial."""
+    """Class of the error of a failed trial."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ async function answer(path, response) {
     const detail = body?.detail ?? `The answer has the status ${response.status} ${response.statusText}`.trim();
     const text = fields ? `${detail} (${fields})` : detail;
     showError(text, route);
-    throw new Error(text);
+    throw Object.assign(new Error(text), { status: response.status });
   }
   if (failed === null || failed === route) showError("");
   return body;

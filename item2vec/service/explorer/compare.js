@@ -26,7 +26,7 @@ export async function open() {
     );
     by(side).value = chosen || usable[at]?.id || "";
   }
-  if (!usable.length) by("compare-summary").textContent = "The service has a single model without versions.";
+  by("compare-summary").textContent = usable.length ? "" : "There are no versions to compare.";
 }
 
 async function compare() {

@@ -26,13 +26,15 @@ async function factsOfModel() {
   for (;;) {
     try {
       return await get("explorer/facts");
-    } catch {
-      document.getElementById("version").textContent = "no model yet";
+    } catch (error) {
+      if (error.status === 503) document.getElementById("version").textContent = "no model yet";
       await new Promise((resolve) => setTimeout(resolve, RETRY));
     }
   }
 }
 
+const needing = ["recommend", "similar", "analogy", "map"].map((name) => document.getElementById(`view-${name}`));
+for (const section of needing) section.inert = true;
 compare.start();
 addEventListener("hashchange", () => {
   showError("");
@@ -44,5 +46,6 @@ const { version, n_items, objective } = state.facts;
 document.getElementById("version").textContent = `${version ?? "single model"} · ${n_items.toLocaleString("en")} items · ${objective}`;
 document.getElementById("load-user").hidden = !state.facts.has_store;
 for (const module of [recommend, similar, map]) module.start();
+for (const section of needing) section.inert = false;
 show();
 changed();

@@ -47,6 +47,7 @@ export function start() {
 
 /** Draw the map when its view is opened. The first time, load it. */
 export async function open() {
+  if (!state.facts) return; // called again as soon as there is a model
   if (!map) await load();
   draw();
 }

@@ -21,13 +21,16 @@ export function start() {
 
 async function show(item) {
   const order = ++latest;
-  by("item-facts").replaceChildren();
-  by("similar-results").replaceChildren();
-  const facts = await get(`v1/items?item=${encodeURIComponent(item.item)}`);
-  if (order !== latest) return;
-  showFacts(facts.items[0]);
-  const answer = await post("v1/similar", { item: item.item, k: 20 });
-  if (order === latest) showResults(by("similar-results"), answer.items, { actions: actionsOf });
+  try {
+    const facts = await get(`v1/items?item=${encodeURIComponent(item.item)}`);
+    if (order !== latest) return;
+    showFacts(facts.items[0]);
+    const answer = await post("v1/similar", { item: item.item, k: 20 });
+    if (order === latest) showResults(by("similar-results"), answer.items, { actions: actionsOf });
+  } catch (error) {
+    if (order === latest) by("similar-results").replaceChildren(); // those of another item
+    throw error;
+  }
 }
 
 function actionsOf(item) {
