@@ -192,6 +192,39 @@ def test_points_of_a_large_svg_are_an_image(n, has_image):
     assert len(picture) < 1_000_000
 
 
+def test_labels_cover_neither_labels_nor_labelled_points(monkeypatch):
+    """Labels of points near the right edge are to their left, towards the labels of other points."""
+    from matplotlib.figure import Figure
+
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda own, *to, **how: figures.append(own) or save(own, *to, **how)
+    )
+    drawn = replace(random_map(500), titles=["A WIDE title of an item"] * 500)
+    drawn.positions[:2] = (0.55, 0.5), (0.95, 0.51)  # the most frequent items
+    picture_of(drawn, "png")
+    axes = figures[0].axes[0]
+    labels = [label.get_window_extent() for label in axes.texts]
+    points = [axes.transData.transform(line.get_xydata()[0]) for line in axes.lines]
+    assert len(labels) == 14
+    for at, label in enumerate(labels):
+        assert not label.count_overlaps([*labels[:at], *labels[at + 1 :]])
+        assert not any(label.contains(*point) for point in points)
+
+
+def test_a_labelled_point_keeps_its_colour(model):
+    picture = picture_of(map_items(model, "genre"), "svg").decode()
+    rings = re.findall(r'<use [^>]*style="([^"]*stroke: #1d211e[^"]*)"', picture)
+    assert rings
+    assert not [style for style in rings if "fill: #1d211e" in style]
+
+
+def test_a_long_name_is_cut_in_the_legend(model):
+    name = "n" * 40
+    drawn = map_of([model], labels=[name])
+    assert [trace.name for trace in drawn.data] == ["n" * 25 + "…"]
+
+
 def test_dollar_signs_in_titles_are_text(model):
     picture = picture_of(map_items(model, "genre"), "svg")
     assert b"$Delta$" in picture
@@ -212,7 +245,7 @@ def test_the_command_draws_a_selection(item2vec, bundle_path, tmp_path):
     code, out, err = item2vec(*words, "--json")
     assert code == 0, err
     content = (tmp_path / "m.svg").read_bytes()
-    facts = {"file": "m.svg", "items": 2, "color": "genre", "method": "tsne", "bytes": len(content)}
+    facts = {"file": "m.svg", "items": 2, "color": "genre", "method": "pca", "bytes": len(content)}
     assert json.loads(out) == facts
     assert b"Beta" in content
     assert b"Delta" not in content

@@ -64,6 +64,7 @@ def draw_map(
     from item2vec.mapping import map_items
     from item2vec.mapping.figure import page_of
     from item2vec.mapping.picture import picture_of
+    from item2vec.mapping.positions import used_method
     from item2vec.outputs import output
 
     kind = out.suffix.lower()
@@ -80,5 +81,6 @@ def draw_map(
     content = page_of(drawn) if kind == ".html" else picture_of(drawn, "svg" if kind == ".svg" else "png")
     with output(out) as file:
         file.write(content)
-    facts = {"file": str(out), "items": len(drawn), "color": color, "method": method, "bytes": len(content)}
+    used = used_method(method, len(drawn))  # type: ignore[arg-type]
+    facts = {"file": str(out), "items": len(drawn), "color": color, "method": used, "bytes": len(content)}
     show(facts, as_json=as_json)

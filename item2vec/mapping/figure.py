@@ -11,7 +11,7 @@ import numpy as np
 
 from item2vec.figures import draw, script
 from item2vec.mapping.item_map import ItemMap
-from item2vec.mapping.style import NO_VALUE, point_size, series_of
+from item2vec.mapping.style import NO_VALUE, point_size, series_of, short
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -74,7 +74,7 @@ def figure_of(item_map: ItemMap) -> Figure:
         "hovermode": "closest",
         "showlegend": colours is not None and (colours.numbers is None or len(traces) > 1),
         "legend": {
-            "title": {"text": "" if colours is None else escape(colours.attribute)},
+            "title": {"text": "" if colours is None else escape(short(colours.attribute))},
             "itemsizing": "constant",
             "x": 0.99,
             "xanchor": "right",
@@ -111,7 +111,7 @@ def _of_numbers(item_map: ItemMap, attribute: str, numbers: Any) -> list[dict[st
     marker = {
         "color": numbers[known],
         "colorscale": "Viridis",
-        "colorbar": {"title": {"text": escape(attribute)}, "thickness": 14, "len": 0.6},
+        "colorbar": {"title": {"text": escape(short(attribute))}, "thickness": 14, "len": 0.6},
     }
     coloured = _trace(item_map, np.flatnonzero(known), attribute, marker)
     coloured |= {"hovertemplate": "%{text}<br>" + escape(attribute) + ": %{marker.color}<extra></extra>"}
@@ -125,7 +125,7 @@ def _trace(item_map: ItemMap, rows: Any, name: str, marker: dict[str, Any]) -> d
     return {
         "type": "scattergl",
         "mode": "markers",
-        "name": escape(name),
+        "name": escape(short(name)),
         "x": item_map.positions[rows, 0],
         "y": item_map.positions[rows, 1],
         "text": [escape(item_map.titles[row], quote=False) for row in rows.tolist()],

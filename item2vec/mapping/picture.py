@@ -8,20 +8,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from item2vec.arrays import Floats
 from item2vec.mapping.extras import require
 from item2vec.mapping.item_map import ItemMap
-from item2vec.mapping.style import NO_VALUE, point_size, series_of
+from item2vec.mapping.style import NO_VALUE, point_size, series_of, short
 
 __all__ = ["picture_of"]
 
 RASTER_ABOVE = 10_000
 LABELS = 14
-LABEL = (0.36, 0.035)
-"""The size of the longest label, as shares of the width and of the height of the map."""
-RIGHT = 0.75
-"""The labels of points to the right of this place are to the left of their points."""
-LONGEST = 26
+CHARACTER = 0.0135
+"""Estimated width of a character of a label, as a share of the width of the map."""
+LINE = 0.035
+"""Height of a label, as a share of the height of the map."""
+MARK = 0.015
+"""Distance of a label from its point, as a share of the width of the map."""
+FLIPPED_FROM = 0.75
+"""Position from which a label is to the left of its point."""
 DPI = 125
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -72,20 +74,20 @@ def _draw_points(figure: Any, axes: Any, item_map: ItemMap) -> None:
         known = np.isfinite(colours.numbers)
         axes.scatter(*item_map.positions[~known].T, color=NO_VALUE, **style)
         drawn = axes.scatter(*item_map.positions[known].T, c=colours.numbers[known], cmap="viridis", **style)
-        bar = figure.colorbar(drawn, ax=axes, shrink=0.6, label=_short(colours.attribute))
+        bar = figure.colorbar(drawn, ax=axes, shrink=0.6, label=short(colours.attribute))
         bar.solids.set_alpha(1)
         bar.outline.set_visible(False)
         return
     handles = {}
     for name, colour, rows, is_named in series_of(item_map):
-        drawn = axes.scatter(*item_map.positions[rows].T, color=colour, label=_short(name), **style)
+        drawn = axes.scatter(*item_map.positions[rows].T, color=colour, label=short(name), **style)
         handles[drawn] = is_named
     if colours is not None:
         legend = figure.legend(
             handles=sorted(handles, key=lambda handle: not handles[handle]),
             loc="outside right upper",
             frameon=False,
-            title=_short(colours.attribute),
+            title=short(colours.attribute),
             alignment="left",
         )
         for handle in legend.legend_handles:
@@ -93,13 +95,13 @@ def _draw_points(figure: Any, axes: Any, item_map: ItemMap) -> None:
 
 
 def _draw_labels(axes: Any, item_map: ItemMap) -> None:
-    for row in _labelled(item_map.positions, np.argsort(-item_map.counts, kind="stable")):
+    for row in _labelled(item_map):
         x, y = item_map.positions[row]
-        is_right = x > RIGHT
+        is_right = x > FLIPPED_FROM
         axes.annotate(
-            _short(item_map.titles[row]),
+            short(item_map.titles[row]),
             (x, y),
-            xytext=(-4 if is_right else 4, 0),
+            xytext=(-5 if is_right else 5, 0),
             textcoords="offset points",
             ha="right" if is_right else "left",
             va="center",
@@ -107,25 +109,28 @@ def _draw_labels(axes: Any, item_map: ItemMap) -> None:
             color="#1d211e",
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.8},
         )
-        axes.plot(x, y, "o", markersize=6, markerfacecolor="none", markeredgewidth=0.8, color="#1d211e")
+        axes.plot(x, y, "o", markersize=6, markeredgewidth=0.8, color="#1d211e", fillstyle="none")
 
 
-def _labelled(positions: Floats, order: Any) -> list[int]:
-    """Return the rows of up to 14 of the 2,000 most frequent items, with labels that do not overlap.
+def _labelled(item_map: ItemMap) -> list[int]:
+    """Return the rows of up to 14 of the 2,000 most frequent items, most frequent first.
 
-    A label takes up to ``LABEL`` (width, height) of the map, to the left of its point if the point is near
-    the right edge. ``order`` holds all rows, most frequent first. The result is in this order.
+    No label overlaps another, or the point of another.
     """
-    starts = positions[:, 0] - np.where(positions[:, 0] > RIGHT, LABEL[0], 0)
-    corners = np.column_stack((starts, positions[:, 1]))
     chosen: list[int] = []
-    for row in order[:2_000].tolist():
-        if bool((np.abs(corners[chosen] - corners[row]) > np.array(LABEL)).any(axis=1).all()):
+    spans: list[tuple[float, float, float]] = []
+    for row in np.argsort(-item_map.counts, kind="stable")[:2_000].tolist():
+        start, end, y = _span(item_map, row)
+        if not any(start < right and left < end and abs(y - other) < LINE for left, right, other in spans):
             chosen.append(row)
+            spans.append((start, end, y))
         if len(chosen) == LABELS:
             break
     return chosen
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+def _span(item_map: ItemMap, row: int) -> tuple[float, float, float]:
+    """Return where the point and the label of an item start and end horizontally, and their height."""
+    x, y = item_map.positions[row].tolist()
+    reach = MARK + CHARACTER * len(short(item_map.titles[row]))
+    return (x - reach, x + MARK, y) if x > FLIPPED_FROM else (x - MARK, x + reach, y)

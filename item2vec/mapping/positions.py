@@ -15,7 +15,16 @@ from item2vec.mapping.extras import require
 from item2vec.matrices import unit_rows
 from item2vec.vectors import ItemVectors
 
-__all__ = ["METHODS", "Method", "available_method", "beside", "compared_matrix", "layout", "place"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "available_method",
+    "beside",
+    "compared_matrix",
+    "layout",
+    "place",
+    "used_method",
+]
 
 Method = Literal["tsne", "umap", "pca"]
 METHODS = ("tsne", "umap", "pca")
@@ -36,6 +45,15 @@ def available_method() -> Method:
     'tsne'
     """
     return "pca" if importlib.util.find_spec("openTSNE") is None else "tsne"
+
+
+def used_method(method: Method, n_items: int) -> Method:
+    """Return the method that places this number of items: ``"pca"`` below 100 items.
+
+    >>> used_method("tsne", 99), used_method("tsne", 100)
+    ('pca', 'tsne')
+    """
+    return "pca" if n_items < MIN_ITEMS else method
 
 
 @checked
@@ -103,7 +121,7 @@ def place(matrix: Floats, counts: Doubles, *, method: Method, seed: int) -> Floa
         return result
     if len(known) < len(matrix):
         matrix, counts = matrix[known], counts[known]
-    if method == "pca" or len(known) < MIN_ITEMS:
+    if used_method(method, len(known)) == "pca":
         positions = components(matrix)
     else:
         positions = _spread(matrix, _landmarks(counts, seed), method, seed)

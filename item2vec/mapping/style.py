@@ -10,7 +10,7 @@ import numpy as np
 from item2vec.arrays import Rows
 from item2vec.mapping.item_map import ItemMap
 
-__all__ = ["NO_VALUE", "PLAIN", "Series", "point_size", "series_of"]
+__all__ = ["NO_VALUE", "PLAIN", "Series", "point_size", "series_of", "short"]
 
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9",
@@ -20,6 +20,7 @@ PALETTE = (
 PLAIN = "#0072b2"
 OTHER = "#a9aeaa"
 NO_VALUE = "#d3d6d4"
+LONGEST = 26
 
 
 class Series(NamedTuple):
@@ -59,3 +60,12 @@ def point_size(n_items: int) -> float:
     (8.0, 3.5, 2.0)
     """
     return float(np.clip(350 / np.sqrt(n_items), 2, 8))
+
+
+def short(text: str) -> str:
+    """Return a label or a name of the legend, cut to 26 characters.
+
+    >>> short("Concerto for two violins in D minor")
+    'Concerto for two violins …'
+    """
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
