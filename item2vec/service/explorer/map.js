@@ -224,7 +224,8 @@ function label(context, points, colour, { left, top, size, width }) {
     const text = letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("")}…` : map.titles[at];
     const length = context.measureText(text).width;
     const [x, y] = [left + map.x[at] * size, top + map.y[at] * size];
-    const start = x + GAP + length > width ? x - GAP - length : x + GAP;
+    if (x < 0 || x > width) continue;
+    const start = x + GAP + length > width ? Math.max(0, x - GAP - length) : x + GAP;
     if (drawn.some((other) => Math.abs(other.y - y) < LINE && start < other.end && other.start < start + length)) continue;
     drawn.push({ start, end: start + length, y });
     context.fillText(text, start, y + 4);
