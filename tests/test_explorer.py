@@ -66,6 +66,14 @@ class Explorer:
                     raise
 
 
+def opened(service, browser):
+    """Return the explorer with the view Recommend, as soon as it shows recommendations."""
+    explorer = Explorer(browser, 1100, 800)
+    explorer.page.goto(service.url + "/")
+    explorer.shown("#results li")
+    return explorer
+
+
 @pytest.mark.slow
 def test_an_element_that_is_missing_is_an_error_once_the_page_is_idle(service, browser, monkeypatch):
     from playwright.sync_api import TimeoutError as NotShown
@@ -208,9 +216,7 @@ CONDITIONS = """async (values) => {
 
 
 def test_a_filter_of_a_boolean_is_true_or_false_or_ignored(service, browser):
-    explorer = Explorer(browser, 1100, 800)
-    explorer.page.goto(service.url + "/")
-    explorer.shown("#results li")
+    explorer = opened(service, browser)
     values = {"true": True, " TRUE": True, "False": False, "yes": None, "": None, "toString": None}
     assert explorer.page.evaluate(CONDITIONS, [*values]) == [*values.values()]
 
@@ -342,10 +348,8 @@ def test_errors_stay_until_their_request_succeeds(service, browser):
 
 @pytest.mark.slow
 def test_enter_chooses_by_the_current_text_and_a_chip_is_removed_alone(service, browser):
-    explorer = Explorer(browser, 1100, 800)
+    explorer = opened(service, browser)
     page = explorer.page
-    page.goto(service.url + "/")
-    explorer.shown("#results li")
     field = page.locator('[data-search="history"] input')
     field.fill("blue harb")
     explorer.shown('[data-search="history"] li[aria-selected="true"]')
@@ -366,10 +370,8 @@ REPEAT = """async () => {
 
 @pytest.mark.slow
 def test_the_rules_follow_another_attribute_at_once(service, browser):
-    explorer = Explorer(browser, 1100, 800)
+    explorer = opened(service, browser)
     page = explorer.page
-    page.goto(service.url + "/")
-    explorer.shown("#results li")
     page.locator("#add-filter").click()
     name, operator = page.locator("#filters select").all()
     name.select_option("artist")

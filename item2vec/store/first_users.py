@@ -105,12 +105,14 @@ def delete_first_users(connection: sa.Connection, user_id: int) -> None:
 def _are_stored(connection: sa.Connection, user_id: Offsets, item_id: Offsets) -> Mask:
     """Return a mask of the pairs of a user and an item with an interaction."""
     ids, c = in_order(connection), interaction.c
-    users, distinct = np.unique(user_id), set()
     statement = (
         sa.select(c.user_id, c.item_id)
         .where(c.user_id.in_(sa.select(sa.cast(ids.c.value, sa.BigInteger))))
         .distinct()
     )
-    for pair in connection.execute(statement, {"ids": as_json(users.tolist())}):
-        distinct.add(tuple(pair))
-    return np.array([pair in distinct for pair in zip(user_id.tolist(), item_id.tolist(), strict=True)], bool)
+    users = {"ids": as_json(np.unique(user_id).tolist())}
+    rows = [tuple(row) for row in connection.execute(statement, users)]
+    stored = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    pairs = np.column_stack((user_id, item_id))
+    _, number = np.unique(np.concatenate((stored, pairs)), axis=0, return_inverse=True)
+    return np.isin(number[len(stored) :], number[: len(stored)])
